@@ -1,0 +1,172 @@
+// The functions of sdpy.h: requests copied in, exceptions turned into statuses, results handed out.
+#include <memory>
+
+#include "boundary.h"
+#include "devices.h"
+#include "errors.h"
+#include "faults.h"
+#include "ggml.h"
+#include "pipeline.h"
+#include "sdpy.h"
+#include "util.h"
+#include "worker.h"
+
+using sdpy::Arrays;
+using sdpy::guarded;
+
+struct sdpy_engine {
+    // In this order: the worker's thread must have ended before what its jobs use is destroyed.
+    std::unique_ptr<sdpy::Pipeline> pipeline;
+    Arrays results;
+    sdpy::Worker worker;
+
+    sdpy::Pipeline &loaded() {
+        if (!pipeline) {
+            throw sdpy::GenerationFailed("no model is loaded");
+        }
+        return *pipeline;
+    }
+};
+
+namespace {
+
+Arrays copy_all(const sdpy_array *arrays, int count) {
+    Arrays copies;
+    for (int i = 0; i < count; ++i) {
+        copies.push_back(sdpy::Array::copy_of(arrays[i]));
+    }
+    return copies;
+}
+
+std::string text_of(const char *text) { return text == nullptr ? "" : text; }
+
+// The job may outlive this call; so it must own everything that it uses.
+template <typename Job>
+int begin(sdpy_engine *engine, sdpy_failure *failure, Job &&job) {
+    return guarded(failure, [&] { engine->worker.start(std::forward<Job>(job)); });
+}
+
+}  // namespace
+
+extern "C" {
+
+int sdpy_start(const char *module_dir, sdpy_failure *failure) {
+    return guarded(failure, [&] {
+        sdpy::install_failed_check_handler();
+        sdpy::load_backend_modules(module_dir);
+    });
+}
+
+int sdpy_device_count(void) { return sdpy::device_count(); }
+
+int sdpy_device_at(int index, sdpy_device *device, sdpy_failure *failure) {
+    return guarded(failure, [&] { sdpy::describe_device(index, device); });
+}
+
+const char *sdpy_cpu_module(void) { return sdpy::cpu_module(); }
+const char *sdpy_cpu_features(void) { return sdpy::cpu_features(); }
+const char *sdpy_engine_commit(void) { return SDPY_ENGINE_COMMIT; }
+const char *sdpy_ggml_version(void) { return ggml_version(); }
+int sdpy_physical_cores(void) { return sd_get_num_physical_cores(); }
+
+sdpy_engine *sdpy_engine_new(sdpy_failure *failure) {
+    sdpy_engine *engine = nullptr;
+    guarded(failure, [&] { engine = new sdpy_engine; });
+    return engine;
+}
+
+void sdpy_engine_free(sdpy_engine *engine) {
+    if (engine == nullptr) {
+        return;
+    }
+    if (engine->worker.broken()) {
+        // Threads are asleep in the middle of a graph, with pointers into the model and its buffers.
+        static_cast<void>(engine->pipeline.release());
+    }
+    guarded(nullptr, [&] { delete engine; });
+}
+
+int sdpy_begin_load(sdpy_engine *engine, const sdpy_load_request *request, sdpy_failure *failure) {
+    sdpy::LoadRequest copy{text_of(request->diffusion_model), text_of(request->text_encoder), text_of(request->vae),
+                           text_of(request->device), request->threads};
+    return begin(engine, failure, [engine, copy](sdpy::Run &run) {
+        engine->results.clear();
+        engine->pipeline.reset();  // before the new weights come, not after
+        engine->pipeline = sdpy::Pipeline::load(copy, run);
+    });
+}
+
+int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, sdpy_failure *failure) {
+    sdpy::EncodeRequest copy{text_of(request->prompt), request->max_tokens, request->width, request->height,
+                             request->threads};
+    return begin(engine, failure, [engine, copy](sdpy::Run &run) {
+        engine->results.clear();
+        engine->results = engine->loaded().encode(copy, run);
+    });
+}
+
+int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request, sdpy_failure *failure) {
+    sdpy::DenoiseRequest copy;
+    copy.text = copy_all(request->text, request->text_count);
+    copy.negative = copy_all(request->negative, request->negative_count);
+    copy.noise = copy_all(request->noise, request->noise == nullptr ? 0 : 1);
+    copy.width = request->width;
+    copy.height = request->height;
+    copy.seed = request->seed;
+    copy.sampler = text_of(request->sampler);
+    copy.scheduler = text_of(request->scheduler);
+    copy.steps = request->steps;
+    copy.sigmas.assign(request->sigmas, request->sigmas + request->sigma_count);
+    copy.cfg_scale = request->cfg_scale;
+    copy.eta = request->eta;
+    copy.flow_shift = request->flow_shift;
+    copy.threads = request->threads;
+    return begin(engine, failure, [engine, copy = std::move(copy)](sdpy::Run &run) {
+        engine->results.clear();
+        engine->results.push_back(engine->loaded().denoise(copy, run));
+    });
+}
+
+int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, sdpy_failure *failure) {
+    sdpy::DecodeRequest copy{sdpy::Array::copy_of(*request->latent), request->tile_size, request->threads};
+    return begin(engine, failure, [engine, copy = std::move(copy)](sdpy::Run &run) {
+        engine->results.clear();
+        engine->results.push_back(engine->loaded().decode(copy, run));
+    });
+}
+
+int sdpy_begin_fault(sdpy_engine *engine, int fault, sdpy_failure *failure) {
+    return begin(engine, failure,
+                 [fault](sdpy::Run &run) { sdpy::cause_fault(static_cast<sdpy_fault>(fault), run); });
+}
+
+int sdpy_wait(sdpy_engine *engine, int timeout_ms, sdpy_event *event, sdpy_failure *failure) {
+    event->kind = SDPY_EVENT_NONE;
+    engine->worker.wait(timeout_ms, event, failure);
+    return event->kind;
+}
+
+void sdpy_cancel(sdpy_engine *engine) { engine->worker.cancel(); }
+
+int sdpy_result_count(sdpy_engine *engine) { return static_cast<int>(engine->results.size()); }
+
+int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array) {
+    if (index < 0 || index >= sdpy_result_count(engine)) {
+        return SDPY_BAD_SETTINGS;
+    }
+    const sdpy::Array &result = engine->results[static_cast<size_t>(index)];
+    *array = {};
+    sdpy::copy_text(array->name, sizeof array->name, result.name);
+    array->dtype = result.dtype;
+    array->ndim = static_cast<int>(result.shape.size());
+    for (size_t i = 0; i < result.shape.size() && i < 5; ++i) {
+        array->shape[i] = result.shape[i];
+    }
+    array->data = result.bytes.data();
+    return SDPY_OK;
+}
+
+int sdpy_model_info_get(sdpy_engine *engine, sdpy_model_info *info, sdpy_failure *failure) {
+    return guarded(failure, [&] { *info = engine->loaded().info(); });
+}
+}

@@ -1,0 +1,60 @@
+# ggml as shared libraries of our own names with one loadable module per backend.
+
+include(cpu_kinds)
+include(vulkan)
+
+function(sdcpp_add_ggml engine)
+    sdcpp_decide_vulkan(vulkan)
+    set(SDCPP_WITH_VULKAN ${vulkan} PARENT_SCOPE)
+
+    set(BUILD_SHARED_LIBS ON)
+    set(GGML_BACKEND_DL ON)
+    set(GGML_NATIVE OFF)      # a wheel is not for the machine that built it
+    set(GGML_LLAMAFILE ON)    # its tiled matrix products are worth 1.7x in the VAE
+    set(GGML_OPENMP ON)
+    set(GGML_VULKAN ${vulkan})
+    set(GGML_CCACHE ON)
+    set(GGML_ALL_WARNINGS OFF)
+    set(GGML_BUILD_TESTS OFF)
+    set(GGML_BUILD_EXAMPLES OFF)
+    set(GGML_CPU ON)
+    set(GGML_CPU_ALL_VARIANTS OFF)
+    # The module without a suffix is the fallback for any x86-64 CPU.
+    foreach(feature SSE42 AVX AVX2 AVX_VNNI BMI2 FMA F16C AVX512 AVX512_VBMI AVX512_VNNI AVX512_BF16
+                    AMX_TILE AMX_INT8 AMX_BF16)
+        set(GGML_${feature} OFF)
+    endforeach()
+
+    list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/hooks")
+    # EXCLUDE_FROM_ALL keeps ggml's own install rules out of the wheel.
+    add_subdirectory("${engine}/ggml" "${CMAKE_BINARY_DIR}/ggml" EXCLUDE_FROM_ALL)
+
+    # Another package in the same process may bring its own ggml. The dynamic linker takes two libraries of one
+    # name for the same one, so ours must not be called what theirs is called; and a wheel cannot hold the symbolic
+    # links that versioned names need.
+    foreach(library ggml ggml-base)
+        set_target_properties(${library} PROPERTIES OUTPUT_NAME "sdcpp-${library}")
+        set_property(TARGET ${library} PROPERTY VERSION)
+        set_property(TARGET ${library} PROPERTY SOVERSION)
+    endforeach()
+
+    set(modules ggml-cpu)
+    if(TARGET ggml-cpu-haswell OR SDCPP_CPU_KINDS)
+        foreach(kind IN LISTS SDCPP_CPU_KINDS)
+            if(TARGET ggml-cpu-${kind})
+                list(APPEND modules ggml-cpu-${kind})
+            endif()
+        endforeach()
+    endif()
+    if(vulkan)
+        list(APPEND modules ggml-vulkan)
+    endif()
+    foreach(module IN LISTS modules)
+        set_property(TARGET ${module} PROPERTY VERSION)
+        set_property(TARGET ${module} PROPERTY SOVERSION)
+    endforeach()
+    foreach(target ggml ggml-base ${modules})
+        set_target_properties(${target} PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "$ORIGIN")
+    endforeach()
+    set(SDCPP_GGML_MODULES ${modules} PARENT_SCOPE)
+endfunction()

@@ -1,0 +1,127 @@
+#include "devices.h"
+
+#include <dlfcn.h>
+
+#include <cstring>
+#include <mutex>
+#include <string>
+
+#include "boundary.h"
+#include "errors.h"
+#include "run.h"
+
+namespace sdpy {
+
+namespace {
+
+std::string chosen_cpu_module, chosen_cpu_features;
+thread_local ggml_backend_dev_t wanted_device = nullptr;
+
+void log_of_ggml(ggml_log_level level, const char *text, void *) {
+    Run *run = Run::current();
+    if (run == nullptr) {
+        return;
+    }
+    switch (level) {
+        case GGML_LOG_LEVEL_ERROR:
+            run->log(SDPY_LOG_ERROR, text);
+            break;
+        case GGML_LOG_LEVEL_WARN:
+            run->log(SDPY_LOG_WARNING, text);
+            break;
+        case GGML_LOG_LEVEL_INFO:
+            run->log(SDPY_LOG_INFO, text);
+            break;
+        default:
+            run->log(SDPY_LOG_DEBUG, text);
+    }
+}
+
+// The registry does not keep the file it came from, but the dynamic linker knows where a function of it lies.
+std::string module_of(ggml_backend_reg_t registry) {
+    Dl_info info{};
+    void *function = ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads");
+    if (function == nullptr || dladdr(function, &info) == 0 || info.dli_fname == nullptr) {
+        return "unknown";
+    }
+    std::string name = info.dli_fname;
+    name = name.substr(name.find_last_of('/') + 1);
+    const std::string prefix = "libggml-cpu-";
+    const size_t dot = name.rfind(".so");
+    // The module without a suffix is the one for any x86-64 CPU.
+    return name.compare(0, prefix.size(), prefix) == 0 ? name.substr(prefix.size(), dot - prefix.size()) : "x64";
+}
+
+std::string features_of(ggml_backend_reg_t registry) {
+    auto get = reinterpret_cast<ggml_backend_get_features_t>(
+        ggml_backend_reg_get_proc_address(registry, "ggml_backend_get_features"));
+    std::string features;
+    for (auto *feature = get != nullptr ? get(registry) : nullptr; feature != nullptr && feature->name != nullptr;
+         ++feature) {
+        if (std::strcmp(feature->value, "0") != 0) {
+            features += (features.empty() ? "" : ",") + std::string(feature->name);
+        }
+    }
+    return features;
+}
+
+ggml_backend_dev_t find_device(const std::string &name) {
+    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+        ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        if (name == ggml_backend_dev_name(device)) {
+            return device;
+        }
+    }
+    throw NoBackend("there is no device called '" + name + "'");
+}
+
+}  // namespace
+
+void load_backend_modules(const std::string &module_dir) {
+    // Closes the race of two threads that make their first engine at the same time.
+    static std::mutex mutex;
+    std::lock_guard<std::mutex> lock(mutex);
+    if (ggml_backend_reg_by_name("CPU") == nullptr) {
+        ggml_log_set(log_of_ggml, nullptr);
+        ggml_backend_load_all_from_path(module_dir.c_str());
+    }
+    ggml_backend_reg_t cpu = ggml_backend_reg_by_name("CPU");
+    if (cpu == nullptr) {
+        throw NoBackend("no CPU module in " + module_dir + " can be loaded (is libgomp1 installed?)");
+    }
+    chosen_cpu_module = module_of(cpu);
+    chosen_cpu_features = features_of(cpu);
+}
+
+int device_count() { return static_cast<int>(ggml_backend_dev_count()); }
+const char *cpu_module() { return chosen_cpu_module.c_str(); }
+const char *cpu_features() { return chosen_cpu_features.c_str(); }
+
+void describe_device(int index, sdpy_device *description) {
+    if (index < 0 || index >= device_count()) {
+        throw BadSettings("there is no device number " + std::to_string(index));
+    }
+    ggml_backend_dev_t device = ggml_backend_dev_get(static_cast<size_t>(index));
+    size_t free = 0, total = 0;
+    ggml_backend_dev_memory(device, &free, &total);
+    copy_text(description->name, sizeof description->name, ggml_backend_dev_name(device));
+    copy_text(description->description, sizeof description->description, ggml_backend_dev_description(device));
+    const auto type = ggml_backend_dev_type(device);
+    description->is_gpu = type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
+    description->is_integrated = type == GGML_BACKEND_DEVICE_TYPE_IGPU;
+    description->memory_free = free;
+    description->memory_total = total;
+}
+
+DeviceScope::DeviceScope(const std::string &name) { wanted_device = find_device(name); }
+DeviceScope::~DeviceScope() { wanted_device = nullptr; }
+
+ggml_backend_t backend_of_this_job() {
+    ggml_backend_t backend = wanted_device != nullptr ? ggml_backend_dev_init(wanted_device, nullptr) : nullptr;
+    if (backend == nullptr) {
+        throw NoBackend("the device could not be opened");
+    }
+    return backend;
+}
+
+}  // namespace sdpy

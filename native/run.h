@@ -1,0 +1,75 @@
+// What one job shares with the seams it passes through: its cancel flag, its progress, its log.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+
+#include "sdpy.h"
+
+namespace sdpy {
+
+class Run {
+   public:
+    using Sink = std::function<void(const sdpy_event &)>;
+
+    explicit Run(Sink sink) : sink_(std::move(sink)) {}
+
+    // The job of this thread; null on a thread that runs none.
+    static Run *current();
+    // Makes `run` the job of this thread as long as the object lives.
+    class Scope {
+       public:
+        explicit Scope(Run *run);
+        ~Scope();
+
+       private:
+        Run *previous_;
+    };
+
+    void cancel() { cancelled_ = true; }
+    bool cancelled() const { return cancelled_; }
+    void check_cancelled() const;  // throws Cancelled
+
+    // A phase is made of `steps` steps (sampling steps or tiles, or 1), each of `graphs` graph computations.
+    void begin_phase(sdpy_phase phase, int steps, int graphs);
+    void end_phase();
+    void step_done(int step, int steps);
+    void graph_progress(double fraction);  // of the graph that is being computed
+    void graph_done();
+    void bytes_read(uint64_t bytes, uint64_t total);
+
+    void log(sdpy_log_level level, const std::string &text);
+    std::string last_lines() const;
+    std::string last_error() const;
+
+    // Between enter and leave a graph runs on a pool of threads, where nothing may be thrown.
+    void enter_pool() { in_pool_ = true; }
+    void leave_pool() { in_pool_ = false; }
+    bool in_pool() const { return in_pool_; }
+
+   private:
+    void report(double fraction);
+    double fraction_now() const;
+
+    Sink sink_;
+    std::atomic<bool> cancelled_{false};
+    std::atomic<bool> in_pool_{false};
+
+    sdpy_phase phase_ = SDPY_PHASE_LOAD;
+    int steps_ = 1, step_ = 0;
+    int graphs_ = 1, graph_ = 0;
+    double graph_fraction_ = 0;
+    uint64_t bytes_ = 0, total_bytes_ = 0;
+    double reported_ = -1;
+
+    // Closes the race between the job's own thread and the loader's threads, which both log.
+    mutable std::mutex lines_mutex_;
+    std::deque<std::string> lines_;
+    std::string last_error_;
+};
+
+}  // namespace sdpy

@@ -1,0 +1,191 @@
+/* The whole C ABI between Python and the engine.
+ *
+ * The region between the two cffi marks is read by `ffi_build.py` as declarations and by the compiler as a header, so
+ * there is no second copy that could drift.
+ *
+ * How it works: an `sdpy_engine` owns one native thread. `sdpy_begin_*` copies its request, starts a job on that thread
+ * and returns at once; `sdpy_wait` then hands over what the job reports, one event at a time, until SDPY_EVENT_DONE.
+ * No Python code ever runs inside the engine, and no C call lasts longer than the caller's own timeout, which is what
+ * lets Ctrl-C be noticed while a single matrix product takes seconds.
+ *
+ * Threads: the functions of one engine may be called from several threads, but one job runs at a time (SDPY_BUSY
+ * otherwise); `sdpy_cancel` may be called at any time from anywhere. No function lets a C++ exception out.
+ */
+#ifndef SDPY_H
+#define SDPY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* cffi:begin */
+
+typedef enum {
+    SDPY_OK,
+    SDPY_CANCELLED,         /* sdpy_cancel was called */
+    SDPY_BUSY,              /* the engine has a job already */
+    SDPY_BAD_SETTINGS,      /* a value of the request is out of its domain */
+    SDPY_LOAD_FAILED,       /* a file is not what the engine can load */
+    SDPY_GENERATION_FAILED, /* the engine gave up in the middle of its work */
+    SDPY_OUT_OF_MEMORY,     /* host or device memory ran out */
+    SDPY_DEVICE_LOST,       /* the GPU driver reset the device */
+    SDPY_BROKEN,            /* a check failed on a thread that cannot be unwound: this engine is dead, a new one works */
+    SDPY_NO_BACKEND,        /* no CPU module, or no device of that name */
+    SDPY_STATUS_COUNT
+} sdpy_status;
+
+typedef enum { SDPY_PHASE_LOAD, SDPY_PHASE_ENCODE, SDPY_PHASE_DENOISE, SDPY_PHASE_DECODE, SDPY_PHASE_COUNT } sdpy_phase;
+
+typedef enum { SDPY_EVENT_NONE, SDPY_EVENT_PROGRESS, SDPY_EVENT_LOG, SDPY_EVENT_DONE } sdpy_event_kind;
+
+typedef enum { SDPY_LOG_DEBUG, SDPY_LOG_INFO, SDPY_LOG_WARNING, SDPY_LOG_ERROR } sdpy_log_level;
+
+typedef enum { SDPY_FLOAT32, SDPY_INT32, SDPY_UINT8 } sdpy_dtype;
+
+/* What a call or a job failed with. `detail` holds the engine's own last log lines. */
+typedef struct {
+    int status; /* sdpy_status */
+    char message[1024];
+    char detail[8192];
+} sdpy_failure;
+
+typedef struct {
+    int kind;  /* sdpy_event_kind */
+    int phase; /* PROGRESS: sdpy_phase */
+    double fraction; /* PROGRESS: of the phase, 0 to 1, never falling within one job */
+    int step;  /* PROGRESS: sampling steps (denoise) or tiles (decode) completed */
+    int steps; /* PROGRESS: of how many; 0 where the phase has none */
+    uint64_t bytes;       /* PROGRESS: weights read so far (load) */
+    uint64_t total_bytes; /* PROGRESS: weights to read (load) */
+    int level;       /* LOG: sdpy_log_level */
+    char text[1024]; /* LOG: one line without its line break */
+} sdpy_event;
+
+typedef struct {
+    char name[128];        /* "CPU", "Vulkan0" */
+    char description[256]; /* the hardware's own name */
+    int is_gpu;
+    int is_integrated; /* shares the host's memory */
+    uint64_t memory_free;
+    uint64_t memory_total;
+} sdpy_device;
+
+/* A named array, C-contiguous, the last axis fastest. */
+typedef struct {
+    char name[32];
+    int dtype; /* sdpy_dtype */
+    int ndim;
+    int64_t shape[5];
+    const void *data;
+} sdpy_array;
+
+typedef struct {
+    const char *diffusion_model; /* UTF-8 paths */
+    const char *text_encoder;
+    const char *vae;
+    const char *device; /* a device name as sdpy_device_at gives it */
+    int threads;        /* CPU threads, 1 or more */
+} sdpy_load_request;
+
+typedef struct {
+    const char *prompt; /* UTF-8 */
+    int max_tokens;     /* SDPY_BAD_SETTINGS above this many, template included; 0 for no bound */
+    int width;          /* pixels of the picture: some families condition on them */
+    int height;
+    int threads;
+} sdpy_encode_request;
+
+typedef struct {
+    const sdpy_array *text; /* what encode gave for the prompt */
+    int text_count;
+    const sdpy_array *negative; /* for the negative prompt; none: no classifier-free guidance */
+    int negative_count;
+    const sdpy_array *noise; /* latent-shaped float32; NULL: drawn from the seed */
+    int width;
+    int height;
+    uint64_t seed;
+    const char *sampler;
+    const char *scheduler; /* the engine's own schedule, used when sigma_count is 0 */
+    int steps;
+    const float *sigmas; /* steps + 1 values, falling, the last one 0 */
+    int sigma_count;
+    float cfg_scale;
+    float eta;        /* INFINITY: the sampler's own */
+    float flow_shift; /* INFINITY: the model's own */
+    int threads;
+} sdpy_denoise_request;
+
+typedef struct {
+    const sdpy_array *latent; /* what denoise gave */
+    int tile_size;            /* latent cells per tile edge; 0: the picture in one piece */
+    int threads;
+} sdpy_decode_request;
+
+typedef struct {
+    char family[64]; /* the engine's name of the model family */
+    char device[128];
+    int latent_channels;
+    int pixels_per_latent; /* edge of one latent cell in pixels */
+    uint64_t text_encoder_bytes; /* weights in memory */
+    uint64_t diffusion_model_bytes;
+    uint64_t vae_bytes;
+} sdpy_model_info;
+
+/* Ways to fail on purpose, so that the road from each kind of failure to Python is tested and not assumed. */
+typedef enum {
+    SDPY_FAULT_ASSERTION,         /* a failed check on the job's own thread */
+    SDPY_FAULT_POOLED_ASSERTION,  /* a failed check on another thread of a running graph */
+    SDPY_FAULT_BAD_ALLOC,
+    SDPY_FAULT_DEVICE_LOST,
+    SDPY_FAULT_DEVICE_MEMORY,
+    SDPY_FAULT_EXCEPTION,
+    SDPY_FAULT_NOT_AN_EXCEPTION,
+    SDPY_FAULT_BUSY_LOOP /* runs until cancelled */
+} sdpy_fault;
+
+typedef struct sdpy_engine sdpy_engine;
+
+/* Loads the backend modules found in `module_dir` (the CPU module that suits this CPU, Vulkan where it works). Once per
+ * process; later calls only report the first one's result. */
+int sdpy_start(const char *module_dir, sdpy_failure *failure);
+
+int sdpy_device_count(void);
+int sdpy_device_at(int index, sdpy_device *device, sdpy_failure *failure);
+/* "haswell", "zen4", "x64": which CPU module was chosen; "" before sdpy_start. */
+const char *sdpy_cpu_module(void);
+/* The features that the chosen CPU module says it uses, comma-separated ("AVX2,FMA"). */
+const char *sdpy_cpu_features(void);
+const char *sdpy_engine_commit(void);
+const char *sdpy_ggml_version(void);
+int sdpy_physical_cores(void);
+
+sdpy_engine *sdpy_engine_new(sdpy_failure *failure);
+/* Cancels and waits for a running job first. An engine that is SDPY_BROKEN is left to the operating system. */
+void sdpy_engine_free(sdpy_engine *engine);
+
+int sdpy_begin_load(sdpy_engine *engine, const sdpy_load_request *request, sdpy_failure *failure);
+int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, sdpy_failure *failure);
+int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request, sdpy_failure *failure);
+int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, sdpy_failure *failure);
+int sdpy_begin_fault(sdpy_engine *engine, int fault, sdpy_failure *failure);
+
+/* Waits for the next event, `timeout_ms` at most; SDPY_EVENT_NONE where none came. After DONE, `failure` tells how the
+ * job ended. */
+int sdpy_wait(sdpy_engine *engine, int timeout_ms, sdpy_event *event, sdpy_failure *failure);
+void sdpy_cancel(sdpy_engine *engine);
+
+/* What the last job gave. The arrays stay valid until the next begin or free. */
+int sdpy_result_count(sdpy_engine *engine);
+int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array);
+int sdpy_model_info_get(sdpy_engine *engine, sdpy_model_info *info, sdpy_failure *failure);
+
+/* cffi:end */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,41 @@
+// One native thread per engine, and the queue of what its jobs report.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "run.h"
+#include "sdpy.h"
+
+namespace sdpy {
+
+struct FailedCheckHandler;
+
+class Worker {
+   public:
+    using Job = std::function<void(Run &)>;
+
+    Worker();
+    // Cancels and waits for a running job. The thread of a broken worker is left behind.
+    ~Worker();
+    Worker(const Worker &) = delete;
+    Worker &operator=(const Worker &) = delete;
+
+    void start(Job job);  // throws Busy; FailedCheck when broken
+    bool wait(int timeout_ms, sdpy_event *event, sdpy_failure *failure);
+    void cancel();
+    bool broken() const;
+
+   private:
+    friend struct FailedCheckHandler;
+    struct Shared;
+    // Shared with the thread itself: a thread that was parked for ever must not lose what it stands on.
+    std::shared_ptr<Shared> shared_;
+};
+
+// Installs the handler of failed checks (GGML_ASSERT): thrown where that can be caught; elsewhere the job ends as
+// SDPY_BROKEN and the thread sleeps for ever, which leaves Python alive.
+void install_failed_check_handler();
+
+}  // namespace sdpy

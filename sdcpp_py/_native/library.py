@@ -1,0 +1,146 @@
+"""Loading the native library once, and asking it about the machine."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sdcpp_py._native.status import raise_failure
+from sdcpp_py.errors import NativeLibraryError
+
+if TYPE_CHECKING:
+    ffi: Any
+    lib: Any
+else:
+    try:
+        from sdcpp_py._native._sdcpp import ffi, lib
+    except ImportError as error:
+        raise NativeLibraryError(
+            f"the native library of sdcpp_py cannot be loaded ({error}); reinstall with `pip install --force-reinstall "
+            "sdcpp_py`, and from a source checkout install with `pip install .` first"
+        ) from error
+
+MODULE_DIR = Path(__file__).parent
+
+# Closes the race of two threads that both make the process's first engine: modules are registered once.
+_start_lock = threading.Lock()
+_started = False
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that pictures can be drawn on.
+
+    Attributes:
+        name: what ``Generator(device=...)`` takes ("cpu", "vulkan0").
+        description: the hardware's own name.
+        is_gpu: whether it is a GPU.
+        is_integrated: whether it is a GPU that shares the host's memory.
+        memory_free: bytes free now, as the driver says; some integrated GPUs' drivers say 0.
+        memory_total: bytes in all.
+    """
+
+    name: str
+    description: str
+    is_gpu: bool
+    is_integrated: bool
+    memory_free: int
+    memory_total: int
+    native_name: str
+
+
+def start() -> None:
+    """Loads the backend modules beside the extension. Raises NativeLibraryError where no CPU module loads."""
+    global _started
+    with _start_lock:
+        if _started:
+            return
+        failure = ffi.new("sdpy_failure *")
+        if lib.sdpy_start(str(MODULE_DIR).encode(), failure):
+            raise_failure(failure, ffi)
+        _started = True
+
+
+def devices() -> list[Device]:
+    """The devices of this machine that a loaded backend module offers. Raises NativeLibraryError."""
+    start()
+    found = []
+    raw, failure = ffi.new("sdpy_device *"), ffi.new("sdpy_failure *")
+    for index in range(lib.sdpy_device_count()):
+        if lib.sdpy_device_at(index, raw, failure):
+            raise_failure(failure, ffi)
+        name = text(raw.name)
+        found.append(
+            Device(
+                name=name.lower(),
+                description=text(raw.description),
+                is_gpu=bool(raw.is_gpu),
+                is_integrated=bool(raw.is_integrated),
+                memory_free=raw.memory_free,
+                memory_total=raw.memory_total,
+                native_name=name,
+            )
+        )
+    return found
+
+
+def find_device(name: str) -> Device:
+    """The device of that name; "auto" takes a GPU where there is one, the largest, and else the CPU.
+
+    Raises NativeLibraryError with the names there are.
+    """
+    found = devices()
+    if name.lower() == "auto":
+        gpus = [device for device in found if device.is_gpu]
+        wanted = max(gpus, key=lambda device: (not device.is_integrated, device.memory_total), default=None)
+        return wanted or next(device for device in found if device.name == "cpu")
+    for device in found:
+        if device.name == name.lower():
+            return device
+    raise NativeLibraryError(
+        f"there is no device '{name}' here; there is {', '.join(device.name for device in found)} (and 'auto')"
+    )
+
+
+def text(raw: Any) -> str:
+    """The Python string of a C string, whatever bytes it holds."""
+    return bytes(ffi.string(raw)).decode("utf-8", errors="replace")
+
+
+def cpu_module() -> str:
+    """Which of the CPU modules was chosen for this CPU ("haswell", "zen4", "x64")."""
+    start()
+    return text(lib.sdpy_cpu_module())
+
+
+def cpu_features() -> list[str]:
+    """The instruction sets that the chosen CPU module uses."""
+    start()
+    return [feature for feature in text(lib.sdpy_cpu_features()).split(",") if feature]
+
+
+def modules_built(backend: str) -> list[str]:
+    """The modules of a backend ("cpu", "vulkan") that this installation has, by name; a plain one is "x64" for CPUs."""
+    prefix = f"libggml-{backend}"
+    names = []
+    for file in sorted(MODULE_DIR.glob(f"{prefix}*.so")):
+        kind = file.name.removeprefix(prefix).removesuffix(".so").removeprefix("-")
+        names.append(kind or ("x64" if backend == "cpu" else backend))
+    return names
+
+
+def engine_commit() -> str:
+    """The commit of stable-diffusion.cpp that this library is built from."""
+    return text(lib.sdpy_engine_commit())
+
+
+def ggml_version() -> str:
+    """The version of ggml that this library is built from."""
+    return text(lib.sdpy_ggml_version())
+
+
+def physical_cores() -> int:
+    """CPU cores, not counting the second thread of a core."""
+    return int(lib.sdpy_physical_cores())

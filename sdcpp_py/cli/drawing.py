@@ -1,0 +1,81 @@
+"""``sdcpp-py generate``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from sdcpp_py.errors import SettingsError
+from sdcpp_py.generator import Generator
+from sdcpp_py.result import GeneratedImage, check_output
+from sdcpp_py.settings import MAX_SEED, GenerationSettings
+
+_DEFAULT_TILE = 256
+
+
+def run(options: argparse.Namespace) -> None:
+    """Draws the pictures and writes them. Raises SdcppError."""
+    prompt = _prompt(options)
+    output = Path(options.output)
+    if not 1 <= options.count <= 10_000:
+        raise SettingsError(f"--count must be from 1 to 10000, not {options.count}")
+    # Everything that can be known to be wrong is, before gigabytes are read.
+    check_output(output)
+    settings = _settings(options)
+    given = {name: value for name, value in settings.items() if value is not None}
+    whole = prompt if isinstance(prompt, GenerationSettings) else GenerationSettings(prompt)
+    first = whole.replace(**given)
+    if first.seed > MAX_SEED - options.count + 1:
+        raise SettingsError(f"--seed plus --count must not be above {MAX_SEED}")
+    with Generator(
+        options.diffusion_model,
+        options.text_encoder,
+        options.vae,
+        device=options.device,
+        threads=options.threads,
+        progress_bar=not options.no_progress and sys.stderr.isatty(),
+    ) as generator:
+        for number, picture in enumerate(generator.generate_batch(prompt, count=options.count, **settings)):
+            _report(picture.save(_numbered(output, number)), picture)
+
+
+def _prompt(options: argparse.Namespace) -> str | GenerationSettings:
+    text = options.prompt if options.prompt is not None else options.prompt_option
+    if options.settings_from is None:
+        if text is None:
+            raise SettingsError("there is no prompt; say what to draw, as in: sdcpp-py generate 'a red circle' ...")
+        return str(text)
+    settings = GenerationSettings.from_png(options.settings_from)
+    return settings if text is None else settings.replace(prompt=text)
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    tile = options.vae_tile_size
+    if tile is None and options.vae_tiling:
+        tile = _DEFAULT_TILE
+    return {
+        "negative_prompt": options.negative_prompt,
+        "width": options.width,
+        "height": options.height,
+        "steps": options.steps,
+        "cfg_scale": options.cfg_scale,
+        "seed": None if options.seed == -1 else options.seed,
+        "sampler": options.sampler,
+        "scheduler": options.scheduler,
+        "vae_tile_size": tile,
+    }
+
+
+def _numbered(output: Path, number: int) -> Path:
+    return output if number == 0 else output.with_name(f"{output.stem}_{number + 1}{output.suffix}")
+
+
+def _report(path: Path, picture: GeneratedImage) -> None:
+    seconds = picture.timings
+    print(
+        f"{path}: {picture.settings.width}x{picture.settings.height}, seed {picture.seed}, "
+        f"{sum(seconds.values()):.1f} s (encode {seconds['encode']:.1f}, denoise {seconds['denoise']:.1f}, "
+        f"decode {seconds['decode']:.1f})"
+    )

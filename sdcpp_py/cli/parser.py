@@ -1,0 +1,82 @@
+"""The options of the command line. Where sd-cli has a name for a thing, that name works here too."""
+
+from __future__ import annotations
+
+import argparse
+
+from sdcpp_py.cli import doctor, drawing, info, synthesis
+from sdcpp_py.families import SAMPLERS, SCHEDULERS
+from sdcpp_py.version import __version__
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; ``run`` of what it gives is the function that does the command."""
+    parser = argparse.ArgumentParser(prog="sdcpp-py", description="Draws pictures from prompts, on CPUs and GPUs.")
+    parser.add_argument("--version", action="version", version=f"sdcpp_py {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-v", "--verbose", action="store_true", help="also show what the engine says")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_generate(commands, common)
+    _add_info(commands, common)
+    _add_doctor(commands, common)
+    _add_synth(commands, common)
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # argparse has no public name for it
+
+
+def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    command = commands.add_parser("generate", parents=[common], help="draw a picture")
+    command.set_defaults(run=drawing.run)
+    command.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to draw")
+    command.add_argument("-p", "--prompt", dest="prompt_option", metavar="PROMPT", help=argparse.SUPPRESS)
+    files = command.add_argument_group("model files")
+    files.add_argument("--diffusion-model", required=True, metavar="FILE", help="the denoiser, GGUF or safetensors")
+    files.add_argument("--text-encoder", "--llm", required=True, metavar="FILE", help="the text encoder")
+    files.add_argument("--vae", required=True, metavar="FILE", help="the autoencoder")
+    picture = command.add_argument_group("the picture")
+    picture.add_argument("-o", "--output", default="output.png", metavar="FILE", help="where to (default: %(default)s)")
+    picture.add_argument("-n", "--negative-prompt", metavar="TEXT", help="what to keep away from, with --cfg-scale")
+    picture.add_argument("-W", "--width", type=int, metavar="PIXELS")
+    picture.add_argument("-H", "--height", type=int, metavar="PIXELS")
+    picture.add_argument("-s", "--seed", type=int, help="the same seed gives the same picture; -1: a random one")
+    picture.add_argument("-b", "--count", "--batch-count", type=int, default=1, metavar="N", help="pictures to draw")
+    picture.add_argument("--settings-from", metavar="PNG", help="take the settings of this picture; options change them")
+    sampling = command.add_argument_group("sampling")
+    sampling.add_argument("--steps", type=int)
+    sampling.add_argument("--cfg-scale", type=float)
+    sampling.add_argument("--sampler", "--sampling-method", metavar="NAME", help=", ".join(SAMPLERS))
+    sampling.add_argument("--scheduler", metavar="NAME", help=", ".join(SCHEDULERS))
+    sampling.add_argument(
+        "--vae-tile-size", type=int, metavar="PIXELS", help="decode in tiles of this edge, for less memory"
+    )
+    sampling.add_argument("--vae-tiling", action="store_true", help="the same with tiles of 256 pixels")
+    machine = command.add_argument_group("the machine")
+    machine.add_argument("--device", default="auto", help="auto, cpu, vulkan0, ... (see `sdcpp-py doctor`)")
+    machine.add_argument("-t", "--threads", type=int, help="CPU threads (default: the physical cores)")
+    machine.add_argument("--no-progress", action="store_true", help="show no progress bar")
+
+
+def _add_info(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    command = commands.add_parser("info", parents=[common], help="show what a picture was drawn with")
+    command.set_defaults(run=info.run)
+    command.add_argument("file", metavar="FILE.png")
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _add_doctor(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    command = commands.add_parser("doctor", parents=[common], help="show what this machine offers and what was built")
+    command.set_defaults(run=doctor.run)
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _add_synth(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    command = commands.add_parser(
+        "synth", parents=[common], help="write model files of random weights, to time a model before downloading it"
+    )
+    command.set_defaults(run=synthesis.run)
+    command.add_argument("name", metavar="NAME", help="a model, or `list`")
+    command.add_argument("directory", nargs="?", default=".", metavar="DIR", help="where to (default: here)")
+    command.add_argument("--quant", default="Q4_K", metavar="TYPE", help="weight type (default: %(default)s)")
+    command.add_argument("--seed", type=int, default=0, help="the same seed writes the same bytes")

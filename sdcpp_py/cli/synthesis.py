@@ -1,0 +1,27 @@
+"""``sdcpp-py synth``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sdcpp_py.errors import OutputError, SettingsError
+
+
+def run(options: argparse.Namespace) -> None:
+    """Writes a model file of random weights. Raises SdcppError."""
+    from sdcpp_py import synth
+
+    if options.name == "list":
+        print("\n".join(synth.MODELS))
+        return
+    directory = Path(options.directory)
+    if not directory.is_dir():
+        raise OutputError(f"the folder {directory} does not exist; create it first")
+    try:
+        path = synth.write(options.name, directory, quant=options.quant, seed=options.seed)
+    except (ValueError, ImportError) as error:
+        raise SettingsError(str(error)) from error
+    except OSError as error:
+        raise OutputError(f"{directory}: {error.strerror or error}") from error
+    print(f"{path}: {path.stat().st_size / 2**20:,.1f} MiB of random weights")

@@ -1,0 +1,88 @@
+"""The errors of this library.
+
+::
+
+    SdcppError
+    ├── SettingsError            (ValueError)        a setting is out of its domain
+    ├── ModelError
+    │   ├── ModelNotFoundError   (FileNotFoundError) there is no such file
+    │   ├── ModelLoadError                           a file is not what it should be
+    │   └── ModelMismatchError                       each file is fine, but they do not belong together
+    ├── GenerationError                              the engine gave up in the middle of its work
+    │   ├── OutOfMemoryError     (MemoryError)       host or device memory ran out
+    │   └── DeviceLostError                          the GPU driver reset the device
+    ├── GenerationCancelled                          ``cancel()`` was called
+    ├── GeneratorClosedError     (RuntimeError)      the generator was closed
+    ├── MetadataError            (ValueError)        a picture carries no settings that can be read
+    ├── OutputError              (OSError)           a picture cannot be written where it should go
+    └── NativeLibraryError       (ImportError)       the native library cannot be loaded or lacks a part
+
+Where Python has an error that a user would catch in the same situation, ours is one of those too. Every message says
+what happened, with which value, and what to do; ``detail`` holds the engine's own last log lines, where there are any.
+"""
+
+from __future__ import annotations
+
+
+class SdcppError(Exception):
+    """Base of every error that this library raises on purpose.
+
+    Attributes:
+        detail: the engine's own log lines around the failure, or "".
+    """
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class SettingsError(SdcppError, ValueError):
+    """A setting is out of its domain; the message names the setting, the value and the nearest valid one."""
+
+
+class ModelError(SdcppError):
+    """Something is wrong with the files of a model."""
+
+
+class ModelNotFoundError(ModelError, FileNotFoundError):
+    """A model file does not exist."""
+
+
+class ModelLoadError(ModelError):
+    """A file cannot be loaded: it is empty, truncated, damaged, or something else than a model."""
+
+
+class ModelMismatchError(ModelError):
+    """The files do not belong together, or one was given in another one's place."""
+
+
+class GenerationError(SdcppError):
+    """The engine failed in the middle of its work."""
+
+
+class OutOfMemoryError(GenerationError, MemoryError):
+    """Host or device memory ran out."""
+
+
+class DeviceLostError(GenerationError):
+    """The GPU driver reset the device, most often because one submission took longer than its watchdog allows."""
+
+
+class GenerationCancelled(SdcppError):
+    """``Generator.cancel`` was called while a picture was drawn or a model was loaded."""
+
+
+class GeneratorClosedError(SdcppError, RuntimeError):
+    """The generator was closed and cannot draw any more."""
+
+
+class MetadataError(SdcppError, ValueError):
+    """A picture carries no generation settings, or some that cannot be read."""
+
+
+class OutputError(SdcppError, OSError):
+    """A picture cannot be written: the folder is missing, or nothing may be written there."""
+
+
+class NativeLibraryError(SdcppError, ImportError):
+    """The native library cannot be loaded, or it has no backend module or device that is needed."""

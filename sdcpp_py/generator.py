@@ -1,0 +1,391 @@
+"""The generator: a model in memory, and the pictures drawn with it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from sdcpp_py._native import library
+from sdcpp_py._native.engine import Engine, ModelInfo
+from sdcpp_py.errors import GenerationError, GeneratorClosedError, SettingsError
+from sdcpp_py.families import REFERENCE_SCHEDULER, Family
+from sdcpp_py.meter import Meter
+from sdcpp_py.models import ModelFiles, check_files
+from sdcpp_py.progress import ProgressCallback
+from sdcpp_py.prompts import EncodedPrompt
+from sdcpp_py.result import GeneratedImage
+from sdcpp_py.settings import MAX_SEED, GenerationSettings, check_prompt
+
+PathLike = str | os.PathLike[str]
+
+
+class Generator:
+    """A model that is ready to draw.
+
+    Args:
+        diffusion_model: the denoiser, GGUF or safetensors (``sd-cli --diffusion-model``).
+        text_encoder: the text encoder, a Qwen3 for the families known here (``sd-cli --llm``).
+        vae: the autoencoder (``sd-cli --vae``).
+        device: "auto" (a GPU where there is one), "cpu", "vulkan0", ...: one of ``sdcpp_py.devices()``.
+        threads: CPU threads for loading and drawing; the number of physical cores where None.
+        on_progress: is called with a ``Progress`` while the weights are read.
+        progress_bar: shows a progress bar on standard error, here and for every picture.
+
+    The headers of all three files are read and checked against each other before any weight is.
+
+    A generator may be used from several threads; they take turns. ``cancel`` works from any thread at any time. After any
+    error it is as usable as before.
+
+    Raises:
+        ModelNotFoundError, ModelLoadError, ModelMismatchError: about the files.
+        OutOfMemoryError: the weights do not fit.
+        NativeLibraryError: there is no such device.
+        SettingsError: ``threads`` is not 1 to 1024.
+    """
+
+    def __init__(
+        self,
+        diffusion_model: PathLike,
+        text_encoder: PathLike,
+        vae: PathLike,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        on_progress: ProgressCallback | None = None,
+        progress_bar: bool = False,
+    ) -> None:
+        # Closes the race of two threads that draw with one generator: the engine does one job at a time, and a picture
+        # takes several. Reentrant, so that a call from inside on_progress is refused instead of waiting for itself.
+        self._lock = threading.RLock()
+        self._busy = False
+        self._closed = False
+        self._cancelled = threading.Event()
+        self._progress_bar = progress_bar
+        self._files = check_files(diffusion_model, text_encoder, vae)
+        self._threads = _check_threads(threads)
+        self._device = library.find_device(device)
+        self._engine = Engine()
+        self._info: ModelInfo | None = None
+        with self._drawing():
+            try:
+                self._load(Meter(on_progress, progress_bar=progress_bar))
+            except BaseException:
+                self._engine.close()
+                raise
+
+    @property
+    def family(self) -> Family:
+        """The family of the model, with its defaults."""
+        return self._files.family
+
+    @property
+    def files(self) -> ModelFiles:
+        """The files of the model."""
+        return self._files
+
+    @property
+    def device(self) -> str:
+        """The device that it draws on."""
+        return self._device.name
+
+    @property
+    def threads(self) -> int:
+        """The CPU threads that it uses."""
+        return self._threads
+
+    @property
+    def weight_bytes(self) -> dict[str, int]:
+        """Bytes of memory that each part's weights take ("text_encoder", "diffusion_model", "vae")."""
+        info = self._info
+        if info is None:
+            return {}
+        return {
+            "text_encoder": info.text_encoder_bytes,
+            "diffusion_model": info.diffusion_model_bytes,
+            "vae": info.vae_bytes,
+        }
+
+    def generate(
+        self,
+        prompt: str | GenerationSettings,
+        *,
+        negative_prompt: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        steps: int | None = None,
+        cfg_scale: float | None = None,
+        seed: int | None = None,
+        sampler: str | None = None,
+        scheduler: str | None = None,
+        vae_tile_size: int | None = None,
+        noise: ArrayLike | None = None,
+        return_latent: bool = False,
+        on_progress: ProgressCallback | None = None,
+    ) -> GeneratedImage:
+        """Draws one picture.
+
+        Args:
+            prompt: what to draw, or whole settings (``GenerationSettings.from_png("old.png")``), of which the other
+                arguments then replace single ones.
+            negative_prompt, width, height, steps, cfg_scale, seed, sampler, scheduler, vae_tile_size: as
+                ``GenerationSettings`` describes them. None takes the model's default; the default seed is random, and the
+                picture says which one it was.
+            noise: the noise to start from, float32 of the latent's shape, instead of noise drawn from the seed. The shape
+                is (128, height / 16, width / 16) for FLUX.2 Klein and (16, height / 8, width / 8) for Z-Image.
+            return_latent: whether the picture's ``latent`` is the denoised latent, float32 of the same shape, in the
+                space in which the denoiser works.
+            on_progress: is called with a ``Progress`` in this thread. What it raises stops the run and comes out.
+
+        Raises:
+            SettingsError: a setting is out of its domain, or the prompt has more tokens than the model reads.
+            GenerationCancelled: ``cancel`` was called.
+            OutOfMemoryError, DeviceLostError, GenerationError: the engine failed.
+            GeneratorClosedError: the generator is closed.
+        """
+        settings = self._settings(
+            prompt,
+            negative_prompt=negative_prompt,
+            width=width,
+            height=height,
+            steps=steps,
+            cfg_scale=cfg_scale,
+            seed=seed,
+            sampler=sampler,
+            scheduler=scheduler,
+            vae_tile_size=vae_tile_size,
+        )
+        start = None if noise is None else self._noise(noise, settings)
+        return self._draw([settings], start, return_latent, on_progress)[0]
+
+    def generate_batch(
+        self,
+        prompt: str | GenerationSettings,
+        *,
+        count: int,
+        negative_prompt: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        steps: int | None = None,
+        cfg_scale: float | None = None,
+        seed: int | None = None,
+        sampler: str | None = None,
+        scheduler: str | None = None,
+        vae_tile_size: int | None = None,
+        return_latent: bool = False,
+        on_progress: ProgressCallback | None = None,
+    ) -> list[GeneratedImage]:
+        """Draws ``count`` pictures of one prompt, with the seeds seed, seed + 1, ...; the prompt is encoded once.
+
+        Picture i is the one that ``generate`` draws with its seed. Arguments and errors are those of ``generate``;
+        ``count`` is 1 or more.
+        """
+        settings = self._settings(
+            prompt,
+            negative_prompt=negative_prompt,
+            width=width,
+            height=height,
+            steps=steps,
+            cfg_scale=cfg_scale,
+            seed=seed,
+            sampler=sampler,
+            scheduler=scheduler,
+            vae_tile_size=vae_tile_size,
+        )
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 10_000:
+            raise SettingsError(f"count must be a whole number from 1 to 10000, not {count!r}")
+        if settings.seed > MAX_SEED - count + 1:
+            raise SettingsError(f"seed + count - 1 must not be above {MAX_SEED}; seed is {settings.seed}")
+        series = [settings.replace(seed=settings.seed + i) for i in range(count)]
+        return self._draw(series, None, return_latent, on_progress)
+
+    def encode(self, prompt: str, *, on_progress: ProgressCallback | None = None) -> EncodedPrompt:
+        """What the text encoder makes of a prompt. Raises as ``generate`` does."""
+        check_prompt("prompt", prompt)
+        with self._drawing():
+            meter = Meter(on_progress, progress_bar=self._progress_bar)
+            return self._encode(prompt, self.family.width, self.family.height, meter)
+
+    def cancel(self) -> None:
+        """Stops what is running, from any thread: that call raises GenerationCancelled. Without effect when none runs."""
+        self._cancelled.set()
+        self._engine.cancel()
+
+    def close(self) -> None:
+        """Frees the model. What runs in another thread is cancelled. May be called twice."""
+        self._closed = True
+        self.cancel()
+        with self._lock:
+            if not self._busy:  # from inside on_progress: the run that is ending now does it
+                self._engine.close()
+
+    def __enter__(self) -> Generator:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"on {self._device.name}"
+        return f"<Generator {self.family.title} ({self._files.diffusion_model.name}) {state}>"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise GeneratorClosedError("this generator is closed; make a new one")
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Holds the engine for one call, and leaves it usable or closed."""
+        with self._lock:
+            self._check_open()
+            if self._busy:
+                raise GenerationError("on_progress must not draw with the generator that calls it")
+            self._busy = True
+            self._cancelled.clear()
+            try:
+                yield
+            finally:
+                self._busy = False
+                if self._closed:
+                    self._engine.close()
+
+    def _settings(self, prompt: str | GenerationSettings, **given: Any) -> GenerationSettings:
+        self._check_open()
+        if isinstance(prompt, GenerationSettings):
+            return prompt.replace(**{name: value for name, value in given.items() if value is not None})
+        return GenerationSettings.for_family(self.family, prompt, **given)
+
+    def _noise(self, noise: ArrayLike, settings: GenerationSettings) -> NDArray[np.float32]:
+        wanted = self.family.latent_shape(settings.width, settings.height)
+        try:
+            array = np.ascontiguousarray(noise, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"noise must be an array of numbers of shape {wanted}") from error
+        if array.shape != wanted:
+            raise SettingsError(f"noise must have shape {wanted} for a picture of this size, not {array.shape}")
+        if not np.isfinite(array).all():
+            raise SettingsError("noise must be finite; it holds NaN or infinity")
+        return array
+
+    def _load(self, meter: Meter) -> None:
+        self._info = self._engine.load(
+            diffusion_model=self._files.diffusion_model,
+            text_encoder=self._files.text_encoder,
+            vae=self._files.vae,
+            device=self._device.native_name,
+            threads=self._threads,
+            listen=meter.listen,
+        )
+
+    def _draw(
+        self,
+        series: Sequence[GenerationSettings],
+        noise: NDArray[np.float32] | None,
+        return_latent: bool,
+        on_progress: ProgressCallback | None,
+    ) -> list[GeneratedImage]:
+        with self._drawing():
+            meter = Meter(on_progress, images=len(series), progress_bar=self._progress_bar)
+            if self._engine.broken:
+                self._engine.close()
+                self._engine = Engine()
+                self._load(meter)
+            first = series[0]
+            positive = self._encode(first.prompt, first.width, first.height, meter)
+            negative = None
+            if first.cfg_scale != 1:
+                negative = self._encode(first.negative_prompt, first.width, first.height, meter)
+            pictures = []
+            for index, settings in enumerate(series):
+                meter.next_image(index)
+                pictures.append(self._draw_one(settings, positive, negative, noise, return_latent, meter))
+            return pictures
+
+    def _encode(self, prompt: str, width: int, height: int, meter: Meter) -> EncodedPrompt:
+        self._check_cancelled()
+        arrays = self._engine.encode(
+            prompt=prompt,
+            max_tokens=self.family.max_tokens,
+            width=width,
+            height=height,
+            threads=self._threads,
+            listen=meter.listen,
+        )
+        return EncodedPrompt(prompt, self.family.name, arrays)
+
+    def _draw_one(
+        self,
+        settings: GenerationSettings,
+        positive: EncodedPrompt,
+        negative: EncodedPrompt | None,
+        noise: NDArray[np.float32] | None,
+        return_latent: bool,
+        meter: Meter,
+    ) -> GeneratedImage:
+        family = self.family
+        sigmas: tuple[float, ...] = ()
+        if settings.scheduler == REFERENCE_SCHEDULER:
+            sigmas = family.sigmas(settings.steps, settings.width, settings.height)
+        self._check_cancelled()
+        latent = self._engine.denoise(
+            text_states=positive.arrays,
+            negative_states={} if negative is None else negative.arrays,
+            noise=noise,
+            width=settings.width,
+            height=settings.height,
+            seed=settings.seed,
+            sampler=settings.sampler,
+            scheduler=settings.scheduler,
+            steps=settings.steps,
+            sigmas=sigmas,
+            cfg_scale=settings.cfg_scale,
+            threads=self._threads,
+            listen=meter.listen,
+        )
+        self._check_cancelled()
+        pixels = self._engine.decode(
+            latent=latent,
+            tile_size=settings.vae_tile_size // family.pixels_per_latent,
+            threads=self._threads,
+            listen=meter.listen,
+        )
+        return GeneratedImage(
+            image=Image.fromarray(pixels),
+            settings=settings,
+            timings=meter.take_timings(),
+            model=self._model_names(),
+            engine=library.engine_commit(),
+            latent=latent if return_latent else None,
+        )
+
+    def _check_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            from sdcpp_py.errors import GenerationCancelled
+
+            raise GenerationCancelled("cancelled")
+
+    def _model_names(self) -> dict[str, str]:
+        return {
+            "family": self.family.name,
+            "diffusion_model": self._files.diffusion_model.name,
+            "text_encoder": self._files.text_encoder.name,
+            "vae": self._files.vae.name,
+        }
+
+
+def _check_threads(threads: int | None) -> int:
+    if threads is None:
+        return max(1, library.physical_cores())
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
+        raise SettingsError(f"threads must be a whole number from 1 to 1024, not {threads!r}")
+    return threads

@@ -1,0 +1,81 @@
+"""What this installation and this machine are, for ``sdcpp-py doctor`` and for reports of faults."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from sdcpp_py._native import library
+from sdcpp_py.version import __version__
+
+_WATCHDOG = Path("/sys/module/amdgpu/parameters/lockup_timeout")
+
+
+def describe_machine() -> dict[str, Any]:
+    """The facts as plain values, ready for JSON. Raises NativeLibraryError where the native library does not work."""
+    devices = library.devices()
+    total, available = memory()
+    return {
+        "version": __version__,
+        "engine_commit": library.engine_commit(),
+        "ggml_version": library.ggml_version(),
+        "cpu": {
+            "name": cpu_name(),
+            "physical_cores": library.physical_cores(),
+            "logical_cores": os.cpu_count() or 1,
+            "default_threads": max(1, library.physical_cores()),
+            "module": library.cpu_module(),
+            "modules_built": library.modules_built("cpu"),
+            "features": library.cpu_features(),
+        },
+        "memory": {"total": total, "available": available},
+        "backends": ["cpu"] + (["vulkan"] if library.modules_built("vulkan") else []),
+        "devices": [
+            {
+                "name": device.name,
+                "description": device.description,
+                "is_gpu": device.is_gpu,
+                "is_integrated": device.is_integrated,
+                "memory_free": device.memory_free,
+                "memory_total": device.memory_total,
+            }
+            for device in devices
+        ],
+        "gpu_watchdog": gpu_watchdog(),
+    }
+
+
+def cpu_name() -> str:
+    """The CPU's own name."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def memory() -> tuple[int, int]:
+    """Bytes of RAM in all, and available to a new program without swapping; 0 where the system does not say."""
+    sizes = {"MemTotal": 0, "MemAvailable": 0}
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            name, _, value = line.partition(":")
+            if name in sizes:
+                sizes[name] = int(value.split()[0]) * 1024
+    except OSError:
+        pass
+    return sizes["MemTotal"], sizes["MemAvailable"]
+
+
+def gpu_watchdog() -> str:
+    """How long the amdgpu driver lets one GPU submission last before it resets the GPU, in words."""
+    try:
+        value = _WATCHDOG.read_text(encoding="ascii").strip()
+    except OSError:
+        return "not readable (no amdgpu driver is loaded)"
+    # Up to four numbers: graphics, compute, transfer, video; -1 or empty is the driver's default.
+    return f"amdgpu lockup_timeout is {value} ms" if value not in ("", "-1") else "amdgpu's default"

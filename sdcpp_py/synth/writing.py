@@ -1,0 +1,99 @@
+"""Writing a model, or the three that draw together, so that a file is there whole or not at all."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdcpp_py.synth.formats import write_gguf, write_safetensors
+from sdcpp_py.synth.models import FAMILIES, ModelShape, check_quantization, model_named
+
+OnBytes = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SyntheticSet:
+    """The three files of a model, named as ``Generator`` names its arguments."""
+
+    diffusion_model: Path
+    text_encoder: Path
+    vae: Path
+
+
+def write(
+    name: str, directory: Path | str, *, quant: str = "Q4_K", seed: int = 0, on_bytes: OnBytes | None = None
+) -> Path:
+    """Writes one model of random weights with the names and shapes of the real one.
+
+    Args:
+        name: one of ``MODELS``.
+        directory: where the file goes; made if it is not there. A file of the same name is replaced.
+        quant: how the large matrices are stored; VAEs are F32 always.
+        seed: 0 or more; the same seed gives the same bytes.
+        on_bytes: called with the bytes done and the bytes in all; what it raises ends the writing and comes out.
+
+    Returns:
+        The file: ``klein-4b-Q4_K.gguf``, ``flux2-vae.safetensors``, ...
+
+    Raises:
+        ValueError: there is no such model or quantization, or the seed is negative.
+        ImportError: the ``synth`` extra is not installed.
+        OSError: the file cannot be written. No part of it is left then, nor after any other interruption.
+    """
+    model = model_named(name)
+    check_quantization(quant)
+    return _write((model,), directory, quant, seed, on_bytes)[0]
+
+
+def write_set(
+    family: str, directory: Path | str, *, quant: str = "Q4_K", seed: int = 0, on_bytes: OnBytes | None = None
+) -> SyntheticSet:
+    """Writes the denoiser, text encoder and VAE of a family; ``on_bytes`` counts through all three.
+
+    Args and Raises are those of ``write``, with ``family`` one of ``FAMILIES``.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"there is no synthetic family {family!r}; choose one of {', '.join(FAMILIES)}")
+    check_quantization(quant)
+    models = tuple(model_named(name) for name in FAMILIES[family])
+    return SyntheticSet(*_write(models, directory, quant, seed, on_bytes))
+
+
+def _write(
+    models: tuple[ModelShape, ...], directory: Path | str, quant: str, seed: int, on_bytes: OnBytes | None
+) -> list[Path]:
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; give 0 or more")
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    total = sum(tensor.nbytes for model in models for tensor in model.tensors(quant))
+    done = 0
+
+    def on_chunk(nbytes: int) -> None:
+        nonlocal done
+        done += nbytes
+        if on_bytes is not None:
+            on_bytes(done, total)
+
+    files = [folder / model.file_name(quant) for model in models]
+    for model, file in zip(models, files, strict=True):
+        write_format = write_gguf if model.architecture else write_safetensors
+        with _whole_or_absent(file) as partial:
+            write_format(partial, model, quant, seed, on_chunk)
+    return files
+
+
+@contextmanager
+def _whole_or_absent(file: Path) -> Iterator[Path]:
+    """A name to write to that becomes ``file`` when the block ends, and is removed when it raises."""
+    # In the same folder, because a rename across file systems is a copy; unique, because two processes may write.
+    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
+    try:
+        yield partial
+        partial.replace(file)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

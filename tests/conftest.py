@@ -1,0 +1,52 @@
+"""Fixtures: small models of random weights, and a generator over them.
+
+The native library is imported here without a guard: where it is missing, every test fails, and none is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from sdcpp_py import Generator, devices
+from sdcpp_py.synth import SyntheticSet, write_set
+
+# Machines that run tests are shared and slow at times; a deadline would make tests fail for that alone.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
+
+assert devices(), "the native library offers no device"
+
+
+@pytest.fixture(scope="session")
+def klein(tmp_path_factory: pytest.TempPathFactory) -> SyntheticSet:
+    """A FLUX.2 Klein of a few million random weights."""
+    return write_set("tiny-klein", tmp_path_factory.mktemp("klein"), quant="Q8_0")
+
+
+@pytest.fixture(scope="session")
+def z_image(tmp_path_factory: pytest.TempPathFactory) -> SyntheticSet:
+    """A Z-Image of a few million random weights."""
+    return write_set("tiny-z-image", tmp_path_factory.mktemp("z-image"), quant="Q8_0")
+
+
+def open_generator(files: SyntheticSet, **arguments: object) -> Generator:
+    """A generator over a set of files, on the CPU."""
+    return Generator(files.diffusion_model, files.text_encoder, files.vae, device="cpu", **arguments)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def generator(klein: SyntheticSet) -> Iterator[Generator]:
+    """A generator that all tests share: each must leave it usable, which is itself a part of what is tested."""
+    with open_generator(klein) as opened:
+        yield opened
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is also the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

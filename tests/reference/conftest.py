@@ -1,0 +1,48 @@
+"""The models that the reference tests draw with, each made once.
+
+PyTorch, diffusers and transformers are imported when a test asks for a model and not before: an ordinary test run reads
+these files too, on machines that have none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from reference_model import ModelPaths, ReferenceModel
+
+from sdcpp_py import Generator
+
+
+@pytest.fixture(scope="session")
+def klein(tmp_path_factory: pytest.TempPathFactory) -> ReferenceModel:
+    """A small FLUX.2 Klein in diffusers."""
+    from tiny_klein import tiny_klein
+
+    return tiny_klein(tmp_path_factory.mktemp("klein"))
+
+
+@pytest.fixture(scope="session")
+def z_image(tmp_path_factory: pytest.TempPathFactory) -> ReferenceModel:
+    """A small Z-Image in diffusers."""
+    from tiny_z_image import tiny_z_image
+
+    return tiny_z_image(tmp_path_factory.mktemp("z_image"))
+
+
+@pytest.fixture(scope="session")
+def klein_generator(klein: ReferenceModel) -> Iterator[Generator]:
+    """The same small FLUX.2 Klein in this library."""
+    with _generator(klein.paths) as generator:
+        yield generator
+
+
+@pytest.fixture(scope="session")
+def z_image_generator(z_image: ReferenceModel) -> Iterator[Generator]:
+    """The same small Z-Image in this library."""
+    with _generator(z_image.paths) as generator:
+        yield generator
+
+
+def _generator(paths: ModelPaths) -> Generator:
+    return Generator(paths.diffusion_model, paths.text_encoder, paths.vae, device="cpu", threads=2)

@@ -1,0 +1,65 @@
+"""A small random Qwen3, in transformers and as a file in llama.cpp's naming."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gguf_file import write_gguf
+from qwen_tokenizer import VOCABULARY_SIZE
+from random_weights import randomise
+from transformers import Qwen3Config, Qwen3Model
+
+HIDDEN_SIZE = 64
+# The engine takes the number of heads from the number of layers: 28 is the Qwen3 with 16 heads, all others have 32.
+HEADS_BY_LAYERS = {28: 16, 36: 32}
+_NAMES = {
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+_LAYER = re.compile(r"layers\.(\d+)\.(.+)\.weight")
+
+
+def tiny_encoder(layers: int, seed: int) -> Qwen3Model:
+    """A Qwen3 that differs from the real one in its width, its depth and its weights alone."""
+    config = Qwen3Config(
+        vocab_size=VOCABULARY_SIZE,
+        hidden_size=HIDDEN_SIZE,
+        intermediate_size=3 * HIDDEN_SIZE,
+        num_hidden_layers=layers,
+        num_attention_heads=HEADS_BY_LAYERS[layers],
+        num_key_value_heads=8,
+        head_dim=128,
+        max_position_embeddings=40960,
+        rms_norm_eps=1e-6,
+        rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
+        attention_bias=False,
+    )
+    model = Qwen3Model(config)
+    randomise(model, seed)
+    return model
+
+
+def export_encoder(model: Qwen3Model, path: Path) -> None:
+    """Writes the encoder as llama.cpp's converter would."""
+    write_gguf(path, "qwen3", {_exported_name(name): tensor for name, tensor in model.state_dict().items()})
+
+
+def _exported_name(name: str) -> str:
+    if name == "embed_tokens.weight":
+        return "token_embd.weight"
+    if name == "norm.weight":
+        return "output_norm.weight"
+    match = _LAYER.fullmatch(name)
+    if match is None:
+        raise KeyError(name)
+    return f"blk.{match[1]}.{_NAMES[match[2]]}.weight"

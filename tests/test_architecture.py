@@ -1,0 +1,137 @@
+"""The structure of the code: which room may know which."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import sdcpp_py
+
+PACKAGE = Path(sdcpp_py.__file__).parent
+ROOT = Path(__file__).parent.parent
+
+# From the top of the house to its ground: a module may import only from floors below its own.
+FLOORS = [
+    {"__main__"},
+    {"cli"},
+    {"cli.parser"},
+    {"cli.drawing", "cli.info", "cli.doctor", "cli.synthesis"},
+    {"__init__"},
+    {"generator", "synth", "machine"},
+    {"meter", "result"},
+    {"models", "metadata", "bars", "_native.engine"},
+    {"inspection", "settings", "prompts", "_native.library"},
+    {"_native.status", "families", "progress"},
+    {"errors", "schedules", "version", "_native"},
+]
+# settings.from_png is a convenience that reaches up one floor, inside the function alone.
+EXCEPTIONS = {("settings", "metadata")}
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    if parts[-1] == "__init__" and len(parts) > 1:
+        parts = parts[:-1]
+    return ".".join(parts)
+
+
+def modules() -> dict[str, Path]:
+    return {module_name(file): file for file in PACKAGE.rglob("*.py")}
+
+
+def floor_of(name: str) -> int:
+    for floor, rooms in enumerate(FLOORS):
+        if name in rooms or (name.split(".")[0] == "synth" and "synth" in rooms):
+            return floor
+    raise AssertionError(f"{name} stands on no floor: add it to FLOORS")
+
+
+def imports_of(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("sdcpp_py"):
+            base = node.module.removeprefix("sdcpp_py").lstrip(".")
+            for alias in node.names:
+                inner = f"{base}.{alias.name}".lstrip(".")
+                found.add(inner if inner in modules() else base)
+        elif isinstance(node, ast.Import):
+            found |= {a.name.removeprefix("sdcpp_py.") for a in node.names if a.name.startswith("sdcpp_py.")}
+    return {name for name in found if name in modules()}
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_imports_point_down(name: str) -> None:
+    """A module imports only from the floors below its own."""
+    for other in imports_of(modules()[name]):
+        if name.split(".")[0] == "synth" and other.split(".")[0] == "synth":
+            continue
+        assert (name, other) in EXCEPTIONS or floor_of(name) < floor_of(other), f"{name} imports {other}"
+
+
+def test_only_native_knows_cffi() -> None:
+    """No module outside _native touches cffi or the extension."""
+    for name, file in modules().items():
+        if not name.startswith("_native"):
+            text = file.read_text(encoding="utf-8")
+            assert "cffi" not in text.replace("cffi layer", ""), name
+            assert "_sdcpp" not in text, name
+
+
+def test_modules_and_functions_are_small() -> None:
+    """A module has 400 lines at the very most, a function about 40 beyond its docstring and arguments."""
+    for name, file in modules().items():
+        text = file.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 400, name
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+                assert (node.end_lineno or 0) - first.lineno < 45, f"{name}.{node.name}"
+
+
+def test_no_room_for_odds_and_ends() -> None:
+    """No module is called util, helper, common or manager."""
+    for name in modules():
+        assert not {"util", "utils", "helper", "helpers", "common", "manager"} & set(name.split(".")), name
+
+
+def test_native_layer_files_are_small() -> None:
+    """A file of the native layer has 400 lines at the very most."""
+    files = [file for file in (ROOT / "native").iterdir() if file.suffix in (".h", ".cpp", ".py")]
+    assert files
+    for file in files:
+        assert len(file.read_text(encoding="utf-8").splitlines()) <= 400, file.name
+
+
+def test_import_leaves_heavy_modules_out() -> None:
+    """Importing the library imports neither huggingface_hub nor cffi's compiler nor tqdm nor gguf."""
+    import subprocess
+
+    code = "import sys, sdcpp_py; print([m for m in sys.modules if m in %r])" % (
+        ("huggingface_hub", "cffi", "cffi.api", "tqdm", "gguf", "safetensors", "torch"),
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "[]"
+
+
+def test_import_is_quick() -> None:
+    """Importing the library takes under 0.2 s of the CPU, the best of five tries in new processes."""
+    import subprocess
+
+    code = "import time; t = time.process_time(); import sdcpp_py; print(time.process_time() - t)"
+    tries = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(5)
+    ]
+    assert min(tries) < 0.2, tries
+
+
+def test_everything_public_is_listed_once_and_documented() -> None:
+    """``__all__`` is sorted, complete, and everything in it has a docstring."""
+    assert sdcpp_py.__all__ == sorted(set(sdcpp_py.__all__), key=sdcpp_py.__all__.index)
+    for name in sdcpp_py.__all__:
+        thing = getattr(sdcpp_py, name)
+        if callable(thing):
+            assert thing.__doc__, name

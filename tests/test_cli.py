@@ -1,0 +1,194 @@
+"""The command line: what it prints, what it returns."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import sdcpp_py
+from sdcpp_py import GenerationSettings
+from sdcpp_py.cli import main
+from sdcpp_py.synth import SyntheticSet
+
+
+def model_options(files: SyntheticSet) -> list[str]:
+    return ["--diffusion-model", str(files.diffusion_model), "--llm", str(files.text_encoder), "--vae", str(files.vae)]
+
+
+SMALL = ["-W", "64", "-H", "64", "--steps", "2", "--device", "cpu"]
+
+
+def test_generate_draws(klein: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``generate`` writes the picture, says so in one line, and returns 0."""
+    assert main(["generate", "a red circle", *model_options(klein), *SMALL, "-s", "7", "-o", "out.png"]) == 0
+    output = capsys.readouterr()
+    assert output.out.startswith("out.png: 64x64, seed 7, ")
+    assert output.err == ""
+    assert GenerationSettings.from_png("out.png") == GenerationSettings("a red circle", width=64, height=64, steps=2, seed=7)
+
+
+def test_sd_clis_names_work(klein: SyntheticSet, work: Path) -> None:
+    """The names that sd-cli has for things are understood."""
+    options = ["-p", "cat", "-n", "dog", "--cfg-scale", "2", "--sampling-method", "heun", "--scheduler", "discrete"]
+    options += ["--seed", "-1", "-t", "1", "-b", "2", "--vae-tiling", "-v"]
+    assert main(["generate", *options, *model_options(klein), *SMALL]) == 0
+    settings = GenerationSettings.from_png("output.png")
+    assert (settings.negative_prompt, settings.sampler, settings.vae_tile_size) == ("dog", "heun", 256)
+    assert GenerationSettings.from_png("output_2.png").seed == settings.seed + 1
+
+
+def test_settings_from_a_picture(klein: SyntheticSet, work: Path) -> None:
+    """``--settings-from`` draws a picture again, with the changes that options make."""
+    main(["generate", "cat", *model_options(klein), *SMALL, "-s", "7", "-o", "a.png"])
+    command = ["generate", *model_options(klein), "--device", "cpu", "--settings-from", "a.png"]
+    assert main([*command, "-o", "b.png"]) == 0
+    assert Path("a.png").read_bytes()[:1000] is not None
+    assert GenerationSettings.from_png("a.png") == GenerationSettings.from_png("b.png")
+    assert main([*command, "-o", "c.png", "-s", "8"]) == 0
+    assert GenerationSettings.from_png("c.png").seed == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--width", "500"], "nearest is 496"),
+        (["--steps", "0"], "steps must be"),
+        (["--cfg-scale", "nan"], "cfg_scale must be"),
+        (["--seed", "-2"], "seed must be"),
+        (["--count", "0"], "--count must be"),
+        (["-o", "missing/out.png"], "does not exist"),
+        (["-o", "out.xyz"], "no picture format"),
+        (["--vae", "missing.safetensors"], "there is no file missing.safetensors"),
+        (["--device", "vulkan77"], "there is no device"),
+        (["--sampler", "eular"], "sampler must be one of"),
+    ],
+)
+def test_an_error_is_one_plain_line(
+    klein: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
+) -> None:
+    """An error of ours is one line on standard error without a traceback, and the exit code is 1."""
+    assert main(["generate", "cat", *model_options(klein), *SMALL, *options]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("sdcpp-py: error: ")
+    assert output.err.count("\n") == 1
+    assert says in output.err
+    assert list(work.iterdir()) == []
+
+
+def test_wrong_usage_is_2(klein: SyntheticSet, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrong usage ends with 2 and the usage line."""
+    for arguments in ([], ["generate"], ["generate", "cat", "--steps", "four"], ["paint"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+        assert "usage: sdcpp-py" in capsys.readouterr().err
+
+
+def test_no_prompt_is_said(klein: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a prompt the command says how to give one."""
+    assert main(["generate", *model_options(klein)]) == 1
+    assert "there is no prompt" in capsys.readouterr().err
+
+
+def test_prompts_that_are_no_text(klein: SyntheticSet, work: Path) -> None:
+    """Bytes that are no UTF-8 on the command line are an error in one line, not a traceback."""
+    command = [sys.executable, "-m", "sdcpp_py", "generate", b"caf\xe9", *model_options(klein)]
+    result = subprocess.run(command, capture_output=True, timeout=60, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    assert result.returncode == 1
+    assert b"lone surrogate" in result.stderr
+    assert result.stderr.count(b"\n") == 1
+
+
+def test_ctrl_c_is_130(klein: SyntheticSet, work: Path) -> None:
+    """Ctrl-C ends the program with 130, quickly and in one line."""
+    command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(klein), "-W", "768", "-H", "768"]
+    process = subprocess.Popen(
+        [*command, "--steps", "100", "--device", "cpu"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(4)
+    pressed = time.perf_counter()
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert time.perf_counter() - pressed < 5
+    assert process.returncode == 130, errors
+    assert errors.strip() == "sdcpp-py: interrupted"
+    assert output == ""
+
+
+def test_info_shows_settings(klein: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``info`` prints the settings of a picture, as text and as JSON."""
+    main(["generate", "a red circle", *model_options(klein), *SMALL, "-s", "7", "-o", "out.png"])
+    capsys.readouterr()
+    assert main(["info", "out.png"]) == 0
+    text = capsys.readouterr().out
+    assert "prompt           a red circle" in text
+    assert "seed             7" in text
+    assert main(["info", "out.png", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["seed"] == 7
+    assert main(["info", "missing.png"]) == 1
+
+
+def test_doctor_knows_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    """``doctor`` tells version, engine, CPU module, devices, memory and watchdog, as text and as JSON."""
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    for word in (sdcpp_py.__version__, "90e87bc8", "module", "features", "RAM", "device    cpu", "watchdog", "backends"):
+        assert word in text
+    assert main(["doctor", "--json"]) == 0
+    machine = json.loads(capsys.readouterr().out)
+    assert machine["cpu"]["module"] in machine["cpu"]["modules_built"]
+    assert {"x64", "haswell"} < set(machine["cpu"]["modules_built"])
+    assert machine["memory"]["total"] >= machine["memory"]["available"] > 0
+    assert machine["devices"][-1]["name"] == "cpu"
+
+
+def test_synth_writes_a_model(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``synth`` writes a file of random weights and lists what it can write."""
+    assert main(["synth", "tiny-flux2-vae", "."]) == 0
+    assert Path("tiny-flux2-vae.safetensors").exists()
+    capsys.readouterr()
+    assert main(["synth", "list"]) == 0
+    assert "klein-4b" in capsys.readouterr().out.split()
+    assert main(["synth", "nonsense", "."]) == 1
+    assert main(["synth", "tiny-klein", ".", "--quant", "Q9"]) == 1
+    assert main(["synth", "tiny-klein", "missing"]) == 1
+    assert "does not exist" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """``--version`` prints the version."""
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.strip() == f"sdcpp_py {sdcpp_py.__version__}"
+
+
+def test_the_progress_bar_draws_on_a_terminal(klein: SyntheticSet, work: Path) -> None:
+    """On a terminal a bar shows each phase, the step of how many, and the time a step takes."""
+    import pty
+
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(klein), *SMALL]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower)
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    assert process.wait(60) == 0
+    text = shown.decode()
+    for word in ("load", "encode", "denoise", "decode", "step 1/2", "s/step", "100%"):
+        assert word in text, text

@@ -1,0 +1,185 @@
+"""From every kind of native failure to its error, and a generator that draws on afterwards."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sdcpp_py import (
+    DeviceLostError,
+    GenerationCancelled,
+    GenerationError,
+    Generator,
+    OutOfMemoryError,
+    SdcppError,
+)
+from sdcpp_py._native import library
+from sdcpp_py._native.engine import Engine
+from sdcpp_py._native.status import ERRORS, Status
+from sdcpp_py.synth import SyntheticSet
+
+SMALL = {"width": 64, "height": 64, "steps": 2, "seed": 1}
+HEADER = Path(__file__).parent.parent / "native" / "sdpy.h"
+
+
+def enumerators(prefix: str) -> dict[str, int]:
+    """The constants of one C enum, by name without the prefix."""
+    names = [name for name in dir(library.lib) if name.startswith(prefix)]
+    return {name.removeprefix(prefix): getattr(library.lib, name) for name in names}
+
+
+def test_every_native_status_has_a_class() -> None:
+    """Each status of the C header exists in Python under the same number and maps to an error of ours."""
+    text = HEADER.read_text(encoding="utf-8")
+    declared = re.search(r"typedef enum \{([^}]*SDPY_STATUS_COUNT[^}]*)\}", text)
+    assert declared
+    names = re.findall(r"SDPY_(\w+)", re.sub(r"/\*.*?\*/", "", declared.group(1)))
+    assert names.pop() == "STATUS_COUNT"
+    assert names == [status.name for status in Status]
+    for status in Status:
+        assert getattr(library.lib, f"SDPY_{status.name}") == status
+        if status is not Status.OK:
+            assert issubclass(ERRORS[status], SdcppError)
+
+
+FAULTS = {
+    "ASSERTION": (GenerationError, "a check inside the engine failed"),
+    "POOLED_ASSERTION": (GenerationError, "a check inside the engine failed"),
+    "BAD_ALLOC": (OutOfMemoryError, "memory ran out"),
+    "DEVICE_LOST": (DeviceLostError, "ErrorDeviceLost"),
+    "DEVICE_MEMORY": (OutOfMemoryError, "ErrorOutOfDeviceMemory"),
+    "EXCEPTION": (GenerationError, "an exception was asked for"),
+    "NOT_AN_EXCEPTION": (GenerationError, "not an exception"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_becomes_its_error_and_the_generator_lives(generator: Generator, fault: str) -> None:
+    """A native failure of each kind raises its class with the engine's log as detail; then the right picture is drawn."""
+    expected = np.asarray(generator.generate("cat", **SMALL))
+    kind, says = FAULTS[fault]
+    with pytest.raises(kind, match=says) as caught:
+        generator._engine.fail(enumerators("SDPY_FAULT_")[fault])
+    assert type(caught.value) is kind
+    assert "a fault was asked for" in caught.value.detail
+    assert generator._engine.broken == (fault == "POOLED_ASSERTION")
+    assert np.array_equal(np.asarray(generator.generate("cat", **SMALL)), expected)
+    assert not generator._engine.broken
+
+
+def test_the_list_of_faults_is_whole() -> None:
+    """Every fault that the native layer can cause is in the table above, except the one that is no failure."""
+    assert set(FAULTS) | {"BUSY_LOOP"} == set(enumerators("SDPY_FAULT_"))
+
+
+def test_out_of_memory_is_a_memory_error() -> None:
+    """Errors are also the builtins that a user would catch."""
+    assert issubclass(OutOfMemoryError, MemoryError)
+
+
+def test_an_engine_takes_one_job_at_a_time() -> None:
+    """A second job while one runs is refused natively, and the first can be cancelled."""
+    engine = Engine()
+    failure = library.ffi.new("sdpy_failure *")
+    busy = enumerators("SDPY_FAULT_")["BUSY_LOOP"]
+    assert library.lib.sdpy_begin_fault(engine._handle, busy, failure) == Status.OK
+    assert library.lib.sdpy_begin_fault(engine._handle, busy, failure) == Status.BUSY
+    began = time.perf_counter()
+    engine.close()
+    assert time.perf_counter() - began < 2
+
+
+def test_a_failed_job_does_not_hold_its_exception_back() -> None:
+    """An exception of the listener comes out in well under a second, though the job has not ended yet."""
+    engine = Engine()
+    engine.cancel()
+    with pytest.raises(SdcppError):
+        engine.decode(latent=np.zeros((128, 4, 4), np.float32), tile_size=0, threads=1, listen=lambda _: None)
+    engine.close()
+    engine.close()
+
+
+def run_python(code: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120, **options  # type: ignore[call-overload]
+    )
+
+
+LIMITED = """
+import resource, sys
+from sdcpp_py import Generator, OutOfMemoryError
+g = Generator(*sys.argv[1:4], device="cpu", threads=1)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20), resource.RLIM_INFINITY))
+try:
+    g.generate("cat", width=1024, height=1024, steps=1)
+    print("drawn")
+except OutOfMemoryError as error:
+    print("refused:", error)
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(g.generate("cat", width=64, height=64, steps=1).image.size)
+"""
+
+
+def test_real_memory_exhaustion_is_an_error(klein: SyntheticSet) -> None:
+    """When the system refuses memory for a picture, OutOfMemoryError is raised and a smaller picture can be drawn."""
+    result = run_python(LIMITED, *map(str, (klein.diffusion_model, klein.text_encoder, klein.vae)))
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("refused:"), result.stdout
+    assert lines[1] == "(64, 64)"
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from sdcpp_py import Generator
+g = Generator(*sys.argv[1:4], device="cpu")
+expected = g.generate("cat", width=64, height=64, steps=2, seed=1)
+def press(): time.sleep(float(sys.argv[4])); t.append(time.perf_counter()); os.kill(os.getpid(), signal.SIGINT)
+t = []
+threading.Thread(target=press, daemon=True).start()
+try:
+    g.generate("cat", width=768, height=768, steps=50)
+except KeyboardInterrupt:
+    print(time.perf_counter() - t[0])
+import numpy as np
+print(np.array_equal(np.asarray(g.generate("cat", width=64, height=64, steps=2, seed=1)), np.asarray(expected)))
+"""
+
+
+@pytest.mark.parametrize("after", [0.2, 3.0])
+def test_ctrl_c_in_a_subprocess(klein: SyntheticSet, after: float) -> None:
+    """Ctrl-C raises KeyboardInterrupt within half a second, and the generator draws the right picture afterwards."""
+    result = run_python(INTERRUPTED, *map(str, (klein.diffusion_model, klein.text_encoder, klein.vae)), str(after))
+    assert result.returncode == 0, result.stderr
+    seconds, same = result.stdout.split()
+    assert float(seconds) < 0.5
+    assert same == "True"
+
+
+ABANDONED = """
+import sys
+from sdcpp_py import Generator
+g = Generator(*sys.argv[1:4], device="cpu")
+def stop(progress):
+    if progress.phase.value == "denoise": raise KeyboardInterrupt
+g.generate("cat", width=512, height=512, steps=50, on_progress=stop)
+"""
+
+
+def test_leaving_python_in_the_middle_of_a_run(klein: SyntheticSet) -> None:
+    """A process that ends while its engine is still winding down ends cleanly, by the exception and not by a signal."""
+    result = run_python(ABANDONED, *map(str, (klein.diffusion_model, klein.text_encoder, klein.vae)))
+    assert "KeyboardInterrupt" in result.stderr
+    assert result.returncode in (-2, 130), result.stderr
+
+
+def test_cancelled_is_no_generation_error() -> None:
+    """Cancelling is not a failure of the engine."""
+    assert not issubclass(GenerationCancelled, GenerationError)

@@ -1,0 +1,71 @@
+"""A library prints nothing, whatever happens."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sdcpp_py.synth import SyntheticSet
+
+# Runs with the file descriptors themselves captured, so that native prints are caught as well as Python's.
+PREAMBLE = """
+import sys
+from pathlib import Path
+import sdcpp_py
+from sdcpp_py import Generator, SdcppError
+files = sys.argv[1:4]
+def quiet(call):
+    try:
+        call()
+    except (SdcppError, ZeroDivisionError):
+        return
+"""
+SCENES = {
+    "drawing": "Generator(*files, device='cpu').generate('a (red:1.2) cat', width=64, height=64, steps=2)",
+    "guidance and tiles": "Generator(*files, device='cpu').generate('cat', width=128, height=128, steps=2, cfg_scale=2, "
+    "vae_tile_size=64)",
+    "a batch": "Generator(*files, device='cpu').generate_batch('cat', count=2, width=64, height=64, steps=1)",
+    "an engine's schedule": "Generator(*files, device='cpu').generate('cat', width=64, height=64, scheduler='karras')",
+    "a failing load": "quiet(lambda: Generator(files[0], files[0], files[2]))",
+    "a damaged file": "Path('x.gguf').write_bytes(b'GGUF' + bytes(64)); quiet(lambda: Generator('x.gguf', *files[1:]))",
+    "an exception": "quiet(lambda: Generator(*files, device='cpu').generate('cat', width=64, height=64, "
+    "on_progress=lambda p: 1 / 0))",
+    "faults": "g = Generator(*files, device='cpu')\nfor n in range(7): quiet(lambda: g._engine.fail(n)); g.generate('x', "
+    "width=64, height=64, steps=1)",
+    "too long a prompt": "quiet(lambda: Generator(*files, device='cpu').generate('cat ' * 700))",
+    "devices": "sdcpp_py.devices()",
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_nothing_is_printed(klein: SyntheticSet, work: Path, scene: str) -> None:
+    """Neither standard output nor standard error gets a single byte."""
+    files = [str(file) for file in (klein.diffusion_model, klein.text_encoder, klein.vae)]
+    result = subprocess.run([sys.executable, "-c", PREAMBLE + SCENES[scene], *files], capture_output=True, timeout=120)
+    assert result.stdout == b""
+    assert result.stderr == b""
+    assert result.returncode == 0
+
+
+def test_the_engine_is_heard_through_logging(klein: SyntheticSet) -> None:
+    """What the engine says reaches the logger "sdcpp_py" when a program listens."""
+    code = (
+        PREAMBLE + "import logging; logging.basicConfig(level=logging.DEBUG, format='%(name)s %(message)s')\n"
+        "Generator(*files, device='cpu')"
+    )
+    files = [str(file) for file in (klein.diffusion_model, klein.text_encoder, klein.vae)]
+    result = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, timeout=120)
+    assert "sdcpp_py" in result.stderr
+    assert "Version: Flux.2 klein" in result.stderr
+
+
+def test_the_native_sources_print_nothing() -> None:
+    """No file of the native layer calls a printing function, besides the one that re-points them."""
+    native = Path(__file__).parent.parent / "native"
+    for file in native.glob("*.cpp"):
+        text = file.read_text(encoding="utf-8")
+        for call in ("printf(", "std::cout", "std::cerr", "puts("):
+            assert call not in text.replace("snprintf(", ""), f"{file.name}: {call}"
