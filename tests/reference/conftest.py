@@ -9,40 +9,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from reference_model import ModelPaths, ReferenceModel
+from tests.reference.reference_model import ModelPaths, ReferenceModel
 
 from sdcpp_py import Generator
 
 
 @pytest.fixture(scope="session")
-def klein(tmp_path_factory: pytest.TempPathFactory) -> ReferenceModel:
+def reference_klein(tmp_path_factory: pytest.TempPathFactory) -> ReferenceModel:
     """A small FLUX.2 Klein in diffusers."""
-    from tiny_klein import tiny_klein
+    from tests.reference.tiny_klein import tiny_klein
 
     return tiny_klein(tmp_path_factory.mktemp("klein"))
 
 
 @pytest.fixture(scope="session")
-def z_image(tmp_path_factory: pytest.TempPathFactory) -> ReferenceModel:
+def reference_z_image(tmp_path_factory: pytest.TempPathFactory) -> ReferenceModel:
     """A small Z-Image in diffusers."""
-    from tiny_z_image import tiny_z_image
+    from tests.reference.tiny_z_image import tiny_z_image
 
     return tiny_z_image(tmp_path_factory.mktemp("z_image"))
 
 
 @pytest.fixture(scope="session")
-def klein_generator(klein: ReferenceModel) -> Iterator[Generator]:
+def klein_generator(reference_klein: ReferenceModel) -> Iterator[Generator]:
     """The same small FLUX.2 Klein in this library."""
-    with _generator(klein.paths) as generator:
+    with _open(reference_klein.paths) as generator:
         yield generator
 
 
 @pytest.fixture(scope="session")
-def z_image_generator(z_image: ReferenceModel) -> Iterator[Generator]:
+def z_image_generator(reference_z_image: ReferenceModel) -> Iterator[Generator]:
     """The same small Z-Image in this library."""
-    with _generator(z_image.paths) as generator:
+    with _open(reference_z_image.paths) as generator:
         yield generator
 
 
-def _generator(paths: ModelPaths) -> Generator:
+def _open(paths: ModelPaths) -> Generator:
     return Generator(paths.diffusion_model, paths.text_encoder, paths.vae, device="cpu", threads=2)

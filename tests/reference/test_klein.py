@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference_model import ReferenceModel, relative_error
+from tests.reference.reference_model import ReferenceModel, relative_error
 
 from sdcpp_py import Generator
 
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.reference
 PROMPTS = (
     "a lovely cat on a windowsill",
     "",
-    "It's 3:45 pm;  they'll draw\n12345 red-and-blue balloons, won't they?",
-    "一只猫坐在窗台上，水彩画 ☕ über naïve café 🎈",
+    "It's 3:45 pm; they'll draw\n12345 red-and-blue balloons, won't they?",
+    "一只猫坐在窗台上，水彩画，über naïve café",
 )
 PAD_TOKENS_BEGIN = 200
 """None of the prompts has as many tokens."""
@@ -22,11 +22,11 @@ PAD_TOKENS_BEGIN = 200
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_the_text_states_are_those_of_the_pipeline(
-    klein: ReferenceModel, klein_generator: Generator, prompt: str
+    reference_klein: ReferenceModel, klein_generator: Generator, prompt: str
 ) -> None:
     """Each of the three layers read gives the pipeline's states, on the prompt's tokens and on the padding."""
     states = klein_generator.encode(prompt).arrays["crossattn"]
-    reference = klein.encode(prompt)
+    reference = reference_klein.encode(prompt)
 
     assert states.shape == reference.shape == (512, 192)
     for part in (slice(0, PAD_TOKENS_BEGIN), slice(PAD_TOKENS_BEGIN, None)):
@@ -38,12 +38,12 @@ def test_the_text_states_are_those_of_the_pipeline(
     ("width", "height", "steps"), [(128, 128, 4), pytest.param(192, 128, 3, id="another shape and step count")]
 )
 def test_the_drawing_is_that_of_the_pipeline(
-    klein: ReferenceModel, klein_generator: Generator, width: int, height: int, steps: int
+    reference_klein: ReferenceModel, klein_generator: Generator, width: int, height: int, steps: int
 ) -> None:
     """The same noise and prompt give the pipeline's latent and picture, with the default noise levels of both."""
     noise = np.random.default_rng(0).standard_normal((128, height // 16, width // 16), dtype=np.float32)
 
-    reference = klein.draw(PROMPTS[0], noise, width=width, height=height, steps=steps)
+    reference = reference_klein.draw(PROMPTS[0], noise, width=width, height=height, steps=steps)
     ours = klein_generator.generate(
         PROMPTS[0], width=width, height=height, steps=steps, noise=noise, return_latent=True
     )

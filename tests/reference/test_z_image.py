@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference_model import ReferenceModel, relative_error
+from tests.reference.reference_model import ReferenceModel, relative_error
 
 from sdcpp_py import Generator
 
@@ -13,18 +13,18 @@ pytestmark = pytest.mark.reference
 PROMPTS = (
     "a lovely cat on a windowsill",
     "",
-    "It's 3:45 pm;  they'll draw\n12345 red-and-blue balloons, won't they?",
-    "一只猫坐在窗台上，水彩画 ☕ über naïve café 🎈",
+    "It's 3:45 pm; they'll draw\n12345 red-and-blue balloons, won't they?",
+    "一只猫坐在窗台上，水彩画，über naïve café",
 )
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_the_text_states_are_those_of_the_pipeline(
-    z_image: ReferenceModel, z_image_generator: Generator, prompt: str
+    reference_z_image: ReferenceModel, z_image_generator: Generator, prompt: str
 ) -> None:
     """The states after the last layer but one are the pipeline's, one for each token of the prompt and no padding."""
     states = z_image_generator.encode(prompt).arrays["crossattn"]
-    reference = z_image.encode(prompt)
+    reference = reference_z_image.encode(prompt)
 
     assert states.shape == reference.shape
     assert relative_error(states, reference) < 1e-4
@@ -34,12 +34,12 @@ def test_the_text_states_are_those_of_the_pipeline(
     ("width", "height", "steps"), [(128, 128, 4), pytest.param(144, 80, 8, id="tokens to pad and the default steps")]
 )
 def test_the_drawing_is_that_of_the_pipeline(
-    z_image: ReferenceModel, z_image_generator: Generator, width: int, height: int, steps: int
+    reference_z_image: ReferenceModel, z_image_generator: Generator, width: int, height: int, steps: int
 ) -> None:
     """The same noise and prompt give the pipeline's latent and picture, with the default noise levels of both."""
     noise = np.random.default_rng(0).standard_normal((16, height // 8, width // 8), dtype=np.float32)
 
-    reference = z_image.draw(PROMPTS[0], noise, width=width, height=height, steps=steps)
+    reference = reference_z_image.draw(PROMPTS[0], noise, width=width, height=height, steps=steps)
     ours = z_image_generator.generate(
         PROMPTS[0], width=width, height=height, steps=steps, noise=noise, return_latent=True
     )

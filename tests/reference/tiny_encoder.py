@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gguf_file import write_gguf
-from qwen_tokenizer import VOCABULARY_SIZE
-from random_weights import randomise
+from tests.reference.gguf_file import write_gguf
+from tests.reference.qwen_tokenizer import VOCABULARY_SIZE
+from tests.reference.random_weights import randomise
 from transformers import Qwen3Config, Qwen3Model
 
 HIDDEN_SIZE = 64

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderKLFlux2
-from qwen_tokenizer import engine_source
-from random_weights import randomise
+from tests.reference.qwen_tokenizer import engine_source
+from tests.reference.random_weights import randomise
 from safetensors.torch import save_file
 
 WIDTHS = (32, 64, 128, 128)

@@ -10,18 +10,20 @@ import numpy as np
 import torch
 from diffusers import ZImagePipeline, ZImageTransformer2DModel
 from diffusers.models.transformers.transformer_z_image import ADALN_EMBED_DIM, TimestepEmbedder
-from gguf_file import write_gguf
+from tests.reference.gguf_file import write_gguf
 from numpy.typing import NDArray
-from qwen_tokenizer import qwen_tokenizer
-from random_weights import randomise
-from reference_model import Drawing, ModelPaths, ReferenceModel
-from tiny_encoder import HIDDEN_SIZE, export_encoder, tiny_encoder
-from tiny_vae import export_decoder, tiny_flux_vae
-from write_sigmas import z_image_scheduler
+from tests.reference.qwen_tokenizer import qwen_tokenizer
+from tests.reference.random_weights import randomise
+from tests.reference.reference_model import Drawing, ModelPaths, ReferenceModel
+from tests.reference.tiny_encoder import HIDDEN_SIZE, export_encoder, tiny_encoder
+from tests.reference.tiny_vae import export_decoder, tiny_flux_vae
+from tests.reference.write_sigmas import z_image_scheduler
 
 # Three heads of 128. The engine rounds the feed-forward width up to a multiple of 256 and diffusers does not; with this
 # width, as with the real model's 3840, there is nothing to round.
 WIDTH = 384
+# The pipeline pads to as many tokens, and cuts the padding off again before the denoiser sees it; 512 takes longer.
+PADDED_TOKENS = 96
 _RENAMED = (
     (r"all_x_embedder\.2-1\.", "x_embedder."),
     (r"all_final_layer\.2-1\.", "final_layer."),
@@ -80,7 +82,7 @@ def original_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Ten
 def encode(pipeline: ZImagePipeline, prompt: str) -> NDArray[np.float32]:
     """The states that the pipeline hands to its transformer, of shape (tokens, width)."""
     with torch.inference_mode():
-        states, _ = pipeline.encode_prompt(prompt, do_classifier_free_guidance=False)
+        states, _ = pipeline.encode_prompt(prompt, do_classifier_free_guidance=False, max_sequence_length=PADDED_TOKENS)
     return states[0].numpy()
 
 
@@ -102,6 +104,7 @@ def draw(
         guidance_scale=0.0,
         latents=torch.from_numpy(noise)[None],
         output_type="np",
+        max_sequence_length=PADDED_TOKENS,
         callback_on_step_end=remember,
     ).images[0]
     return Drawing(latents[-1][0].numpy(), picture, pipeline.scheduler.sigmas.numpy(), len(latents))

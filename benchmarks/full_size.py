@@ -1,0 +1,114 @@
+"""Draws with models of full size (random weights, which take the time and memory of real ones) and records both.
+
+    python benchmarks/full_size.py FOLDER [--quant Q4_K] [--size 256] [--record docs/measurements.md]
+
+FOLDER keeps the model files: about 5.5 GB for Klein 4B and 6.7 GB for Z-Image-Turbo in Q4_K. Each family is drawn with in a
+process of its own, so that the peak of its memory is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from sdcpp_py import Generator, Phase, Progress
+from sdcpp_py.machine import describe_machine
+from sdcpp_py.synth import write_set
+
+FAMILIES = ("klein-4b", "z-image-turbo")
+
+
+def draw(family: str, folder: Path, quant: str, size: int) -> dict[str, Any]:
+    """Draws one picture in this process; returns seconds by phase and bytes."""
+    files = write_set(family, folder, quant=quant)
+    load: list[Progress] = []
+    with Generator(
+        files.diffusion_model, files.text_encoder, files.vae, device="cpu", on_progress=load.append
+    ) as generator:
+        steps: list[Progress] = []
+        picture = generator.generate(
+            "a lovely cat on a windowsill", width=size, height=size, seed=42, on_progress=steps.append
+        )
+        picture.save(folder / f"{family}-{quant}-{size}.png")
+        count = picture.settings.steps
+        return {
+            "family": family,
+            "quant": quant,
+            "size": size,
+            "steps": count,
+            "load": load[-1].elapsed,
+            **picture.timings,
+            "step": picture.timings["denoise"] / count,
+            "weights": sum(generator.weight_bytes.values()),
+            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "phases_seen": sorted({progress.phase.value for progress in [*load, *steps]}),
+        }
+
+
+def draw_apart(family: str, folder: Path, quant: str, size: int) -> dict[str, Any]:
+    """``draw`` in a process of its own; the model files are written before its memory counts."""
+    write_set(family, folder, quant=quant)
+    command = [sys.executable, __file__, str(folder), "--only", family, "--quant", quant, "--size", str(size)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    assert len(result["phases_seen"]) == len(Phase)
+    return result
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The results as a Markdown table, seconds and GiB."""
+    lines = [
+        "| model | size | steps | load | encode | one step | decode | picture | weights | peak memory |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for result in results:
+        picture = result["encode"] + result["denoise"] + result["decode"]
+        lines.append(
+            f"| {result['family']} {result['quant']} | {result['size']}x{result['size']} | {result['steps']} "
+            f"| {result['load']:.1f} s | {result['encode']:.1f} s | {result['step']:.1f} s | {result['decode']:.1f} s "
+            f"| {picture:.0f} s | {result['weights'] / 2**30:.2f} GiB | {result['peak'] / 2**30:.2f} GiB |"
+        )
+    return "\n".join(lines)
+
+
+def section(results: list[dict[str, Any]], command: str) -> str:
+    """The results with what is needed to judge them."""
+    machine = describe_machine()
+    cpu = machine["cpu"]
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    return (
+        f"\n### {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}, commit {commit or 'unknown'}\n\n"
+        f"{cpu['name']}, {cpu['physical_cores']} cores, CPU module {cpu['module']}, "
+        f"engine {machine['engine_commit']}; `{command}`\n\n{table(results)}\n"
+    )
+
+
+def main() -> None:
+    """Draws with both families and prints, and where wanted records, what it took."""
+    parser = argparse.ArgumentParser(description="Draws with models of full size and records time and memory.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--quant", default="Q4_K")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--only", choices=FAMILIES, help=argparse.SUPPRESS)
+    parser.add_argument("--record", type=Path, metavar="FILE.md", help="append the result to this file")
+    options = parser.parse_args()
+    if options.only:
+        print(json.dumps(draw(options.only, options.folder, options.quant, options.size)))
+        return
+    options.folder.mkdir(parents=True, exist_ok=True)
+    results = [draw_apart(family, options.folder, options.quant, options.size) for family in FAMILIES]
+    text = section(results, f"python benchmarks/full_size.py FOLDER --quant {options.quant} --size {options.size}")
+    print(text)
+    if options.record:
+        with open(options.record, "a", encoding="utf-8") as stream:
+            stream.write(text)
+
+
+if __name__ == "__main__":
+    main()
