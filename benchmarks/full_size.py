@@ -2,8 +2,8 @@
 
     python benchmarks/full_size.py FOLDER [--quant Q4_K] [--size 256] [--record docs/measurements.md]
 
-FOLDER keeps the model files: about 5.5 GB for Klein 4B and 6.7 GB for Z-Image-Turbo in Q4_K. Each family is drawn with in a
-process of its own, so that the peak of its memory is its own.
+FOLDER keeps the model files: about 5.5 GB for Klein 4B and 6.7 GB for Z-Image-Turbo in Q4_K. Each family is drawn with
+in a process of its own, so that the peak of its memory is its own.
 """
 
 from __future__ import annotations

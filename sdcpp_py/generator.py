@@ -15,7 +15,7 @@ from PIL import Image
 
 from sdcpp_py._native import library
 from sdcpp_py._native.engine import Engine, ModelInfo
-from sdcpp_py.errors import GenerationError, GeneratorClosedError, SettingsError
+from sdcpp_py.errors import GenerationCancelled, GenerationError, GeneratorClosedError, SettingsError
 from sdcpp_py.families import REFERENCE_SCHEDULER, Family
 from sdcpp_py.meter import Meter
 from sdcpp_py.models import ModelFiles, check_files
@@ -41,8 +41,8 @@ class Generator:
 
     The headers of all three files are read and checked against each other before any weight is.
 
-    A generator may be used from several threads; they take turns. ``cancel`` works from any thread at any time. After any
-    error it is as usable as before.
+    A generator may be used from several threads; they take turns. ``cancel`` works from any thread at any time. After
+    any error it is as usable as before.
 
     Raises:
         ModelNotFoundError, ModelLoadError, ModelMismatchError: about the files.
@@ -136,10 +136,10 @@ class Generator:
             prompt: what to draw, or whole settings (``GenerationSettings.from_png("old.png")``), of which the other
                 arguments then replace single ones.
             negative_prompt, width, height, steps, cfg_scale, seed, sampler, scheduler, vae_tile_size: as
-                ``GenerationSettings`` describes them. None takes the model's default; the default seed is random, and the
-                picture says which one it was.
-            noise: the noise to start from, float32 of the latent's shape, instead of noise drawn from the seed. The shape
-                is (128, height / 16, width / 16) for FLUX.2 Klein and (16, height / 8, width / 8) for Z-Image.
+                ``GenerationSettings`` describes them. None takes the model's default; the default seed is random, and
+                the picture says which one it was.
+            noise: the noise to start from, float32 of the latent's shape, instead of noise drawn from the seed. The
+                shape is (128, height / 16, width / 16) for FLUX.2 Klein and (16, height / 8, width / 8) for Z-Image.
             return_latent: whether the picture's ``latent`` is the denoised latent, float32 of the same shape, in the
                 space in which the denoiser works.
             on_progress: is called with a ``Progress`` in this thread. What it raises stops the run and comes out.
@@ -214,7 +214,7 @@ class Generator:
             return self._encode(prompt, self.family.width, self.family.height, meter)
 
     def cancel(self) -> None:
-        """Stops what is running, from any thread: that call raises GenerationCancelled. Without effect when none runs."""
+        """Stops what runs, from any thread: that call raises GenerationCancelled. When none runs, it does nothing."""
         self._cancelled.set()
         self._engine.cancel()
 
@@ -370,8 +370,6 @@ class Generator:
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
-            from sdcpp_py.errors import GenerationCancelled
-
             raise GenerationCancelled("cancelled")
 
     def _model_names(self) -> dict[str, str]:

@@ -241,5 +241,3 @@ def _check_end(path: Path, name: str, end: int, size: int) -> None:
         raise ModelLoadError(
             f"{path} is truncated: it has {size:,} bytes, and tensor '{name}' ends at byte {end:,}; download it again"
         )
-
-

@@ -12,9 +12,7 @@ from sdcpp_py.progress import Phase, Progress, ProgressCallback
 class Meter:
     """Listens to the engine during one call."""
 
-    def __init__(
-        self, on_progress: ProgressCallback | None, *, images: int = 1, progress_bar: bool = False
-    ) -> None:
+    def __init__(self, on_progress: ProgressCallback | None, *, images: int = 1, progress_bar: bool = False) -> None:
         self._callbacks = [callback for callback in (on_progress, ProgressBar() if progress_bar else None) if callback]
         self._images = images
         self._image = 0
@@ -55,6 +53,8 @@ class Meter:
 
     def take_timings(self) -> dict[str, float]:
         """Seconds by phase since the last call of this; the three phases of a picture are always there."""
-        timings = {phase.value: self._timings.get(phase.value, 0.0) for phase in (Phase.ENCODE, Phase.DENOISE, Phase.DECODE)}
+        timings = {
+            phase.value: self._timings.get(phase.value, 0.0) for phase in (Phase.ENCODE, Phase.DENOISE, Phase.DECODE)
+        }
         self._timings = {}
         return timings

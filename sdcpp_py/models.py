@@ -100,8 +100,8 @@ def check_files(
     _check_encoder(family, denoiser, encoder, paths)
     if decoder.latent_channels != family.vae_channels:
         raise ModelMismatchError(
-            f"{paths[2]} is a VAE with {decoder.latent_channels} latent channels, and {family.title} needs the one with "
-            f"{family.vae_channels} ({family.vae_name})"
+            f"{paths[2]} is a VAE with {decoder.latent_channels} latent channels, and {family.title} needs the one "
+            f"with {family.vae_channels} ({family.vae_name})"
         )
     return ModelFiles(paths[0], paths[1], paths[2], family)
 
@@ -133,8 +133,8 @@ def _check_encoder(family: Family, denoiser: Described, encoder: Described, path
         needed = denoiser.context_width // family.context_layers
         hint = {2560: "Qwen3-4B", 4096: "Qwen3-8B"}.get(needed, f"a Qwen3 of hidden size {needed}")
         raise ModelMismatchError(
-            f"{paths[1]} has hidden size {encoder.hidden_size}, and {paths[0]} was trained with an encoder of hidden size "
-            f"{needed}; get {hint}"
+            f"{paths[1]} has hidden size {encoder.hidden_size}, and {paths[0]} was trained with an encoder of hidden "
+            f"size {needed}; get {hint}"
         )
     if encoder.layers < family.encoder_layers:
         raise ModelMismatchError(

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -26,12 +26,12 @@ class GeneratedImage:
     Attributes:
         image: the picture, a PIL image in mode RGB.
         settings: what it was drawn with; the same settings and model give it again.
-        timings: seconds by phase ("encode", "denoise", "decode"); encode is 0 where an earlier picture of the same batch
-            did it.
+        timings: seconds by phase ("encode", "denoise", "decode"); encode is 0 where an earlier picture of the same
+            batch did it.
         model: names of the family and of the files.
         engine: commit of the engine.
-        latent: the denoised latent, float32 of shape (channels, rows, columns) as ``Generator.generate`` says; None unless
-            it was asked for.
+        latent: the denoised latent, float32 of shape (channels, rows, columns) as ``Generator.generate`` says; None
+            unless it was asked for.
     """
 
     image: Image.Image
@@ -68,14 +68,14 @@ class GeneratedImage:
         try:
             with open(partial, "wb") as stream:
                 self._write(stream, _format_of(path))
-            os.replace(partial, path)
+            partial.replace(path)
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
         finally:
             partial.unlink(missing_ok=True)
         return path
 
-    def _write(self, stream: io.BufferedIOBase | io.BufferedWriter, name: str) -> None:
+    def _write(self, stream: IO[bytes], name: str) -> None:
         if name == "PNG":
             self.image.save(stream, "PNG", pnginfo=to_png_info(self.metadata))
         else:

@@ -1,9 +1,9 @@
 """The noise levels (sigmas) that a model's reference pipeline visits.
 
-The engine's own default schedule spends the last step of a flow model on almost nothing; a model distilled to four steps
-then gets three, at other points than it was trained for. These functions compute what the reference pipelines do
-(``Flux2KleinPipeline`` and ``ZImagePipeline`` of diffusers with ``FlowMatchEulerDiscreteScheduler``), in float64 with the
-result rounded to float32, the type in which the engine takes them.
+The engine's own default schedule spends the last step of a flow model on almost nothing; a model distilled to four
+steps then gets three, at other points than it was trained for. These functions compute what the reference pipelines do
+(``Flux2KleinPipeline`` and ``ZImagePipeline`` of diffusers with ``FlowMatchEulerDiscreteScheduler``), in float64; the
+engine takes the result in float32.
 """
 
 from __future__ import annotations

@@ -21,11 +21,11 @@ MIN_TILE, MAX_TILE = 64, 2048
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """Everything that decides the pixels of a picture, besides the model. The same settings give the same picture.
+    r"""Everything that decides the pixels of a picture, besides the model. The same settings give the same picture.
 
     Attributes:
         prompt: what to draw; may be empty. At most 8192 characters, and at most the tokens the model reads (512).
-            Parentheses weigh words, as in ``(red:1.3) car``; write ``\\(`` for a parenthesis.
+            Parentheses weigh words, as in ``(red:1.3) car``; write ``\(`` for a parenthesis.
         negative_prompt: what to keep away from; has an effect only where ``cfg_scale`` is not 1.
         width: in pixels, a multiple of 16 from 64 to 4096.
         height: likewise.
@@ -136,18 +136,20 @@ def check_prompt(name: str, text: object) -> None:
 
 
 def check_edge(name: str, value: object, multiple: int) -> int:
-    """``value`` as an int, where a picture may have such an edge. Raises SettingsError naming the nearest valid size."""
+    """``value`` as an int, where a picture may have such an edge. Raises SettingsError with the nearest valid size."""
     edge = _whole(name, value)
     nearest = min(max(round(edge / multiple) * multiple, MIN_EDGE), MAX_EDGE) if abs(edge) < 10**9 else MAX_EDGE
     if edge < MIN_EDGE or edge > MAX_EDGE:
-        raise SettingsError(f"{name} must be from {MIN_EDGE} to {MAX_EDGE} pixels, not {edge}; the nearest is {nearest}")
+        raise SettingsError(
+            f"{name} must be from {MIN_EDGE} to {MAX_EDGE} pixels, not {edge}; the nearest is {nearest}"
+        )
     if edge % multiple:
         raise SettingsError(f"{name} must be a multiple of {multiple} pixels, not {edge}; the nearest is {nearest}")
     return edge
 
 
 def _set(settings: GenerationSettings, name: str, value: object) -> None:
-    # The dataclass is frozen; numpy's numbers become Python's here, so that settings compare, print and serialise alike.
+    # The dataclass is frozen; numpy's numbers become Python's here, so that settings compare, print and store alike.
     object.__setattr__(settings, name, value)
 
 

@@ -109,9 +109,8 @@ def test_import_leaves_heavy_modules_out() -> None:
     """Importing the library imports neither huggingface_hub nor cffi's compiler nor tqdm nor gguf."""
     import subprocess
 
-    code = "import sys, sdcpp_py; print([m for m in sys.modules if m in %r])" % (
-        ("huggingface_hub", "cffi", "cffi.api", "tqdm", "gguf", "safetensors", "torch"),
-    )
+    heavy = ("huggingface_hub", "cffi", "cffi.api", "tqdm", "gguf", "safetensors", "torch")
+    code = f"import sys, sdcpp_py; print([m for m in sys.modules if m in {heavy!r}])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"
 

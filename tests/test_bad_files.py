@@ -150,7 +150,7 @@ def test_a_tensor_that_is_missing_is_named(klein: SyntheticSet, tmp_path: Path, 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    """No bytes whatever, also after either format's first ones, make the header reader raise anything but our errors."""
+    """No bytes whatever, also after a format's first ones, make the header reader raise anything but our errors."""
     path = tmp_path_factory.getbasetemp() / "any.bin"
     for start in (b"", b"GGUF\x03\0\0\0", struct.pack("<Q", max(2, len(content))) + b"{"):
         path.write_bytes(start + content)

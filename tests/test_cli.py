@@ -31,7 +31,9 @@ def test_generate_draws(klein: SyntheticSet, work: Path, capsys: pytest.CaptureF
     output = capsys.readouterr()
     assert output.out.startswith("out.png: 64x64, seed 7, ")
     assert output.err == ""
-    assert GenerationSettings.from_png("out.png") == GenerationSettings("a red circle", width=64, height=64, steps=2, seed=7)
+    assert GenerationSettings.from_png("out.png") == GenerationSettings(
+        "a red circle", width=64, height=64, steps=2, seed=7
+    )
 
 
 def test_sd_clis_names_work(klein: SyntheticSet, work: Path) -> None:
@@ -140,7 +142,16 @@ def test_doctor_knows_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
     """``doctor`` tells version, engine, CPU module, devices, memory and watchdog, as text and as JSON."""
     assert main(["doctor"]) == 0
     text = capsys.readouterr().out
-    for word in (sdcpp_py.__version__, "90e87bc8", "module", "features", "RAM", "device    cpu", "watchdog", "backends"):
+    for word in (
+        sdcpp_py.__version__,
+        "90e87bc8",
+        "module",
+        "features",
+        "RAM",
+        "device    cpu",
+        "watchdog",
+        "backends",
+    ):
         assert word in text
     assert main(["doctor", "--json"]) == 0
     machine = json.loads(capsys.readouterr().out)

@@ -61,7 +61,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_becomes_its_error_and_the_generator_lives(generator: Generator, fault: str) -> None:
-    """A native failure of each kind raises its class with the engine's log as detail; then the right picture is drawn."""
+    """A native failure of each kind raises its class with the engine's log as detail; then the picture is right."""
     expected = np.asarray(generator.generate("cat", **SMALL))
     kind, says = FAULTS[fault]
     with pytest.raises(kind, match=says) as caught:
@@ -107,7 +107,11 @@ def test_a_failed_job_does_not_hold_its_exception_back() -> None:
 
 def run_python(code: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120, **options  # type: ignore[call-overload]
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,  # type: ignore[call-overload]
     )
 
 

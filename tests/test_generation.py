@@ -194,7 +194,9 @@ def test_a_prompt_with_too_many_tokens_is_refused(generator: Generator) -> None:
     generator.generate("cat " * 400, **SMALL)
 
 
-@pytest.mark.parametrize("prompt", ["", " ", "(", ")", "((a:1.5)", "[[", "\\", ":1.2)", "a\r\n\tb", "🐈" * 50, "\u202e", "‍"])
+@pytest.mark.parametrize(
+    "prompt", ["", " ", "(", ")", "((a:1.5)", "[[", "\\", ":1.2)", "a\r\n\tb", "🐈" * 50, "\u202e", "‍"]
+)
 def test_odd_prompts_are_drawn(generator: Generator, prompt: str) -> None:
     """Empty prompts, unbalanced brackets and any script are drawn."""
     assert pixels(generator.generate(prompt, seed=1, **SMALL)).shape == (64, 64, 3)
@@ -242,7 +244,12 @@ def test_saving_says_what_is_wrong(generator: Generator, work: Path) -> None:
     """A missing folder, a folder as the file, and an unknown suffix each raise OutputError, an OSError."""
     picture = generator.generate("cat", seed=1, **SMALL)
     (work / "folder.png").mkdir()
-    for target, says in (("no/such/out.png", "does not exist"), ("folder.png", "is a folder"), ("out.xyz", ".xyz"), ("a\0b.png", "NUL")):
+    for target, says in (
+        ("no/such/out.png", "does not exist"),
+        ("folder.png", "is a folder"),
+        ("out.xyz", ".xyz"),
+        ("a\0b.png", "NUL"),
+    ):
         with pytest.raises(OutputError, match=says) as caught:
             picture.save(target)
         assert isinstance(caught.value, OSError)

@@ -59,7 +59,9 @@ def test_the_common_text_is_what_other_tools_write() -> None:
     text = to_common_text(PictureMetadata(settings, {"diffusion_model": "flux-2-klein-4b-Q4_0.gguf"}))
     lines = text.splitlines()
     assert lines[:3] == ["a cat", "with a hat", "Negative prompt: dogs"]
-    assert lines[3].startswith("Steps: 4, Sampler: Euler, Schedule type: reference, CFG scale: 1, Seed: 42, Size: 768x512")
+    assert lines[3].startswith(
+        "Steps: 4, Sampler: Euler, Schedule type: reference, CFG scale: 1, Seed: 42, Size: 768x512"
+    )
     assert "Model: flux-2-klein-4b-Q4_0" in lines[3]
 
 
@@ -67,7 +69,7 @@ def test_a_picture_of_another_tool_is_read() -> None:
     """A1111's own text gives prompt, negative prompt and settings under our names."""
     text = (
         "masterpiece, (cat:1.2), on a sofa\nNegative prompt: blurry, low quality\n"
-        'Steps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7.5, Seed: 965400086, Size: 512x768, '
+        "Steps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7.5, Seed: 965400086, Size: 512x768, "
         'Model hash: 6ce0161689, Model: v1-5-pruned, Version: v1.9.0, Lora hashes: "x: 1, y: 2"'
     )
     info = PngInfo()
@@ -80,11 +82,21 @@ def test_a_picture_of_another_tool_is_read() -> None:
     assert metadata.model == {"diffusion_model": "v1-5-pruned"}
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "{", "[]", "null", '{"format": 1}', '{"format": 99, "settings": {}}', '{"format": 1, "settings": {"prompt": 3}}',
-     '{"format": 1, "settings": {"prompt": "x", "nonsense": 1}}', '{"format": "1"}', "[" * 100_000],
-)  # fmt: skip
+DAMAGED = (
+    "",
+    "{",
+    "[]",
+    "null",
+    '{"format": 1}',
+    '{"format": 99, "settings": {}}',
+    '{"format": 1, "settings": {"prompt": 3}}',
+    '{"format": 1, "settings": {"prompt": "x", "nonsense": 1}}',
+    '{"format": "1"}',
+    "[" * 100_000,
+)
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
 def test_damaged_json_is_a_metadata_error(text: str) -> None:
     """JSON of ours that is damaged, newer, or holds an invalid setting raises MetadataError, a ValueError."""
     with pytest.raises(MetadataError) as caught:
@@ -101,7 +113,11 @@ def test_any_common_text_is_read_or_refused(text: str) -> None:
         pass
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)
+    )
+)
 def test_any_json_is_read_or_refused(value: object) -> None:
     """No JSON whatever makes the reader raise anything but MetadataError."""
     for data in (value, {"format": 1, "settings": value}):

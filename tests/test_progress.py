@@ -157,7 +157,9 @@ def test_threads_take_turns(generator: Generator) -> None:
     drawn: dict[int, np.ndarray] = {}
     threads = [
         threading.Thread(
-            target=lambda seed=seed: drawn.update({seed: np.asarray(generator.generate("cat", **{**SMALL, "seed": seed}))})
+            target=lambda seed=seed: drawn.update(
+                {seed: np.asarray(generator.generate("cat", **{**SMALL, "seed": seed}))}
+            )
         )
         for seed in (1, 2)
     ]

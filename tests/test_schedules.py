@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ RECORDED = json.loads((Path(__file__).parent / "data" / "sigmas.json").read_text
 
 @pytest.mark.parametrize(("family", "key"), [(FLUX2_KLEIN, "klein"), (Z_IMAGE, "z-image")])
 def test_sigmas_are_the_reference_pipelines(family: Family, key: str) -> None:
-    """For many step counts and sizes the sigmas are those that diffusers' pipeline ran (tests/reference/write_sigmas.py)."""
+    """For many step counts and sizes the sigmas are those that diffusers' pipelines ran (see docs/testing.md)."""
     cases: list[dict[str, Any]] = RECORDED[key]
     assert len({(case["steps"], case["width"], case["height"]) for case in cases}) >= 50
     for case in cases:
@@ -38,4 +39,4 @@ def test_sigmas_fall_from_one_to_nothing(family: Family, steps: int, columns: in
     sigmas = family.sigmas(steps, 16 * columns, 16 * rows)
     assert sigmas[0] == 1.0
     assert sigmas[-1] == 0.0
-    assert all(later < earlier for earlier, later in zip(sigmas, sigmas[1:], strict=False))
+    assert all(later < earlier for earlier, later in itertools.pairwise(sigmas))

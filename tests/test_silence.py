@@ -25,16 +25,16 @@ def quiet(call):
 """
 SCENES = {
     "drawing": "Generator(*files, device='cpu').generate('a (red:1.2) cat', width=64, height=64, steps=2)",
-    "guidance and tiles": "Generator(*files, device='cpu').generate('cat', width=128, height=128, steps=2, cfg_scale=2, "
-    "vae_tile_size=64)",
+    "guidance and tiles": "Generator(*files, device='cpu').generate('cat', width=128, height=128, steps=2, "
+    "cfg_scale=2, vae_tile_size=64)",
     "a batch": "Generator(*files, device='cpu').generate_batch('cat', count=2, width=64, height=64, steps=1)",
     "an engine's schedule": "Generator(*files, device='cpu').generate('cat', width=64, height=64, scheduler='karras')",
     "a failing load": "quiet(lambda: Generator(files[0], files[0], files[2]))",
     "a damaged file": "Path('x.gguf').write_bytes(b'GGUF' + bytes(64)); quiet(lambda: Generator('x.gguf', *files[1:]))",
     "an exception": "quiet(lambda: Generator(*files, device='cpu').generate('cat', width=64, height=64, "
     "on_progress=lambda p: 1 / 0))",
-    "faults": "g = Generator(*files, device='cpu')\nfor n in range(7): quiet(lambda: g._engine.fail(n)); g.generate('x', "
-    "width=64, height=64, steps=1)",
+    "faults": "g = Generator(*files, device='cpu')\nfor n in range(7): quiet(lambda: g._engine.fail(n)); "
+    "g.generate('x', width=64, height=64, steps=1)",
     "too long a prompt": "quiet(lambda: Generator(*files, device='cpu').generate('cat ' * 700))",
     "devices": "sdcpp_py.devices()",
 }

@@ -70,7 +70,9 @@ def test_importing_needs_no_vulkan_loader(wheel: zipfile.ZipFile, tmp_path: Path
     """Only the Vulkan module needs the Vulkan loader, so a machine without one imports the library."""
     for name in wheel.namelist():
         if name.endswith(".so"):
-            output = subprocess.run(["readelf", "-d", wheel.extract(name, tmp_path)], capture_output=True, text=True).stdout
+            output = subprocess.run(
+                ["readelf", "-d", wheel.extract(name, tmp_path)], capture_output=True, text=True
+            ).stdout
             assert ("libvulkan" in output) == ("libggml-vulkan" in name), name
 
 

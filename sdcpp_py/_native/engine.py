@@ -185,9 +185,7 @@ class Engine:
         event = self._event
         if kind == lib.SDPY_EVENT_PROGRESS:
             listen(
-                Report(
-                    _PHASES[event.phase], event.fraction, event.step, event.steps, event.bytes, event.total_bytes
-                )
+                Report(_PHASES[event.phase], event.fraction, event.step, event.steps, event.bytes, event.total_bytes)
             )
         elif kind == lib.SDPY_EVENT_LOG:
             logger.log(_LEVELS[event.level], "%s", text(event.text))

@@ -42,7 +42,9 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     picture.add_argument("-H", "--height", type=int, metavar="PIXELS")
     picture.add_argument("-s", "--seed", type=int, help="the same seed gives the same picture; -1: a random one")
     picture.add_argument("-b", "--count", "--batch-count", type=int, default=1, metavar="N", help="pictures to draw")
-    picture.add_argument("--settings-from", metavar="PNG", help="take the settings of this picture; options change them")
+    picture.add_argument(
+        "--settings-from", metavar="PNG", help="take the settings of this picture; options change them"
+    )
     sampling = command.add_argument_group("sampling")
     sampling.add_argument("--steps", type=int)
     sampling.add_argument("--cfg-scale", type=float)

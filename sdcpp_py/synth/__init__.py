@@ -1,7 +1,7 @@
 """Model files of random weights in the shapes of real ones, written in seconds and without a download.
 
 A picture costs the same work and memory whatever the weights' values, so the full-size models give true timings, and
-the tiny ones (some 30 MB a set, a picture in under a second) run the whole of the engine in tests::
+the tiny ones (some 30 MB a set, a picture in a second or two) run the whole of the engine in tests::
 
     from sdcpp_py import synth
 

@@ -101,5 +101,6 @@ def write_safetensors(path: Path, model: ModelShape, quant: str, seed: int, on_c
     # safetensors makes files that their owner alone may read, whatever the umask says.
     path.touch()
     mode = path.stat().st_mode
-    save_file(arrays, path, {"format": "pt", "description": _DESCRIPTION})
+    # One key alone: safetensors writes several in an order that differs from run to run.
+    save_file(arrays, path, {"description": _DESCRIPTION})
     path.chmod(mode)

@@ -1,7 +1,7 @@
 """Runs inside the Debian 13 root: draws a picture on one device, or compares two pictures.
 
-    draw.py DEVICE OUTPUT.png
-    draw.py compare A.png B.png
+draw.py DEVICE OUTPUT.png
+draw.py compare A.png B.png
 """
 
 from __future__ import annotations

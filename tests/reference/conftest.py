@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.reference.reference_model import ModelPaths, ReferenceModel
 
 from sdcpp_py import Generator
+
+from .reference_model import ModelPaths, ReferenceModel
 
 
 @pytest.fixture(scope="session")
 def reference_klein(tmp_path_factory: pytest.TempPathFactory) -> ReferenceModel:
     """A small FLUX.2 Klein in diffusers."""
-    from tests.reference.tiny_klein import tiny_klein
+    from .tiny_klein import tiny_klein
 
     return tiny_klein(tmp_path_factory.mktemp("klein"))
 
@@ -25,7 +26,7 @@ def reference_klein(tmp_path_factory: pytest.TempPathFactory) -> ReferenceModel:
 @pytest.fixture(scope="session")
 def reference_z_image(tmp_path_factory: pytest.TempPathFactory) -> ReferenceModel:
     """A small Z-Image in diffusers."""
-    from tests.reference.tiny_z_image import tiny_z_image
+    from .tiny_z_image import tiny_z_image
 
     return tiny_z_image(tmp_path_factory.mktemp("z_image"))
 

@@ -25,8 +25,8 @@ FIRST_SPECIAL_TOKEN = 151643
 VOCABULARY_SIZE = 151936
 """Rows of the embedding table: more than there are tokens."""
 
-# One user turn and the opening of the answer, as Qwen3 was trained on them; with thinking switched off, the answer opens
-# with a thought that is empty.
+# One user turn and the opening of the answer, as Qwen3 was trained on them; with thinking switched off, the answer
+# opens with a thought that is empty.
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n"

@@ -34,6 +34,7 @@ class Drawing:
         picture: float32 from 0 to 1 of shape (height, width, 3).
         sigmas: the noise levels that the pipeline visited, the last one 0.
         steps: how often it ran the denoiser.
+
     """
 
     latent: NDArray[np.float32]

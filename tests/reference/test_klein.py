@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.reference.reference_model import ReferenceModel, relative_error
 
 from sdcpp_py import Generator
+
+from .reference_model import ReferenceModel, relative_error
 
 pytestmark = pytest.mark.reference
 
@@ -48,6 +49,9 @@ def test_the_drawing_is_that_of_the_pipeline(
         PROMPTS[0], width=width, height=height, steps=steps, noise=noise, return_latent=True
     )
 
+    assert reference.steps == steps
+    sigmas = klein_generator.family.sigmas(steps, width, height)
+    np.testing.assert_allclose(sigmas, reference.sigmas, rtol=0, atol=3e-7)
     assert ours.latent is not None
     assert relative_error(ours.latent, reference.latent) < 1e-4
     # The engine's convolutions have half-precision weights, and the pixels are whole numbers.

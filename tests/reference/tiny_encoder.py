@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.reference.gguf_file import write_gguf
-from tests.reference.qwen_tokenizer import VOCABULARY_SIZE
-from tests.reference.random_weights import randomise
 from transformers import Qwen3Config, Qwen3Model
+
+from .gguf_file import write_gguf
+from .qwen_tokenizer import VOCABULARY_SIZE
+from .random_weights import randomise
 
 HIDDEN_SIZE = 64
 # The engine takes the number of heads from the number of layers: 28 is the Qwen3 with 16 heads, all others have 32.

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import Flux2KleinPipeline, Flux2Transformer2DModel
-from tests.reference.gguf_file import write_gguf
 from numpy.typing import NDArray
-from tests.reference.qwen_tokenizer import qwen_tokenizer
-from tests.reference.random_weights import randomise
-from tests.reference.reference_model import Drawing, ModelPaths, ReferenceModel
-from tests.reference.tiny_encoder import HIDDEN_SIZE, export_encoder, tiny_encoder
-from tests.reference.tiny_vae import export_decoder, tiny_flux2_vae
-from tests.reference.write_sigmas import klein_scheduler
+
+from .gguf_file import write_gguf
+from .qwen_tokenizer import qwen_tokenizer
+from .random_weights import randomise
+from .reference_model import Drawing, ModelPaths, ReferenceModel
+from .tiny_encoder import HIDDEN_SIZE, export_encoder, tiny_encoder
+from .tiny_vae import export_decoder, tiny_flux2_vae
+from .write_sigmas import klein_scheduler
 
 _RENAMED = {
     "x_embedder": "img_in",
@@ -85,7 +86,7 @@ def tiny_klein(folder: Path) -> ReferenceModel:
 
 
 def original_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """diffusers' tensors of the transformer under the original's names and in its layout."""
+    """The transformer's tensors under the original's names and in its layout."""
     originals: dict[str, torch.Tensor] = {}
     blocks: dict[str, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderKLFlux2
-from tests.reference.qwen_tokenizer import engine_source
-from tests.reference.random_weights import randomise
 from safetensors.torch import save_file
+
+from .qwen_tokenizer import engine_source
+from .random_weights import randomise
 
 WIDTHS = (32, 64, 128, 128)
 _BLOCKS = len(WIDTHS)

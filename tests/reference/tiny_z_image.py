@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from diffusers import ZImagePipeline, ZImageTransformer2DModel
 from diffusers.models.transformers.transformer_z_image import ADALN_EMBED_DIM, TimestepEmbedder
-from tests.reference.gguf_file import write_gguf
 from numpy.typing import NDArray
-from tests.reference.qwen_tokenizer import qwen_tokenizer
-from tests.reference.random_weights import randomise
-from tests.reference.reference_model import Drawing, ModelPaths, ReferenceModel
-from tests.reference.tiny_encoder import HIDDEN_SIZE, export_encoder, tiny_encoder
-from tests.reference.tiny_vae import export_decoder, tiny_flux_vae
-from tests.reference.write_sigmas import z_image_scheduler
+
+from .gguf_file import write_gguf
+from .qwen_tokenizer import qwen_tokenizer
+from .random_weights import randomise
+from .reference_model import Drawing, ModelPaths, ReferenceModel
+from .tiny_encoder import HIDDEN_SIZE, export_encoder, tiny_encoder
+from .tiny_vae import export_decoder, tiny_flux_vae
+from .write_sigmas import z_image_scheduler
 
 # Three heads of 128. The engine rounds the feed-forward width up to a multiple of 256 and diffusers does not; with this
 # width, as with the real model's 3840, there is nothing to round.
@@ -63,7 +64,7 @@ def tiny_z_image(folder: Path) -> ReferenceModel:
 
 
 def original_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """diffusers' tensors of the transformer under the original's names, query, key and value in one."""
+    """The transformer's tensors under the original's names, query, key and value in one."""
     originals: dict[str, torch.Tensor] = {}
     for name, tensor in tensors.items():
         if name.endswith(("attention.to_k.weight", "attention.to_v.weight")):
