@@ -49,6 +49,10 @@ Outcome outcome_of_current_exception() noexcept {
     } catch (const NoBackend &error) {
         return {SDPY_NO_BACKEND, error.what()};
     } catch (const FailedCheck &error) {
+        // ggml checks that the memory of its bookkeeping was given; that check is the only word it says of it.
+        if (contains(error.what(), "mem_buffer != NULL")) {
+            return {SDPY_OUT_OF_MEMORY, "the host's memory ran out"};
+        }
         return {SDPY_GENERATION_FAILED, std::string("a check inside the engine failed: ") + error.what()};
     } catch (const std::bad_alloc &) {
         return {SDPY_OUT_OF_MEMORY, "the host's memory ran out"};

@@ -12,10 +12,12 @@
 #include "run.h"
 
 // The conditioner makes our tokenizer, and the Z-Image model our runner.
-#include "token_limit.h"
-#define Qwen2Tokenizer sdpy::LimitedTokenizer
+#include "tokenizer.h"
+#define Qwen2Tokenizer sdpy::PromptTokenizer
+#define parse_prompt_attention sdpy::whole_prompt
 #include "conditioner.hpp"
 #undef Qwen2Tokenizer
+#undef parse_prompt_attention
 #include "z_image_sizes.h"
 #define ZImageRunner SizedRunner
 #include "diffusion_model.hpp"

@@ -16,7 +16,7 @@
 namespace sdpy {
 
 namespace {
-// The engine splits prompts with std::regex, which recurses once per character.
+// Parts of the engine recurse: std::regex, for one, once per character.
 constexpr size_t stack_size = 64u << 20;
 constexpr size_t kept_events = 2000;
 }  // namespace

@@ -8,6 +8,11 @@
         generator.generate("a lovely cat on a windowsill", seed=42).save("cat.png")
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
 from sdcpp_py._native.library import Device, devices
 from sdcpp_py.errors import (
     DeviceLostError,
@@ -26,13 +31,15 @@ from sdcpp_py.errors import (
     SettingsError,
 )
 from sdcpp_py.families import SAMPLERS, SCHEDULERS, Family
-from sdcpp_py.generator import Generator
-from sdcpp_py.metadata import PictureMetadata, read_png
 from sdcpp_py.progress import Phase, Progress
-from sdcpp_py.prompts import EncodedPrompt
-from sdcpp_py.result import GeneratedImage
 from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.version import __version__
+
+if TYPE_CHECKING:
+    from sdcpp_py.generator import Generator
+    from sdcpp_py.metadata import PictureMetadata, read_png
+    from sdcpp_py.prompts import EncodedPrompt
+    from sdcpp_py.result import GeneratedImage
 
 __all__ = [
     "SAMPLERS",
@@ -64,3 +71,24 @@ __all__ = [
     "devices",
     "read_png",
 ]
+
+# These need numpy and Pillow, which take longer to import than all the rest; they are imported when first asked for.
+_LATER = {
+    "EncodedPrompt": "sdcpp_py.prompts",
+    "GeneratedImage": "sdcpp_py.result",
+    "Generator": "sdcpp_py.generator",
+    "PictureMetadata": "sdcpp_py.metadata",
+    "read_png": "sdcpp_py.metadata",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, TextIO
 
 from sdcpp_py.progress import Phase, Progress
+
+
+_WIDTH = 100
 
 
 class ProgressBar:
@@ -35,7 +39,7 @@ class ProgressBar:
                 file=self._stream,
                 bar_format="{desc} {percentage:3.0f}% |{bar:30}| {elapsed}<{remaining}{postfix}",
                 leave=True,
-                dynamic_ncols=True,
+                ncols=_columns(self._stream),
             )
         self._bar.n = round(100 * progress.fraction, 1)
         self._bar.set_postfix_str(_numbers(progress), refresh=False)
@@ -48,6 +52,14 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _columns(stream: TextIO) -> int:
+    """The terminal's width; 100 where there is none, or where it says 0 as some do."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _WIDTH
+    except (OSError, ValueError):
+        return _WIDTH
 
 
 def _numbers(progress: Progress) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -314,7 +315,8 @@ class Generator:
     def _encode(self, prompt: str, width: int, height: int, meter: Meter) -> EncodedPrompt:
         self._check_cancelled()
         arrays = self._engine.encode(
-            prompt=prompt,
+            # Qwen's tokenizer was trained on text in this form.
+            prompt=unicodedata.normalize("NFC", prompt),
             max_tokens=self.family.max_tokens,
             width=width,
             height=height,

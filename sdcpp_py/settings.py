@@ -21,11 +21,11 @@ MIN_TILE, MAX_TILE = 64, 2048
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    r"""Everything that decides the pixels of a picture, besides the model. The same settings give the same picture.
+    """Everything that decides the pixels of a picture, besides the model. The same settings give the same picture.
 
     Attributes:
         prompt: what to draw; may be empty. At most 8192 characters, and at most the tokens the model reads (512).
-            Parentheses weigh words, as in ``(red:1.3) car``; write ``\(`` for a parenthesis.
+            Every character is text, brackets and line breaks too, as the model was trained on it.
         negative_prompt: what to keep away from; has an effect only where ``cfg_scale`` is not 1.
         width: in pixels, a multiple of 16 from 64 to 4096.
         height: likewise.

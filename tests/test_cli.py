@@ -36,20 +36,20 @@ def test_generate_draws(klein: SyntheticSet, work: Path, capsys: pytest.CaptureF
     )
 
 
-def test_sd_clis_names_work(klein: SyntheticSet, work: Path) -> None:
+def test_sd_clis_names_work(model: SyntheticSet, work: Path) -> None:
     """The names that sd-cli has for things are understood."""
     options = ["-p", "cat", "-n", "dog", "--cfg-scale", "2", "--sampling-method", "heun", "--scheduler", "discrete"]
     options += ["--seed", "-1", "-t", "1", "-b", "2", "--vae-tiling", "-v"]
-    assert main(["generate", *options, *model_options(klein), *SMALL]) == 0
+    assert main(["generate", *options, *model_options(model), *SMALL]) == 0
     settings = GenerationSettings.from_png("output.png")
     assert (settings.negative_prompt, settings.sampler, settings.vae_tile_size) == ("dog", "heun", 256)
     assert GenerationSettings.from_png("output_2.png").seed == settings.seed + 1
 
 
-def test_settings_from_a_picture(klein: SyntheticSet, work: Path) -> None:
+def test_settings_from_a_picture(model: SyntheticSet, work: Path) -> None:
     """``--settings-from`` draws a picture again, with the changes that options make."""
-    main(["generate", "cat", *model_options(klein), *SMALL, "-s", "7", "-o", "a.png"])
-    command = ["generate", *model_options(klein), "--device", "cpu", "--settings-from", "a.png"]
+    main(["generate", "cat", *model_options(model), *SMALL, "-s", "7", "-o", "a.png"])
+    command = ["generate", *model_options(model), "--device", "cpu", "--settings-from", "a.png"]
     assert main([*command, "-o", "b.png"]) == 0
     assert Path("a.png").read_bytes()[:1000] is not None
     assert GenerationSettings.from_png("a.png") == GenerationSettings.from_png("b.png")
@@ -73,10 +73,10 @@ def test_settings_from_a_picture(klein: SyntheticSet, work: Path) -> None:
     ],
 )
 def test_an_error_is_one_plain_line(
-    klein: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
+    model: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
 ) -> None:
     """An error of ours is one line on standard error without a traceback, and the exit code is 1."""
-    assert main(["generate", "cat", *model_options(klein), *SMALL, *options]) == 1
+    assert main(["generate", "cat", *model_options(model), *SMALL, *options]) == 1
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith("sdcpp-py: error: ")
@@ -85,7 +85,7 @@ def test_an_error_is_one_plain_line(
     assert list(work.iterdir()) == []
 
 
-def test_wrong_usage_is_2(klein: SyntheticSet, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_2(model: SyntheticSet, capsys: pytest.CaptureFixture[str]) -> None:
     """Wrong usage ends with 2 and the usage line."""
     for arguments in ([], ["generate"], ["generate", "cat", "--steps", "four"], ["paint"]):
         with pytest.raises(SystemExit) as caught:
@@ -94,24 +94,24 @@ def test_wrong_usage_is_2(klein: SyntheticSet, capsys: pytest.CaptureFixture[str
         assert "usage: sdcpp-py" in capsys.readouterr().err
 
 
-def test_no_prompt_is_said(klein: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_prompt_is_said(model: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a prompt the command says how to give one."""
-    assert main(["generate", *model_options(klein)]) == 1
+    assert main(["generate", *model_options(model)]) == 1
     assert "there is no prompt" in capsys.readouterr().err
 
 
-def test_prompts_that_are_no_text(klein: SyntheticSet, work: Path) -> None:
+def test_prompts_that_are_no_text(model: SyntheticSet, work: Path) -> None:
     """Bytes that are no UTF-8 on the command line are an error in one line, not a traceback."""
-    command = [sys.executable, "-m", "sdcpp_py", "generate", b"caf\xe9", *model_options(klein)]
+    command = [sys.executable, "-m", "sdcpp_py", "generate", b"caf\xe9", *model_options(model)]
     result = subprocess.run(command, capture_output=True, timeout=60, env={**os.environ, "LC_ALL": "C.UTF-8"})
     assert result.returncode == 1
     assert b"lone surrogate" in result.stderr
     assert result.stderr.count(b"\n") == 1
 
 
-def test_ctrl_c_is_130(klein: SyntheticSet, work: Path) -> None:
+def test_ctrl_c_is_130(model: SyntheticSet, work: Path) -> None:
     """Ctrl-C ends the program with 130, quickly and in one line."""
-    command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(klein), "-W", "768", "-H", "768"]
+    command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(model), "-W", "768", "-H", "768"]
     process = subprocess.Popen(
         [*command, "--steps", "100", "--device", "cpu"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -125,9 +125,9 @@ def test_ctrl_c_is_130(klein: SyntheticSet, work: Path) -> None:
     assert output == ""
 
 
-def test_info_shows_settings(klein: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_shows_settings(model: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``info`` prints the settings of a picture, as text and as JSON."""
-    main(["generate", "a red circle", *model_options(klein), *SMALL, "-s", "7", "-o", "out.png"])
+    main(["generate", "a red circle", *model_options(model), *SMALL, "-s", "7", "-o", "out.png"])
     capsys.readouterr()
     assert main(["info", "out.png"]) == 0
     text = capsys.readouterr().out
@@ -169,8 +169,8 @@ def test_synth_writes_a_model(work: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["synth", "list"]) == 0
     assert "klein-4b" in capsys.readouterr().out.split()
     assert main(["synth", "nonsense", "."]) == 1
-    assert main(["synth", "tiny-klein", ".", "--quant", "Q9"]) == 1
-    assert main(["synth", "tiny-klein", "missing"]) == 1
+    assert main(["synth", "tiny-model", ".", "--quant", "Q9"]) == 1
+    assert main(["synth", "tiny-model", "missing"]) == 1
     assert "does not exist" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -182,12 +182,17 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == f"sdcpp_py {sdcpp_py.__version__}"
 
 
-def test_the_progress_bar_draws_on_a_terminal(klein: SyntheticSet, work: Path) -> None:
-    """On a terminal a bar shows each phase, the step of how many, and the time a step takes."""
+@pytest.mark.parametrize("columns", [0, 100])
+def test_the_progress_bar_draws_on_a_terminal(model: SyntheticSet, work: Path, columns: int) -> None:
+    """On a terminal, also one that does not know its width, a bar shows phases, steps, and the time a step takes."""
+    import fcntl
     import pty
+    import struct
+    import termios
 
     leader, follower = pty.openpty()
-    command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(klein), *SMALL]
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(model), *SMALL]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower)
     os.close(follower)
     shown = b""

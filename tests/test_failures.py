@@ -100,7 +100,7 @@ def test_a_failed_job_does_not_hold_its_exception_back() -> None:
     engine = Engine()
     engine.cancel()
     with pytest.raises(SdcppError):
-        engine.decode(latent=np.zeros((128, 4, 4), np.float32), tile_size=0, threads=1, listen=lambda _: None)
+        engine.decode(latent=np.zeros((16, 8, 8), np.float32), tile_size=0, threads=1, listen=lambda _: None)
     engine.close()
     engine.close()
 
@@ -131,9 +131,9 @@ print(g.generate("cat", width=64, height=64, steps=1).image.size)
 """
 
 
-def test_real_memory_exhaustion_is_an_error(klein: SyntheticSet) -> None:
+def test_real_memory_exhaustion_is_an_error(model: SyntheticSet) -> None:
     """When the system refuses memory for a picture, OutOfMemoryError is raised and a smaller picture can be drawn."""
-    result = run_python(LIMITED, *map(str, (klein.diffusion_model, klein.text_encoder, klein.vae)))
+    result = run_python(LIMITED, *map(str, (model.diffusion_model, model.text_encoder, model.vae)))
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].startswith("refused:"), result.stdout
@@ -158,9 +158,9 @@ print(np.array_equal(np.asarray(g.generate("cat", width=64, height=64, steps=2, 
 
 
 @pytest.mark.parametrize("after", [0.2, 3.0])
-def test_ctrl_c_in_a_subprocess(klein: SyntheticSet, after: float) -> None:
+def test_ctrl_c_in_a_subprocess(model: SyntheticSet, after: float) -> None:
     """Ctrl-C raises KeyboardInterrupt within half a second, and the generator draws the right picture afterwards."""
-    result = run_python(INTERRUPTED, *map(str, (klein.diffusion_model, klein.text_encoder, klein.vae)), str(after))
+    result = run_python(INTERRUPTED, *map(str, (model.diffusion_model, model.text_encoder, model.vae)), str(after))
     assert result.returncode == 0, result.stderr
     seconds, same = result.stdout.split()
     assert float(seconds) < 0.5
@@ -177,9 +177,9 @@ g.generate("cat", width=512, height=512, steps=50, on_progress=stop)
 """
 
 
-def test_leaving_python_in_the_middle_of_a_run(klein: SyntheticSet) -> None:
+def test_leaving_python_in_the_middle_of_a_run(model: SyntheticSet) -> None:
     """A process that ends while its engine is still winding down ends cleanly, by the exception and not by a signal."""
-    result = run_python(ABANDONED, *map(str, (klein.diffusion_model, klein.text_encoder, klein.vae)))
+    result = run_python(ABANDONED, *map(str, (model.diffusion_model, model.text_encoder, model.vae)))
     assert "KeyboardInterrupt" in result.stderr
     assert result.returncode in (-2, 130), result.stderr
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from sdcpp_py import (
@@ -52,21 +54,22 @@ def test_a_picture_is_not_flat(generator: Generator) -> None:
     assert pixels(picture).std() > 5
 
 
-def test_threads_do_not_change_the_picture(klein: SyntheticSet) -> None:
+def test_threads_do_not_change_the_picture(model: SyntheticSet) -> None:
     """One thread and two draw the same bytes."""
     drawn = []
     for threads in (1, 2):
-        with open_generator(klein, threads=threads) as generator:
+        with open_generator(model, threads=threads) as generator:
             assert generator.threads == threads
             drawn.append(pixels(generator.generate("a red circle", seed=1, **SMALL)).tobytes())
     assert drawn[0] == drawn[1]
 
 
-def test_z_image_draws(z_image: SyntheticSet) -> None:
-    """A Z-Image draws, with its own defaults and the same bytes for the same seed."""
-    with open_generator(z_image) as generator:
+@pytest.mark.parametrize(("family", "steps"), [("klein", 4), ("z_image", 8)])
+def test_each_family_draws(family: str, steps: int, request: pytest.FixtureRequest) -> None:
+    """Each family draws with its own defaults, a picture with contrast, and the same bytes for the same seed."""
+    with open_generator(request.getfixturevalue(family)) as generator:
         first, second = (generator.generate("a red circle", width=64, height=64, seed=1) for _ in range(2))
-        assert first.settings.steps == 8
+        assert first.settings.steps == steps
         assert pixels(first).std() > 5
         assert np.array_equal(pixels(first), pixels(second))
 
@@ -102,7 +105,8 @@ def test_a_png_draws_its_picture_again(generator: Generator, work: Path) -> None
     settings = GenerationSettings.from_png("out.png")
     assert settings == picture.settings
     assert np.array_equal(pixels(generator.generate(settings)), pixels(picture))
-    assert np.array_equal(pixels(Image.open("out.png")), pixels(picture))
+    with Image.open("out.png") as read:
+        assert np.array_equal(pixels(read), pixels(picture))
     metadata = read_png("out.png")
     assert metadata.model["diffusion_model"] == generator.files.diffusion_model.name
     assert set(metadata.timings) == {"encode", "denoise", "decode"}
@@ -116,7 +120,7 @@ def test_settings_are_taken_and_changed(generator: Generator) -> None:
 
 def test_noise_and_latent_carry_a_run(generator: Generator) -> None:
     """Given noise is what is started from, the seed then plays no part, and the latent comes back when asked for."""
-    noise = np.random.default_rng(0).standard_normal((128, 4, 6), dtype=np.float32)
+    noise = np.random.default_rng(0).standard_normal((16, 8, 12), dtype=np.float32)
     arguments = {"width": 96, "height": 64, "steps": 2, "return_latent": True}
     first, second = (generator.generate("cat", noise=noise, seed=seed, **arguments) for seed in (1, 2))
     assert first.latent is not None
@@ -128,7 +132,7 @@ def test_noise_and_latent_carry_a_run(generator: Generator) -> None:
 
 @pytest.mark.parametrize(
     "noise",
-    [np.zeros((128, 4, 5)), np.zeros((16, 8, 8)), np.full((128, 4, 4), np.nan), "noise", np.zeros((1, 128, 4, 4))],
+    [np.zeros((16, 8, 9)), np.zeros((128, 4, 4)), np.full((16, 8, 8), np.nan), "noise", np.zeros((1, 16, 8, 8))],
 )
 def test_bad_noise_is_refused(generator: Generator, noise: object) -> None:
     """Noise of another shape, of no numbers or not finite raises SettingsError."""
@@ -179,12 +183,21 @@ def test_tiles_draw_nearly_the_same(generator: Generator) -> None:
     assert np.abs(pixels(tiled).astype(int) - pixels(whole).astype(int)).mean() < 40
 
 
-def test_encode_gives_the_states(generator: Generator) -> None:
-    """``encode`` gives 512 tokens' states of three layers for Klein."""
-    encoded = generator.encode("a red circle")
-    assert isinstance(encoded, EncodedPrompt)
-    assert encoded.arrays["crossattn"].shape == (512, 192)
-    assert np.isfinite(encoded.arrays["crossattn"]).all()
+def test_kleins_latent_has_its_own_shape(klein_generator: Generator) -> None:
+    """Klein's latent has 128 channels and a cell for 16x16 pixels."""
+    noise = np.random.default_rng(0).standard_normal((128, 4, 6), dtype=np.float32)
+    picture = klein_generator.generate("cat", noise=noise, width=96, height=64, steps=1, return_latent=True)
+    assert picture.latent is not None
+    assert picture.latent.shape == (128, 4, 6)
+
+
+def test_encode_gives_the_states(generator: Generator, klein_generator: Generator) -> None:
+    """``encode`` gives 512 tokens' states of three layers for Klein, and one layer's of the prompt's tokens for Z-Image."""
+    for opened, shape in ((klein_generator, (512, 192)), (generator, (11, 64))):
+        encoded = opened.encode("a red circle")
+        assert isinstance(encoded, EncodedPrompt)
+        assert encoded.arrays["crossattn"].shape == shape
+        assert np.isfinite(encoded.arrays["crossattn"]).all()
 
 
 def test_a_prompt_with_too_many_tokens_is_refused(generator: Generator) -> None:
@@ -195,11 +208,41 @@ def test_a_prompt_with_too_many_tokens_is_refused(generator: Generator) -> None:
 
 
 @pytest.mark.parametrize(
-    "prompt", ["", " ", "(", ")", "((a:1.5)", "[[", "\\", ":1.2)", "a\r\n\tb", "🐈" * 50, "\u202e", "‍"]
+    "prompt",
+    [
+        "",
+        " ",
+        "((a:1.5)",
+        "[[",
+        "\\",
+        "a\r\n\tb",
+        "🐈" * 50,
+        "\u202e",
+        "🏴\U000e0067\U000e0062\U000e007f",
+        "\U0010fffd",
+    ],
 )
 def test_odd_prompts_are_drawn(generator: Generator, prompt: str) -> None:
-    """Empty prompts, unbalanced brackets and any script are drawn."""
+    """Empty prompts, unbalanced brackets, and characters of every plane are drawn."""
     assert pixels(generator.generate(prompt, seed=1, **SMALL)).shape == (64, 64, 3)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60))
+@settings(max_examples=150)
+def test_any_unicode_is_encoded(generator: Generator, prompt: str) -> None:
+    """Whatever Unicode a prompt holds, the text encoder's states are finite, one row a token."""
+    states = generator.encode(prompt).arrays["crossattn"]
+    assert np.isfinite(states).all()
+    assert states.shape[0] >= 8  # the template alone
+
+
+def test_brackets_are_text(generator: Generator) -> None:
+    """Brackets in a prompt are text, as in the reference pipelines, and not weights of words."""
+    plain, bracketed, weighted = (
+        generator.encode(prompt).arrays["crossattn"] for prompt in ("a red cat", "a (red) cat", "a (red:1.3) cat")
+    )
+    assert not np.array_equal(plain, bracketed)
+    assert not np.array_equal(bracketed, weighted)
 
 
 def test_a_long_word_is_no_trap(generator: Generator) -> None:
@@ -214,9 +257,9 @@ def test_a_long_word_is_no_trap(generator: Generator) -> None:
     assert time.perf_counter() - began < 30
 
 
-def test_a_closed_generator_says_so(klein: SyntheticSet) -> None:
+def test_a_closed_generator_says_so(model: SyntheticSet) -> None:
     """After close every call raises GeneratorClosedError, a RuntimeError; closing twice is fine."""
-    generator = open_generator(klein)
+    generator = open_generator(model)
     with generator as entered:
         assert entered is generator
     generator.close()
@@ -261,7 +304,8 @@ def test_other_formats_are_written(generator: Generator, work: Path) -> None:
     picture = generator.generate("cat", seed=1, **SMALL)
     for name, kind in (("a.jpg", "JPEG"), ("a.webp", "WEBP")):
         picture.save(name)
-        assert Image.open(name).format == kind
+        with Image.open(name) as read:
+            assert read.format == kind
 
 
 def test_a_picture_shows_itself_in_a_notebook(generator: Generator) -> None:
@@ -271,7 +315,7 @@ def test_a_picture_shows_itself_in_a_notebook(generator: Generator) -> None:
     assert np.asarray(picture, dtype=np.float32).dtype == np.float32
 
 
-def test_weights_are_accounted_for(generator: Generator, klein: SyntheticSet) -> None:
+def test_weights_are_accounted_for(generator: Generator) -> None:
     """The memory of each part's weights is told."""
     assert set(generator.weight_bytes) == {"text_encoder", "diffusion_model", "vae"}
     assert all(size > 1_000_000 for size in generator.weight_bytes.values())

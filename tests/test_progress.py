@@ -26,13 +26,13 @@ def check(reports: list[Progress]) -> None:
         assert fractions == sorted(fractions), phase
 
 
-def test_loading_reports_bytes(klein: SyntheticSet) -> None:
+def test_loading_reports_bytes(model: SyntheticSet) -> None:
     """Loading begins at 0, never falls, and reaches 1 with all bytes of the weights read."""
     reports: list[Progress] = []
-    open_generator(klein, on_progress=reports.append).close()
+    open_generator(model, on_progress=reports.append).close()
     assert {report.phase for report in reports} == {Phase.LOAD}
     check(reports)
-    files = sum(file.stat().st_size for file in (klein.diffusion_model, klein.text_encoder, klein.vae))
+    files = sum(file.stat().st_size for file in (model.diffusion_model, model.text_encoder, model.vae))
     assert reports[-1].bytes_done == reports[-1].bytes_total
     assert 0.5 * files < reports[-1].bytes_total <= files
 
@@ -52,7 +52,7 @@ def test_every_phase_reports_from_nothing_to_all(generator: Generator) -> None:
 def test_steps_and_fractions_inside_steps_are_reported(generator: Generator) -> None:
     """Denoising says which step of how many, and has fractions inside a step."""
     reports: list[Progress] = []
-    generator.generate("cat", on_progress=reports.append, **{**SMALL, "width": 256, "height": 256})
+    generator.generate("cat", on_progress=reports.append, **{**SMALL, "width": 512, "height": 512})
     denoise = [report for report in reports if report.phase is Phase.DENOISE]
     assert {report.steps for report in denoise} == {3}
     assert denoise[-1].step == 3
@@ -140,15 +140,15 @@ def test_cancel_without_a_run_does_nothing(generator: Generator) -> None:
     generator.generate("cat", **SMALL)
 
 
-def test_cancelling_a_load(klein: SyntheticSet) -> None:
+def test_cancelling_a_load(model: SyntheticSet) -> None:
     """An exception while the weights are read comes out, and the same files load afterwards."""
 
     def interrupt(progress: Progress) -> None:
         raise Whim("no")
 
     with pytest.raises(Whim):
-        open_generator(klein, on_progress=interrupt)
-    open_generator(klein).close()
+        open_generator(model, on_progress=interrupt)
+    open_generator(model).close()
 
 
 def test_threads_take_turns(generator: Generator) -> None:
@@ -171,11 +171,11 @@ def test_threads_take_turns(generator: Generator) -> None:
     assert np.array_equal(drawn[2], expected[1])
 
 
-def test_two_generators_draw_at_the_same_time(klein: SyntheticSet, generator: Generator) -> None:
+def test_two_generators_draw_at_the_same_time(model: SyntheticSet, generator: Generator) -> None:
     """Two generators in two threads do not disturb each other."""
     expected = np.asarray(generator.generate("cat", **SMALL))
     results: list[np.ndarray] = []
-    with open_generator(klein) as other:
+    with open_generator(model) as other:
         threads = [
             threading.Thread(target=lambda g=g: results.append(np.asarray(g.generate("cat", **SMALL))))
             for g in (generator, other)
@@ -195,18 +195,18 @@ def test_drawing_from_inside_on_progress_is_refused(generator: Generator) -> Non
     generator.generate("cat", **SMALL)
 
 
-def test_closing_from_inside_on_progress(klein: SyntheticSet) -> None:
+def test_closing_from_inside_on_progress(model: SyntheticSet) -> None:
     """``close`` from on_progress ends the run, and the generator is closed."""
-    generator = open_generator(klein)
+    generator = open_generator(model)
     with pytest.raises((GenerationCancelled, GeneratorClosedError)):
         generator.generate("cat", on_progress=lambda _: generator.close(), **SMALL)
     with pytest.raises(GeneratorClosedError):
         generator.generate("cat", **SMALL)
 
 
-def test_closing_from_another_thread_cancels(klein: SyntheticSet) -> None:
+def test_closing_from_another_thread_cancels(model: SyntheticSet) -> None:
     """``close`` from another thread ends what runs there and returns when the model is freed."""
-    generator = open_generator(klein)
+    generator = open_generator(model)
     started = threading.Event()
     outcome: list[BaseException] = []
 

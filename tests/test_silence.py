@@ -41,25 +41,25 @@ SCENES = {
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_nothing_is_printed(klein: SyntheticSet, work: Path, scene: str) -> None:
+def test_nothing_is_printed(model: SyntheticSet, work: Path, scene: str) -> None:
     """Neither standard output nor standard error gets a single byte."""
-    files = [str(file) for file in (klein.diffusion_model, klein.text_encoder, klein.vae)]
+    files = [str(file) for file in (model.diffusion_model, model.text_encoder, model.vae)]
     result = subprocess.run([sys.executable, "-c", PREAMBLE + SCENES[scene], *files], capture_output=True, timeout=120)
     assert result.stdout == b""
     assert result.stderr == b""
     assert result.returncode == 0
 
 
-def test_the_engine_is_heard_through_logging(klein: SyntheticSet) -> None:
+def test_the_engine_is_heard_through_logging(model: SyntheticSet) -> None:
     """What the engine says reaches the logger "sdcpp_py" when a program listens."""
     code = (
         PREAMBLE + "import logging; logging.basicConfig(level=logging.DEBUG, format='%(name)s %(message)s')\n"
         "Generator(*files, device='cpu')"
     )
-    files = [str(file) for file in (klein.diffusion_model, klein.text_encoder, klein.vae)]
+    files = [str(file) for file in (model.diffusion_model, model.text_encoder, model.vae)]
     result = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, timeout=120)
     assert "sdcpp_py" in result.stderr
-    assert "Version: Flux.2 klein" in result.stderr
+    assert "Version: Z-Image" in result.stderr
 
 
 def test_the_native_sources_print_nothing() -> None:

@@ -3,6 +3,8 @@
 
 set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
 set(SD_BUILD_EXAMPLES ON)
+set(SD_WEBP OFF)
+set(SD_WEBM OFF)
 add_subdirectory("${SDCPP_ENGINE_DIR}" "${CMAKE_BINARY_DIR}/upstream" EXCLUDE_FROM_ALL)
 target_sources(sd-cli PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native/cpu_symbols.cpp")
 target_include_directories(sd-cli PRIVATE "${SDCPP_ENGINE_DIR}/ggml/include")

@@ -16,16 +16,16 @@ PLAIN = (
     "tab\there, and a trailing space ",
     "a\u00a0no-break space",
     "한국어 हिन्दी ไทย العربية עברית Ελληνικά русский 日本語のテキスト",
+    "a sign that says 'dog'",
     "semi;colons...and---dashes!?",
     "<think>special tokens in a prompt<|im_end|>",
 )
-# The engine's tokenizer drops or changes what stands in these prompts, or reads it as weights of words.
+# What the engine's own tokenizer would drop or change, or read as weights of words.
 UNUSUAL = (
     pytest.param("  two spaces first", id="two spaces first"),
     pytest.param("two  spaces in   a row", id="several spaces"),
     pytest.param("a list:\n  - indented\n  - lines", id="indented lines"),
     pytest.param("THEY'LL SAY IT'S LOUD", id="contractions in capitals"),
-    pytest.param("a sign that says 'dog'", id="a quoted word that begins with d"),
     pytest.param("a (red) cat, [blue] dog and ((very:1.3) big) hat", id="brackets"),
     pytest.param('{"scene": "a room", "colors": ["#FF0000", "(none)"]}', id="JSON"),
     pytest.param("a \\ backslash \\(and more\\)", id="backslashes"),
@@ -44,7 +44,6 @@ def test_a_prompt_is_split_as_the_pipeline_splits_it(
     check_tokens(reference_z_image, z_image_generator, prompt)
 
 
-@pytest.mark.xfail(reason="the engine's tokenizer splits these prompts otherwise", strict=True)
 @pytest.mark.parametrize("prompt", UNUSUAL)
 def test_an_unusual_prompt_is_split_as_the_pipeline_splits_it(
     reference_z_image: ReferenceModel, z_image_generator: Generator, prompt: str
@@ -53,7 +52,6 @@ def test_an_unusual_prompt_is_split_as_the_pipeline_splits_it(
     check_tokens(reference_z_image, z_image_generator, prompt)
 
 
-@pytest.mark.xfail(reason="the engine looks such characters up outside of its table, and the process ends", run=False)
 def test_rare_characters_are_split_as_the_pipeline_splits_them(
     reference_z_image: ReferenceModel, z_image_generator: Generator
 ) -> None:

@@ -1,0 +1,41 @@
+"""Writes `unicode_ranges.h`: which code points are letters and which are numbers, as this Python's Unicode tables say."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from pathlib import Path
+
+
+def ranges(category: str) -> list[tuple[int, int]]:
+    """The first and last code point of each run whose general category begins with ``category``."""
+    found: list[tuple[int, int]] = []
+    for point in range(sys.maxunicode + 1):
+        if unicodedata.category(chr(point))[0] == category:
+            if found and found[-1][1] == point - 1:
+                found[-1] = (found[-1][0], point)
+            else:
+                found.append((point, point))
+    return found
+
+
+def table(name: str, category: str) -> str:
+    """A C++ array of the ranges, four to a line."""
+    entries = [f"{{0x{first:04X}, 0x{last:04X}}}," for first, last in ranges(category)]
+    lines = ["    " + " ".join(entries[place : place + 4]) for place in range(0, len(entries), 4)]
+    return f"inline constexpr CodePointRange {name}[] = {{\n" + "\n".join(lines) + "\n};\n"
+
+
+def main(output: Path) -> None:
+    """Writes the header."""
+    output.write_text(
+        f"// Written by write_unicode_ranges.py from Unicode {unicodedata.unidata_version}.\n#pragma once\n\n"
+        "namespace sdpy {\n\nstruct CodePointRange {\n    char32_t first, last;\n};\n\n"
+        f"// General category L.\n{table('letter_ranges', 'L')}\n// General category N.\n{table('number_ranges', 'N')}\n"
+        "}  // namespace sdpy\n",
+        encoding="utf-8",
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
