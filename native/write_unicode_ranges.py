@@ -1,4 +1,4 @@
-"""Writes `unicode_ranges.h`: which code points are letters and which are numbers, as this Python's Unicode tables say."""
+"""Writes `unicode_ranges.h`: which code points are letters and which are numbers, as Python's Unicode tables say."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ def table(name: str, category: str) -> str:
 def main(output: Path) -> None:
     """Writes the header."""
     output.write_text(
-        f"// Written by write_unicode_ranges.py from Unicode {unicodedata.unidata_version}.\n#pragma once\n\n"
+        f"// Written by write_unicode_ranges.py from Unicode {unicodedata.unidata_version}.\n"
+        "#pragma once\n\n"
         "namespace sdpy {\n\nstruct CodePointRange {\n    char32_t first, last;\n};\n\n"
-        f"// General category L.\n{table('letter_ranges', 'L')}\n// General category N.\n{table('number_ranges', 'N')}\n"
+        f"// General category L.\n{table('letter_ranges', 'L')}\n"
+        f"// General category N.\n{table('number_ranges', 'N')}\n"
         "}  // namespace sdpy\n",
         encoding="utf-8",
     )

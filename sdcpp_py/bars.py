@@ -8,7 +8,6 @@ from typing import Any, TextIO
 
 from sdcpp_py.progress import Phase, Progress
 
-
 _WIDTH = 100
 
 

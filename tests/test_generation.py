@@ -192,7 +192,7 @@ def test_kleins_latent_has_its_own_shape(klein_generator: Generator) -> None:
 
 
 def test_encode_gives_the_states(generator: Generator, klein_generator: Generator) -> None:
-    """``encode`` gives 512 tokens' states of three layers for Klein, and one layer's of the prompt's tokens for Z-Image."""
+    """``encode`` gives 512 tokens' states of three layers for Klein, and one layer's of the prompt for Z-Image."""
     for opened, shape in ((klein_generator, (512, 192)), (generator, (11, 64))):
         encoded = opened.encode("a red circle")
         assert isinstance(encoded, EncodedPrompt)
