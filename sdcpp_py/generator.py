@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -12,17 +11,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from sdcpp_py._native import library
-from sdcpp_py._native.engine import Engine, ModelInfo
 from sdcpp_py.errors import GenerationCancelled, GenerationError, GeneratorClosedError, SettingsError
-from sdcpp_py.families import REFERENCE_SCHEDULER, Family
+from sdcpp_py.families import Family
 from sdcpp_py.meter import Meter
 from sdcpp_py.models import ModelFiles, check_files
 from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.prompts import EncodedPrompt
 from sdcpp_py.result import GeneratedImage
+from sdcpp_py.session import Session
 from sdcpp_py.settings import MAX_SEED, GenerationSettings, check_prompt
 
 PathLike = str | os.PathLike[str]
@@ -70,42 +68,39 @@ class Generator:
         self._closed = False
         self._cancelled = threading.Event()
         self._progress_bar = progress_bar
-        self._files = check_files(diffusion_model, text_encoder, vae)
-        self._threads = _check_threads(threads)
-        self._device = library.find_device(device)
-        self._engine = Engine()
-        self._info: ModelInfo | None = None
+        files = check_files(diffusion_model, text_encoder, vae)
+        self._session = Session(files, library.find_device(device), _check_threads(threads))
         with self._drawing():
             try:
-                self._load(Meter(on_progress, progress_bar=progress_bar))
+                self._session.load(Meter(on_progress, progress_bar=progress_bar))
             except BaseException:
-                self._engine.close()
+                self._session.close()
                 raise
 
     @property
     def family(self) -> Family:
         """The family of the model, with its defaults."""
-        return self._files.family
+        return self._session.files.family
 
     @property
     def files(self) -> ModelFiles:
         """The files of the model."""
-        return self._files
+        return self._session.files
 
     @property
     def device(self) -> str:
         """The device that it draws on."""
-        return self._device.name
+        return self._session.device.name
 
     @property
     def threads(self) -> int:
         """The CPU threads that it uses."""
-        return self._threads
+        return self._session.threads
 
     @property
     def weight_bytes(self) -> dict[str, int]:
         """Bytes of memory that each part's weights take ("text_encoder", "diffusion_model", "vae")."""
-        info = self._info
+        info = self._session.info
         if info is None:
             return {}
         return {
@@ -212,12 +207,13 @@ class Generator:
         check_prompt("prompt", prompt)
         with self._drawing():
             meter = Meter(on_progress, progress_bar=self._progress_bar)
-            return self._encode(prompt, self.family.width, self.family.height, meter)
+            self._session.revive(meter)
+            return self._session.encode(prompt, self.family.width, self.family.height, meter)
 
     def cancel(self) -> None:
         """Stops what runs, from any thread: that call raises GenerationCancelled. When none runs, it does nothing."""
         self._cancelled.set()
-        self._engine.cancel()
+        self._session.cancel()
 
     def close(self) -> None:
         """Frees the model. What runs in another thread is cancelled. May be called twice."""
@@ -225,7 +221,7 @@ class Generator:
         self.cancel()
         with self._lock:
             if not self._busy:  # from inside on_progress: the run that is ending now does it
-                self._engine.close()
+                self._session.close()
 
     def __enter__(self) -> Generator:
         self._check_open()
@@ -237,8 +233,8 @@ class Generator:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"on {self._device.name}"
-        return f"<Generator {self.family.title} ({self._files.diffusion_model.name}) {state}>"
+        state = "closed" if self._closed else f"on {self._session.device.name}"
+        return f"<Generator {self.family.title} ({self._session.files.diffusion_model.name}) {state}>"
 
     def _check_open(self) -> None:
         if self._closed:
@@ -258,7 +254,7 @@ class Generator:
             finally:
                 self._busy = False
                 if self._closed:
-                    self._engine.close()
+                    self._session.close()
 
     def _settings(self, prompt: str | GenerationSettings, **given: Any) -> GenerationSettings:
         self._check_open()
@@ -278,16 +274,6 @@ class Generator:
             raise SettingsError("noise must be finite; it holds NaN or infinity")
         return array
 
-    def _load(self, meter: Meter) -> None:
-        self._info = self._engine.load(
-            diffusion_model=self._files.diffusion_model,
-            text_encoder=self._files.text_encoder,
-            vae=self._files.vae,
-            device=self._device.native_name,
-            threads=self._threads,
-            listen=meter.listen,
-        )
-
     def _draw(
         self,
         series: Sequence[GenerationSettings],
@@ -297,90 +283,33 @@ class Generator:
     ) -> list[GeneratedImage]:
         with self._drawing():
             meter = Meter(on_progress, images=len(series), progress_bar=self._progress_bar)
-            if self._engine.broken:
-                self._engine.close()
-                self._engine = Engine()
-                self._load(meter)
+            self._session.revive(meter)
             first = series[0]
-            positive = self._encode(first.prompt, first.width, first.height, meter)
+            self._check_cancelled()
+            positive = self._session.encode(first.prompt, first.width, first.height, meter)
             negative = None
             if first.cfg_scale != 1:
-                negative = self._encode(first.negative_prompt, first.width, first.height, meter)
+                self._check_cancelled()
+                negative = self._session.encode(first.negative_prompt, first.width, first.height, meter)
             pictures = []
             for index, settings in enumerate(series):
+                self._check_cancelled()
                 meter.next_image(index)
-                pictures.append(self._draw_one(settings, positive, negative, noise, return_latent, meter))
+                picture = self._session.draw(
+                    settings,
+                    positive,
+                    negative,
+                    noise=noise,
+                    return_latent=return_latent,
+                    meter=meter,
+                    between=self._check_cancelled,
+                )
+                pictures.append(picture)
             return pictures
-
-    def _encode(self, prompt: str, width: int, height: int, meter: Meter) -> EncodedPrompt:
-        self._check_cancelled()
-        arrays = self._engine.encode(
-            # Qwen's tokenizer was trained on text in this form.
-            prompt=unicodedata.normalize("NFC", prompt),
-            max_tokens=self.family.max_tokens,
-            width=width,
-            height=height,
-            threads=self._threads,
-            listen=meter.listen,
-        )
-        return EncodedPrompt(prompt, self.family.name, arrays)
-
-    def _draw_one(
-        self,
-        settings: GenerationSettings,
-        positive: EncodedPrompt,
-        negative: EncodedPrompt | None,
-        noise: NDArray[np.float32] | None,
-        return_latent: bool,
-        meter: Meter,
-    ) -> GeneratedImage:
-        family = self.family
-        sigmas: tuple[float, ...] = ()
-        if settings.scheduler == REFERENCE_SCHEDULER:
-            sigmas = family.sigmas(settings.steps, settings.width, settings.height)
-        self._check_cancelled()
-        latent = self._engine.denoise(
-            text_states=positive.arrays,
-            negative_states={} if negative is None else negative.arrays,
-            noise=noise,
-            width=settings.width,
-            height=settings.height,
-            seed=settings.seed,
-            sampler=settings.sampler,
-            scheduler=settings.scheduler,
-            steps=settings.steps,
-            sigmas=sigmas,
-            cfg_scale=settings.cfg_scale,
-            threads=self._threads,
-            listen=meter.listen,
-        )
-        self._check_cancelled()
-        pixels = self._engine.decode(
-            latent=latent,
-            tile_size=settings.vae_tile_size // family.pixels_per_latent,
-            threads=self._threads,
-            listen=meter.listen,
-        )
-        return GeneratedImage(
-            image=Image.fromarray(pixels),
-            settings=settings,
-            timings=meter.take_timings(),
-            model=self._model_names(),
-            engine=library.engine_commit(),
-            latent=latent if return_latent else None,
-        )
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
             raise GenerationCancelled("cancelled")
-
-    def _model_names(self) -> dict[str, str]:
-        return {
-            "family": self.family.name,
-            "diffusion_model": self._files.diffusion_model.name,
-            "text_encoder": self._files.text_encoder.name,
-            "vae": self._files.vae.name,
-        }
 
 
 def _check_threads(threads: int | None) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import numbers
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sdcpp_py.errors import SettingsError
+from sdcpp_py.errors import MetadataError, SettingsError
 from sdcpp_py.families import REFERENCE_SCHEDULER, SAMPLERS, SCHEDULERS, Family
 
 MIN_EDGE, MAX_EDGE = 64, 4096
@@ -93,9 +94,20 @@ class GenerationSettings:
             MetadataError: the picture carries none, or none that can be read.
             FileNotFoundError: there is no such file.
         """
-        from sdcpp_py.metadata import read_png
+        # Pillow takes longer to import than the rest of this module.
+        from sdcpp_py.png_text import read_record
 
-        return read_png(file).settings
+        return cls.from_values(read_record(file)["settings"])
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> GenerationSettings:
+        """Settings that a picture carries, by name. Raises MetadataError where they are not whole or not valid."""
+        try:
+            return cls(**values)
+        except SettingsError as error:
+            raise MetadataError(f"the metadata holds a setting that is not valid: {error}") from error
+        except TypeError as error:
+            raise MetadataError("the metadata holds settings that are not known here, or not enough of them") from error
 
     def replace(self, **changes: Any) -> GenerationSettings:
         """A copy with some values changed. Raises SettingsError, also for a name that is no setting."""

@@ -21,14 +21,14 @@ FLOORS = [
     {"cli.drawing", "cli.info", "cli.doctor", "cli.synthesis"},
     {"__init__"},
     {"generator", "synth", "machine"},
+    {"session"},
     {"meter", "result"},
     {"models", "metadata", "bars", "_native.engine"},
     {"inspection", "settings", "prompts", "_native.library"},
-    {"_native.status", "families", "progress"},
+    {"_native.status", "png_text", "progress"},
+    {"families"},
     {"errors", "schedules", "version", "_native"},
 ]
-# settings.from_png is a convenience that reaches up one floor, inside the function alone.
-EXCEPTIONS = {("settings", "metadata")}
 
 
 def module_name(file: Path) -> str:
@@ -68,7 +68,7 @@ def test_imports_point_down(name: str) -> None:
     for other in imports_of(modules()[name]):
         if name.split(".")[0] == "synth" and other.split(".")[0] == "synth":
             continue
-        assert (name, other) in EXCEPTIONS or floor_of(name) < floor_of(other), f"{name} imports {other}"
+        assert floor_of(name) < floor_of(other), f"{name} imports {other}"
 
 
 def test_only_native_knows_cffi() -> None:
@@ -81,10 +81,10 @@ def test_only_native_knows_cffi() -> None:
 
 
 def test_modules_and_functions_are_small() -> None:
-    """A module has 400 lines at the very most, a function about 40 beyond its docstring and arguments."""
+    """A module has 330 lines at the very most, a function about 40 beyond its docstring and arguments."""
     for name, file in modules().items():
         text = file.read_text(encoding="utf-8")
-        assert len(text.splitlines()) <= 400, name
+        assert len(text.splitlines()) <= 330, name
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]

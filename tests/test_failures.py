@@ -65,12 +65,12 @@ def test_every_fault_becomes_its_error_and_the_generator_lives(generator: Genera
     expected = np.asarray(generator.generate("cat", **SMALL))
     kind, says = FAULTS[fault]
     with pytest.raises(kind, match=says) as caught:
-        generator._engine.fail(enumerators("SDPY_FAULT_")[fault])
+        generator._session.engine.fail(enumerators("SDPY_FAULT_")[fault])
     assert type(caught.value) is kind
     assert "a fault was asked for" in caught.value.detail
-    assert generator._engine.broken == (fault == "POOLED_ASSERTION")
+    assert generator._session.engine.broken == (fault == "POOLED_ASSERTION")
     assert np.array_equal(np.asarray(generator.generate("cat", **SMALL)), expected)
-    assert not generator._engine.broken
+    assert not generator._session.engine.broken
 
 
 def test_the_list_of_faults_is_whole() -> None:

@@ -33,7 +33,7 @@ SCENES = {
     "a damaged file": "Path('x.gguf').write_bytes(b'GGUF' + bytes(64)); quiet(lambda: Generator('x.gguf', *files[1:]))",
     "an exception": "quiet(lambda: Generator(*files, device='cpu').generate('cat', width=64, height=64, "
     "on_progress=lambda p: 1 / 0))",
-    "faults": "g = Generator(*files, device='cpu')\nfor n in range(7): quiet(lambda: g._engine.fail(n)); "
+    "faults": "g = Generator(*files, device='cpu')\nfor n in range(7): quiet(lambda: g._session.engine.fail(n)); "
     "g.generate('x', width=64, height=64, steps=1)",
     "too long a prompt": "quiet(lambda: Generator(*files, device='cpu').generate('cat ' * 700))",
     "devices": "sdcpp_py.devices()",
