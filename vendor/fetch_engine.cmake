@@ -22,10 +22,10 @@ function(sdcpp_fetch_engine result)
 
     message(STATUS "engine: not in vendor/ yet, downloading the pinned source distribution")
     set(download "${vendor}/download")
-    # In an isolated build the interpreter that runs the build has no pip of its own; `--python` lets another one serve.
-    _sdcpp_find_pip(pip)
+    # Only the engine itself must be a source distribution: ":all:" would also compile what its metadata is read with.
     execute_process(
-        COMMAND ${pip} download --quiet --disable-pip-version-check --no-deps --no-binary :all: --require-hashes
+        COMMAND "${Python_EXECUTABLE}" -m pip download --quiet --disable-pip-version-check --no-deps
+                --no-binary stable-diffusion-cpp-python --require-hashes
                 --dest "${download}" --requirement "${vendor}/requirements.txt"
         RESULT_VARIABLE failed
         ERROR_VARIABLE reason)
@@ -42,18 +42,4 @@ function(sdcpp_fetch_engine result)
     file(REMOVE_RECURSE "${download}")
     message(STATUS "engine: unpacked to vendor/stable-diffusion.cpp")
     set(${result} "${engine}" PARENT_SCOPE)
-endfunction()
-
-# pip as a command line: that of the building interpreter, else of the one its virtual environment was made from.
-function(_sdcpp_find_pip result)
-    execute_process(COMMAND "${Python_EXECUTABLE}" -c "import sys; print(sys._base_executable)"
-                    OUTPUT_VARIABLE base OUTPUT_STRIP_TRAILING_WHITESPACE)
-    foreach(python IN ITEMS "${Python_EXECUTABLE}" "${base}" python3)
-        execute_process(COMMAND "${python}" -m pip --version RESULT_VARIABLE missing OUTPUT_QUIET ERROR_QUIET)
-        if(NOT missing)
-            set(${result} "${python};-m;pip" PARENT_SCOPE)
-            return()
-        endif()
-    endforeach()
-    message(FATAL_ERROR "engine: no pip to download the engine with; unpack it to vendor/stable-diffusion.cpp by hand")
 endfunction()
