@@ -5,7 +5,9 @@ The native library is imported here without a guard: where it is missing, every 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,17 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, which is also the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def run_python(work: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs code in a new process whose current folder is empty.
+
+    In the project's own folder, ``python -c`` would import the sources there instead of the package under test.
+    """
+
+    def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    return run

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -105,25 +106,18 @@ def test_native_layer_files_are_small() -> None:
         assert len(file.read_text(encoding="utf-8").splitlines()) <= 400, file.name
 
 
-def test_import_leaves_heavy_modules_out() -> None:
+def test_import_leaves_heavy_modules_out(run_python: Callable[..., CompletedProcess[str]]) -> None:
     """Importing the library imports neither huggingface_hub nor cffi's compiler nor anything else that is slow."""
-    import subprocess
-
     heavy = ("numpy", "PIL", "huggingface_hub", "cffi", "cffi.api", "tqdm", "gguf", "safetensors", "torch")
     code = f"import sys, sdcpp_py; print([m for m in sys.modules if m in {heavy!r}])"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert output.strip() == "[]"
+    result = run_python(code)
+    assert result.stdout.strip() == "[]", result.stderr
 
 
-def test_import_is_quick() -> None:
+def test_import_is_quick(run_python: Callable[..., CompletedProcess[str]]) -> None:
     """Importing the library takes under 0.2 s of the CPU, the best of five tries in new processes."""
-    import subprocess
-
     code = "import time; t = time.process_time(); import sdcpp_py; print(time.process_time() - t)"
-    tries = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-        for _ in range(5)
-    ]
+    tries = [float(run_python(code).stdout) for _ in range(5)]
     assert min(tries) < 0.2, tries
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -105,16 +105,6 @@ def test_a_failed_job_does_not_hold_its_exception_back() -> None:
     engine.close()
 
 
-def run_python(code: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        **options,  # type: ignore[call-overload]
-    )
-
-
 LIMITED = """
 import resource, sys
 from sdcpp_py import Generator, OutOfMemoryError
@@ -131,9 +121,11 @@ print(g.generate("cat", width=64, height=64, steps=1).image.size)
 """
 
 
-def test_real_memory_exhaustion_is_an_error(model: SyntheticSet) -> None:
+def test_real_memory_exhaustion_is_an_error(
+    model: SyntheticSet, run_python: Callable[..., CompletedProcess[str]]
+) -> None:
     """When the system refuses memory for a picture, OutOfMemoryError is raised and a smaller picture can be drawn."""
-    result = run_python(LIMITED, *map(str, (model.diffusion_model, model.text_encoder, model.vae)))
+    result = run_python(LIMITED, model.diffusion_model, model.text_encoder, model.vae)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].startswith("refused:"), result.stdout
@@ -158,9 +150,11 @@ print(np.array_equal(np.asarray(g.generate("cat", width=64, height=64, steps=2, 
 
 
 @pytest.mark.parametrize("after", [0.2, 3.0])
-def test_ctrl_c_in_a_subprocess(model: SyntheticSet, after: float) -> None:
+def test_ctrl_c_in_a_subprocess(
+    model: SyntheticSet, run_python: Callable[..., CompletedProcess[str]], after: float
+) -> None:
     """Ctrl-C raises KeyboardInterrupt within half a second, and the generator draws the right picture afterwards."""
-    result = run_python(INTERRUPTED, *map(str, (model.diffusion_model, model.text_encoder, model.vae)), str(after))
+    result = run_python(INTERRUPTED, model.diffusion_model, model.text_encoder, model.vae, after)
     assert result.returncode == 0, result.stderr
     seconds, same = result.stdout.split()
     assert float(seconds) < 0.5
@@ -177,9 +171,11 @@ g.generate("cat", width=512, height=512, steps=50, on_progress=stop)
 """
 
 
-def test_leaving_python_in_the_middle_of_a_run(model: SyntheticSet) -> None:
+def test_leaving_python_in_the_middle_of_a_run(
+    model: SyntheticSet, run_python: Callable[..., CompletedProcess[str]]
+) -> None:
     """A process that ends while its engine is still winding down ends cleanly, by the exception and not by a signal."""
-    result = run_python(ABANDONED, *map(str, (model.diffusion_model, model.text_encoder, model.vae)))
+    result = run_python(ABANDONED, model.diffusion_model, model.text_encoder, model.vae)
     assert "KeyboardInterrupt" in result.stderr
     assert result.returncode in (-2, 130), result.stderr
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -41,23 +41,23 @@ SCENES = {
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_nothing_is_printed(model: SyntheticSet, work: Path, scene: str) -> None:
+def test_nothing_is_printed(model: SyntheticSet, run_python: Callable[..., CompletedProcess[str]], scene: str) -> None:
     """Neither standard output nor standard error gets a single byte."""
-    files = [str(file) for file in (model.diffusion_model, model.text_encoder, model.vae)]
-    result = subprocess.run([sys.executable, "-c", PREAMBLE + SCENES[scene], *files], capture_output=True, timeout=120)
-    assert result.stdout == b""
-    assert result.stderr == b""
+    result = run_python(PREAMBLE + SCENES[scene], model.diffusion_model, model.text_encoder, model.vae)
+    assert result.stdout == ""
+    assert result.stderr == ""
     assert result.returncode == 0
 
 
-def test_the_engine_is_heard_through_logging(model: SyntheticSet) -> None:
+def test_the_engine_is_heard_through_logging(
+    model: SyntheticSet, run_python: Callable[..., CompletedProcess[str]]
+) -> None:
     """What the engine says reaches the logger "sdcpp_py" when a program listens."""
     code = (
         PREAMBLE + "import logging; logging.basicConfig(level=logging.DEBUG, format='%(name)s %(message)s')\n"
         "Generator(*files, device='cpu')"
     )
-    files = [str(file) for file in (model.diffusion_model, model.text_encoder, model.vae)]
-    result = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, timeout=120)
+    result = run_python(code, model.diffusion_model, model.text_encoder, model.vae)
     assert "sdcpp_py" in result.stderr
     assert "Version: Z-Image" in result.stderr
 

@@ -13,16 +13,23 @@ from sdcpp_py.errors import NativeLibraryError
 if TYPE_CHECKING:
     ffi: Any
     lib: Any
+    _sdcpp: Any
 else:
     try:
+        from sdcpp_py._native import _sdcpp
         from sdcpp_py._native._sdcpp import ffi, lib
     except ImportError as error:
+        sources = Path(__file__).parents[2]
         raise NativeLibraryError(
-            f"the native library of sdcpp_py cannot be loaded ({error}); reinstall with `pip install --force-reinstall "
-            "sdcpp_py`, and from a source checkout install with `pip install .` first"
+            f"Python imports the sources in {sources}, which have no native library; start it in another folder, so "
+            "that it finds the installed package, or install the sources themselves with `pip install -e .`"
+            if (sources / "native" / "sdpy.h").is_file()
+            else f"the native library of sdcpp_py cannot be loaded ({error}); reinstall with "
+            "`pip install --force-reinstall sdcpp_py`"
         ) from error
 
-MODULE_DIR = Path(__file__).parent
+# Not this file's folder: in an editable installation the built files lie apart from the sources.
+MODULE_DIR = Path(_sdcpp.__file__).parent
 
 # Closes the race of two threads that both make the process's first engine: modules are registered once.
 _start_lock = threading.Lock()
