@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -24,13 +25,10 @@ from sdcpp_py.synth import write_set
 FAMILIES = ("klein-4b", "z-image-turbo")
 
 
-def draw(family: str, folder: Path, quant: str, size: int) -> dict[str, Any]:
+def draw(family: str, files: list[str], folder: Path, quant: str, size: int) -> dict[str, Any]:
     """Draws one picture in this process; returns seconds by phase and bytes."""
-    files = write_set(family, folder, quant=quant)
     load: list[Progress] = []
-    with Generator(
-        files.diffusion_model, files.text_encoder, files.vae, device="cpu", on_progress=load.append
-    ) as generator:
+    with Generator(*files, device="cpu", on_progress=load.append) as generator:
         steps: list[Progress] = []
         picture = generator.generate(
             "a lovely cat on a windowsill", width=size, height=size, seed=42, on_progress=steps.append
@@ -53,8 +51,10 @@ def draw(family: str, folder: Path, quant: str, size: int) -> dict[str, Any]:
 
 def draw_apart(family: str, folder: Path, quant: str, size: int) -> dict[str, Any]:
     """``draw`` in a process of its own; the model files are written before its memory counts."""
-    write_set(family, folder, quant=quant)
+    files = write_set(family, folder, quant=quant)
+    os.sync()  # the disk must not be busy with the writing while the reading is timed
     command = [sys.executable, __file__, str(folder), "--only", family, "--quant", quant, "--size", str(size)]
+    command += ["--files", str(files.diffusion_model), str(files.text_encoder), str(files.vae)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
     assert len(result["phases_seen"]) == len(Phase)
@@ -96,10 +96,11 @@ def main() -> None:
     parser.add_argument("--quant", default="Q4_K")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--only", choices=FAMILIES, help=argparse.SUPPRESS)
+    parser.add_argument("--files", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--record", type=Path, metavar="FILE.md", help="append the result to this file")
     options = parser.parse_args()
     if options.only:
-        print(json.dumps(draw(options.only, options.folder, options.quant, options.size)))
+        print(json.dumps(draw(options.only, options.files, options.folder, options.quant, options.size)))
         return
     options.folder.mkdir(parents=True, exist_ok=True)
     results = [draw_apart(family, options.folder, options.quant, options.size) for family in FAMILIES]

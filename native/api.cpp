@@ -8,7 +8,6 @@
 #include "ggml.h"
 #include "pipeline.h"
 #include "sdpy.h"
-#include "util.h"
 #include "worker.h"
 
 using sdpy::Arrays;
@@ -40,10 +39,10 @@ Arrays copy_all(const sdpy_array *arrays, int count) {
 
 std::string text_of(const char *text) { return text == nullptr ? "" : text; }
 
-// The job may outlive this call; so it must own everything that it uses.
-template <typename Job>
-int begin(sdpy_engine *engine, sdpy_failure *failure, Job &&job) {
-    return guarded(failure, [&] { engine->worker.start(std::forward<Job>(job)); });
+// Starts the job that `make` makes. The job may outlive this call, so it must own everything that it uses.
+template <typename Make>
+int begin(sdpy_engine *engine, sdpy_failure *failure, Make &&make) {
+    return guarded(failure, [&] { engine->worker.start(make()); });
 }
 
 }  // namespace
@@ -67,7 +66,6 @@ const char *sdpy_cpu_module(void) { return sdpy::cpu_module(); }
 const char *sdpy_cpu_features(void) { return sdpy::cpu_features(); }
 const char *sdpy_engine_commit(void) { return SDPY_ENGINE_COMMIT; }
 const char *sdpy_ggml_version(void) { return ggml_version(); }
-int sdpy_physical_cores(void) { return sd_get_num_physical_cores(); }
 
 sdpy_engine *sdpy_engine_new(sdpy_failure *failure) {
     sdpy_engine *engine = nullptr;
@@ -79,65 +77,86 @@ void sdpy_engine_free(sdpy_engine *engine) {
     if (engine == nullptr) {
         return;
     }
-    if (engine->worker.broken()) {
-        // Threads are asleep in the middle of a graph, with pointers into the model and its buffers.
-        static_cast<void>(engine->pipeline.release());
-    }
-    guarded(nullptr, [&] { delete engine; });
+    guarded(nullptr, [&] {
+        switch (engine->worker.stop()) {
+            case sdpy::Worker::Remains::threads:
+                return;  // threads are asleep in the middle of a graph, with pointers into all of it
+            case sdpy::Worker::Remains::lost:
+                static_cast<void>(engine->pipeline.release());  // freeing asks the lost device once more, and throws
+                break;
+            case sdpy::Worker::Remains::spoiled:
+                if (engine->pipeline) {
+                    engine->pipeline->abandon_backend();
+                }
+                break;
+            case sdpy::Worker::Remains::clean:
+                break;
+        }
+        delete engine;
+    });
 }
 
 int sdpy_begin_load(sdpy_engine *engine, const sdpy_load_request *request, sdpy_failure *failure) {
-    sdpy::LoadRequest copy{text_of(request->diffusion_model), text_of(request->text_encoder), text_of(request->vae),
-                           text_of(request->device), request->threads};
-    return begin(engine, failure, [engine, copy](sdpy::Run &run) {
-        engine->results.clear();
-        engine->pipeline.reset();  // before the new weights come, not after
-        engine->pipeline = sdpy::Pipeline::load(copy, run);
+    return begin(engine, failure, [&] {
+        sdpy::LoadRequest copy{text_of(request->diffusion_model), text_of(request->text_encoder), text_of(request->vae),
+                               text_of(request->device), request->threads};
+        return [engine, copy](sdpy::Run &run) {
+            engine->results.clear();
+            engine->pipeline.reset();  // before the new weights come, not after
+            engine->pipeline = sdpy::Pipeline::load(copy, run);
+        };
     });
 }
 
 int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, sdpy_failure *failure) {
-    sdpy::EncodeRequest copy{text_of(request->prompt), request->max_tokens, request->width, request->height,
-                             request->threads};
-    return begin(engine, failure, [engine, copy](sdpy::Run &run) {
-        engine->results.clear();
-        engine->results = engine->loaded().encode(copy, run);
+    return begin(engine, failure, [&] {
+        sdpy::EncodeRequest copy{text_of(request->prompt), request->max_tokens, request->width, request->height,
+                                 request->threads};
+        return [engine, copy](sdpy::Run &run) {
+            engine->results.clear();
+            engine->results = engine->loaded().encode(copy, run);
+        };
     });
 }
 
 int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request, sdpy_failure *failure) {
-    sdpy::DenoiseRequest copy;
-    copy.text = copy_all(request->text, request->text_count);
-    copy.negative = copy_all(request->negative, request->negative_count);
-    copy.noise = copy_all(request->noise, request->noise == nullptr ? 0 : 1);
-    copy.width = request->width;
-    copy.height = request->height;
-    copy.seed = request->seed;
-    copy.sampler = text_of(request->sampler);
-    copy.scheduler = text_of(request->scheduler);
-    copy.steps = request->steps;
-    copy.sigmas.assign(request->sigmas, request->sigmas + request->sigma_count);
-    copy.cfg_scale = request->cfg_scale;
-    copy.eta = request->eta;
-    copy.flow_shift = request->flow_shift;
-    copy.threads = request->threads;
-    return begin(engine, failure, [engine, copy = std::move(copy)](sdpy::Run &run) {
-        engine->results.clear();
-        engine->results.push_back(engine->loaded().denoise(copy, run));
+    return begin(engine, failure, [&] {
+        sdpy::DenoiseRequest copy;
+        copy.text = copy_all(request->text, request->text_count);
+        copy.negative = copy_all(request->negative, request->negative_count);
+        copy.noise = copy_all(request->noise, request->noise == nullptr ? 0 : 1);
+        copy.width = request->width;
+        copy.height = request->height;
+        copy.seed = request->seed;
+        copy.sampler = text_of(request->sampler);
+        copy.scheduler = text_of(request->scheduler);
+        copy.steps = request->steps;
+        copy.sigmas.assign(request->sigmas, request->sigmas + request->sigma_count);
+        copy.cfg_scale = request->cfg_scale;
+        copy.eta = request->eta;
+        copy.flow_shift = request->flow_shift;
+        copy.threads = request->threads;
+        return [engine, copy = std::move(copy)](sdpy::Run &run) {
+            engine->results.clear();
+            engine->results.push_back(engine->loaded().denoise(copy, run));
+        };
     });
 }
 
 int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, sdpy_failure *failure) {
-    sdpy::DecodeRequest copy{sdpy::Array::copy_of(*request->latent), request->tile_size, request->threads};
-    return begin(engine, failure, [engine, copy = std::move(copy)](sdpy::Run &run) {
-        engine->results.clear();
-        engine->results.push_back(engine->loaded().decode(copy, run));
+    return begin(engine, failure, [&] {
+        sdpy::DecodeRequest copy{sdpy::Array::copy_of(*request->latent), request->tile_size, request->threads};
+        return [engine, copy = std::move(copy)](sdpy::Run &run) {
+            engine->results.clear();
+            engine->results.push_back(engine->loaded().decode(copy, run));
+        };
     });
 }
 
 int sdpy_begin_fault(sdpy_engine *engine, int fault, sdpy_failure *failure) {
-    return begin(engine, failure,
-                 [fault](sdpy::Run &run) { sdpy::cause_fault(static_cast<sdpy_fault>(fault), run); });
+    return begin(engine, failure, [&] {
+        return [fault](sdpy::Run &run) { sdpy::cause_fault(static_cast<sdpy_fault>(fault), run); };
+    });
 }
 
 int sdpy_wait(sdpy_engine *engine, int timeout_ms, sdpy_event *event, sdpy_failure *failure) {
@@ -147,6 +166,7 @@ int sdpy_wait(sdpy_engine *engine, int timeout_ms, sdpy_event *event, sdpy_failu
 }
 
 void sdpy_cancel(sdpy_engine *engine) { engine->worker.cancel(); }
+int sdpy_engine_spent(sdpy_engine *engine) { return engine->worker.spent() ? 1 : 0; }
 
 int sdpy_result_count(sdpy_engine *engine) { return static_cast<int>(engine->results.size()); }
 

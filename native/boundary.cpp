@@ -33,7 +33,9 @@ ThrowingAllowed::ThrowingAllowed() { ++throwing_allowed; }
 ThrowingAllowed::~ThrowingAllowed() { --throwing_allowed; }
 bool ThrowingAllowed::here() { return throwing_allowed > 0; }
 
-Outcome outcome_of_current_exception() noexcept {
+namespace {
+
+Outcome describe_current_exception() {
     try {
         throw;
     } catch (const Cancelled &error) {
@@ -60,6 +62,16 @@ Outcome outcome_of_current_exception() noexcept {
         return {status_of_text(error.what()), error.what()};
     } catch (...) {
         return {SDPY_GENERATION_FAILED, "the engine threw something that is not an exception"};
+    }
+}
+
+}  // namespace
+
+Outcome outcome_of_current_exception() noexcept {
+    try {
+        return describe_current_exception();
+    } catch (...) {  // not even the words for it find room
+        return {SDPY_OUT_OF_MEMORY, {}};
     }
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 // What a failed check on a pool thread looks like from the job's own thread: it waits for the others for ever.
 void fail_check_in_pool(Run &run) {
-    run.enter_pool();
+    run.enter_graph(true);
     std::thread([] { GGML_ASSERT(false && "a fault was asked for"); }).join();
 }
 

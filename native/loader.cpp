@@ -30,6 +30,11 @@ void check_shape(const TensorStorage &stored, const ggml_tensor *target) {
         throw LoadFailed("tensor '" + stored.name + "' has shape " + shape_text(stored.ne) + " in the file, and " +
                          shape_text(target->ne) + " is needed");
     }
+    // Rows are read one by one, and a quantized block never crosses a row.
+    if (stored.nelements() <= 0 || stored.ne[0] % ggml_blck_size(stored.type) != 0 ||
+        stored.nbytes_to_read() % (stored.nelements() / stored.ne[0]) != 0) {
+        throw LoadFailed("tensor '" + stored.name + "' has a shape that its type cannot have");
+    }
 }
 
 void check_complete(const std::map<std::string, ggml_tensor *> &tensors, const std::set<std::string> &present) {
@@ -64,7 +69,7 @@ bool on_gpu(const std::vector<Piece> &pieces) {
 }  // namespace
 
 bool StreamingLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors, std::set<std::string> ignored,
-                                   int threads, bool use_mmap) {
+                                   int threads, bool /*use_mmap*/) {
     std::vector<std::vector<Piece>> pieces(file_paths_.size());
     std::vector<std::unique_ptr<WeightFile>> files;
     for (const std::string &path : file_paths_) {
@@ -76,8 +81,8 @@ bool StreamingLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors
         if (is_unused_tensor(name)) {
             continue;
         }
-        if (stored.index_in_zip >= 0) {  // a zipped checkpoint is read the engine's way
-            return ::ModelLoader::load_tensors(tensors, ignored, threads, use_mmap);
+        if (stored.index_in_zip >= 0) {
+            throw LoadFailed("zipped checkpoints are not read; convert it to safetensors or GGUF");
         }
         present.insert(name);
         const auto target = tensors.find(name);

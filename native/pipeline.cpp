@@ -38,9 +38,13 @@
 // From here on the engine's main file sees our loader and our choice of device.
 #define ModelLoader sdpy::StreamingLoader
 #define sd_get_default_backend sdpy::backend_of_this_job
+// The engine would put its own callback in place of ours, one that takes ggml's messages, and with them names out of
+// files, for formats of printf.
+#define ggml_log_set(...) static_cast<void>(0)
 #include "stable-diffusion.cpp"
 #undef ModelLoader
 #undef sd_get_default_backend
+#undef ggml_log_set
 
 namespace sdpy {
 
@@ -73,6 +77,10 @@ class EnginePipeline : public Pipeline {
         }
         context_.sd = sd_.get();
         run.end_phase();
+    }
+
+    void abandon_backend() override {
+        sd_->backend = sd_->clip_backend = sd_->control_net_backend = sd_->vae_backend = nullptr;
     }
 
     sdpy_model_info info() const override {

@@ -51,10 +51,14 @@ struct DecodeRequest {
 
 class Pipeline {
    public:
-    // All throw the exceptions of errors.h; after a throw the object is still usable.
+    // All throw the exceptions of errors.h. After a throw the object is still usable, unless it came out of a graph
+    // (Run::spoiled): then it is to be destroyed, after abandon_backend.
     static std::unique_ptr<Pipeline> load(const LoadRequest &request, Run &run);
     virtual ~Pipeline() = default;
 
+    // Leaves the backends to the operating system: an exception in the middle of a graph leaves them with dangling
+    // pointers, which their own destruction would follow.
+    virtual void abandon_backend() = 0;
     virtual sdpy_model_info info() const = 0;
     virtual Arrays encode(const EncodeRequest &request, Run &run) = 0;
     virtual Array denoise(const DenoiseRequest &request, Run &run) = 0;

@@ -46,10 +46,18 @@ class Run {
     std::string last_lines() const;
     std::string last_error() const;
 
-    // Between enter and leave a graph runs on a pool of threads, where nothing may be thrown.
-    void enter_pool() { in_pool_ = true; }
-    void leave_pool() { in_pool_ = false; }
+    // Between enter and leave a graph is computed; on a CPU by a pool of threads, where nothing may be thrown.
+    void enter_graph(bool pool) {
+        in_pool_ = pool;
+        in_graph_ = true;
+    }
+    void leave_graph() { in_graph_ = in_pool_ = false; }
+    bool in_graph() const { return in_graph_; }
     bool in_pool() const { return in_pool_; }
+
+    // Says that a backend was left in the middle of a graph: its bookkeeping cannot be trusted any more.
+    void spoil() { spoiled_ = true; }
+    bool spoiled() const { return spoiled_; }
 
    private:
     void report(double fraction);
@@ -57,7 +65,7 @@ class Run {
 
     Sink sink_;
     std::atomic<bool> cancelled_{false};
-    std::atomic<bool> in_pool_{false};
+    std::atomic<bool> in_graph_{false}, in_pool_{false}, spoiled_{false};
 
     sdpy_phase phase_ = SDPY_PHASE_LOAD;
     int steps_ = 1, step_ = 0;

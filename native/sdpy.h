@@ -160,10 +160,10 @@ const char *sdpy_cpu_module(void);
 const char *sdpy_cpu_features(void);
 const char *sdpy_engine_commit(void);
 const char *sdpy_ggml_version(void);
-int sdpy_physical_cores(void);
 
 sdpy_engine *sdpy_engine_new(sdpy_failure *failure);
-/* Cancels and waits for a running job first. An engine that is SDPY_BROKEN is left to the operating system. */
+/* Cancels and waits for a running job first. What sleeping threads or a lost device still hold is left to the operating
+ * system. */
 void sdpy_engine_free(sdpy_engine *engine);
 
 int sdpy_begin_load(sdpy_engine *engine, const sdpy_load_request *request, sdpy_failure *failure);
@@ -176,6 +176,9 @@ int sdpy_begin_fault(sdpy_engine *engine, int fault, sdpy_failure *failure);
  * job ended. */
 int sdpy_wait(sdpy_engine *engine, int timeout_ms, sdpy_event *event, sdpy_failure *failure);
 void sdpy_cancel(sdpy_engine *engine);
+/* Whether the last job left the engine unfit for another: a check failed on a pool thread, a backend was left in the
+ * middle of a graph, or the device is lost. To be freed, and made anew. */
+int sdpy_engine_spent(sdpy_engine *engine);
 
 /* What the last job gave. The arrays stay valid until the next begin or free. */
 int sdpy_result_count(sdpy_engine *engine);

@@ -29,19 +29,10 @@ bool runs_on_cpu(ggml_backend_t backend) {
     return device == nullptr || ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
 }
 
-// On a CPU the graph runs on a pool of threads, out of which nothing can be thrown.
-class PoolGuard {
+class GraphGuard {
    public:
-    PoolGuard(Run *run, bool pool) : run_(pool ? run : nullptr) {
-        if (run_ != nullptr) {
-            run_->enter_pool();
-        }
-    }
-    ~PoolGuard() {
-        if (run_ != nullptr) {
-            run_->leave_pool();
-        }
-    }
+    GraphGuard(Run *run, bool pool) : run_(run) { run_->enter_graph(pool); }
+    ~GraphGuard() { run_->leave_graph(); }
 
    private:
     Run *run_;
@@ -57,6 +48,23 @@ void check_status(ggml_status status) {
             throw sdpy::Cancelled();
         default:
             throw sdpy::GenerationFailed("the backend failed to compute a graph");
+    }
+}
+
+void compute_slice(Run *run, ggml_backend_t backend, ggml_cgraph *graph, int from, int to) {
+    const bool pool = runs_on_cpu(backend);
+    GraphGuard guard(run, pool);
+    try {
+        check_status(sdpy::compute_nodes(backend, graph, from, to));
+    } catch (...) {
+        run->spoil();
+        if (!pool) {
+            try {  // the caller frees the buffers that the GPU may still be working on
+                ggml_backend_synchronize(backend);
+            } catch (...) {
+            }
+        }
+        throw;
     }
 }
 
@@ -83,7 +91,6 @@ ggml_status sdpy_graph_compute(ggml_backend_t backend, ggml_cgraph *graph) {
     for (int i = 0; i < nodes; ++i) {
         total += cost[i] = sdpy::node_cost(ggml_graph_node(graph, i));
     }
-    const bool pool = runs_on_cpu(backend);
     double done = 0;
     for (int from = 0; from < nodes;) {
         double slice = cost[from];
@@ -92,10 +99,7 @@ ggml_status sdpy_graph_compute(ggml_backend_t backend, ggml_cgraph *graph) {
             slice += cost[to++];
         }
         run->check_cancelled();
-        {
-            PoolGuard guard(run, pool);
-            check_status(sdpy::compute_nodes(backend, graph, from, to));
-        }
+        compute_slice(run, backend, graph, from, to);
         done += slice;
         from = to;
         if (from < nodes) {

@@ -39,7 +39,11 @@ int64_t rows_of(const TensorStorage &stored) { return stored.nelements() / store
 WeightFile::WeightFile(const std::string &path) : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     struct stat status {};
     if (descriptor_ < 0 || fstat(descriptor_, &status) != 0) {
-        throw LoadFailed("cannot open " + path + ": " + std::strerror(errno));
+        const std::string reason = std::strerror(errno);
+        if (descriptor_ >= 0) {
+            close(descriptor_);
+        }
+        throw LoadFailed("cannot open " + path + ": " + reason);
     }
     size_ = static_cast<uint64_t>(status.st_size);
 }
@@ -154,10 +158,21 @@ class FileReading {
     FileReading(const WeightFile &file, const std::vector<Piece> &pieces, Run *run) : file_(file), pieces_(pieces), run_(run) {}
 
     void read_all(int threads, uint64_t bytes_before, uint64_t total_bytes) {
-        std::vector<std::thread> pool;
+        Pool pool(stopped_);
+        threads = static_cast<int>(std::min<size_t>(static_cast<size_t>(threads), std::max<size_t>(1, pieces_.size())));
         running_ = threads;
-        for (int i = 0; i < threads; ++i) {
-            pool.emplace_back([this] { work(); });
+        try {
+            pool.threads.reserve(static_cast<size_t>(threads));
+            while (pool.threads.size() < static_cast<size_t>(threads)) {
+                pool.threads.emplace_back([this] { work(); });
+            }
+        } catch (const std::exception &) {  // the system gives no more threads: those that run read everything
+            std::lock_guard<std::mutex> lock(mutex_);
+            running_ -= threads - static_cast<int>(pool.threads.size());
+        }
+        if (pool.threads.empty()) {
+            running_ = 1;
+            work();
         }
         {
             std::unique_lock<std::mutex> lock(mutex_);
@@ -168,15 +183,30 @@ class FileReading {
                 }
             }
         }
-        for (std::thread &thread : pool) {
-            thread.join();
-        }
+        pool.join();
         if (failure_) {
             std::rethrow_exception(failure_);
         }
     }
 
    private:
+    // Joins its threads on every way out: a thread that is destroyed unjoined ends the process.
+    struct Pool {
+        explicit Pool(std::atomic<bool> &stopped) : stopped(stopped) {}
+        ~Pool() {
+            stopped = true;
+            join();
+        }
+        void join() {
+            for (std::thread &thread : threads) {
+                thread.join();
+            }
+            threads.clear();
+        }
+        std::atomic<bool> &stopped;
+        std::vector<std::thread> threads;
+    };
+
     void work() {
         try {
             ThrowingAllowed allowed;

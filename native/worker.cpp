@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <new>
 #include <set>
 #include <system_error>
 #include <thread>
@@ -34,6 +35,8 @@ struct Worker::Shared {
     Outcome outcome;
     std::string detail;
     pthread_t thread{};
+    bool left = false;  // the thread has nothing more to do
+    Remains remains = Remains::clean;
 
     void push(const sdpy_event &event) {
         std::lock_guard<std::mutex> lock(mutex);
@@ -63,12 +66,18 @@ struct Worker::Shared {
         if (state == State::broken) {
             return;
         }
+        if (ended.status == SDPY_DEVICE_LOST) {
+            remains = Remains::lost;
+        } else if (run && run->spoiled() && remains == Remains::clean) {
+            remains = Remains::spoiled;
+        }
         outcome = std::move(ended);
-        detail = run ? run->last_lines() : "";
-        sdpy_event done{};
-        done.kind = SDPY_EVENT_DONE;
-        events.push_back(done);
-        if (state != State::ending) {
+        try {
+            detail = run ? run->last_lines() : "";
+        } catch (const std::bad_alloc &) {
+            detail.clear();
+        }
+        if (state != State::ending || next == State::broken) {
             state = next;
         }
         event_ready.notify_all();
@@ -81,6 +90,8 @@ struct Worker::Shared {
                 std::unique_lock<std::mutex> lock(mutex);
                 job_wanted.wait(lock, [&] { return job || state == State::ending; });
                 if (!job) {
+                    left = true;
+                    event_ready.notify_all();
                     return;
                 }
                 next = std::move(job);
@@ -137,27 +148,37 @@ Worker::Worker() : shared_(std::make_shared<Shared>()) {
 }
 
 Worker::~Worker() {
-    {
-        std::lock_guard<std::mutex> lock(live_mutex());
-        live_workers().erase(shared_.get());
+    if (!stopped_) {
+        stop();
     }
-    bool parked;
+}
+
+Worker::Remains Worker::stop() {
+    Remains remains;
     {
-        std::lock_guard<std::mutex> lock(shared_->mutex);
-        parked = shared_->state == Shared::State::broken;
-        if (!parked) {
+        std::unique_lock<std::mutex> lock(shared_->mutex);
+        if (shared_->state != Shared::State::broken) {
             shared_->state = Shared::State::ending;
             if (shared_->run) {
                 shared_->run->cancel();
             }
         }
         shared_->job_wanted.notify_all();
+        // Not simply a join: a check may fail on a pool thread even now, and the job's thread then never comes back.
+        shared_->event_ready.wait(lock, [&] { return shared_->left || shared_->state == Shared::State::broken; });
+        remains = !shared_->left ? Remains::threads : shared_->remains;
     }
-    if (parked) {
+    {
+        std::lock_guard<std::mutex> lock(live_mutex());
+        live_workers().erase(shared_.get());
+    }
+    if (remains == Remains::threads) {
         pthread_detach(shared_->thread);
     } else {
         pthread_join(shared_->thread, nullptr);
     }
+    stopped_ = true;
+    return remains;
 }
 
 void Worker::start(Job job) {
@@ -180,15 +201,20 @@ void Worker::start(Job job) {
 
 bool Worker::wait(int timeout_ms, sdpy_event *event, sdpy_failure *failure) {
     std::unique_lock<std::mutex> lock(shared_->mutex);
-    shared_->event_ready.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return !shared_->events.empty(); });
-    if (shared_->events.empty()) {
+    shared_->event_ready.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] {
+        return !shared_->events.empty() || shared_->state != Shared::State::running;
+    });
+    if (!shared_->events.empty()) {
+        *event = shared_->events.front();
+        shared_->events.pop_front();
+        return true;
+    }
+    if (shared_->state == Shared::State::running) {
         return false;
     }
-    *event = shared_->events.front();
-    shared_->events.pop_front();
-    if (event->kind == SDPY_EVENT_DONE) {
-        write_failure(failure, shared_->outcome, shared_->detail);
-    }
+    // The end is a state and no event: a caller that was interrupted before it could take it in is told again.
+    event->kind = SDPY_EVENT_DONE;
+    write_failure(failure, shared_->outcome, shared_->detail);
     return true;
 }
 
@@ -199,9 +225,9 @@ void Worker::cancel() {
     }
 }
 
-bool Worker::broken() const {
+bool Worker::spent() const {
     std::lock_guard<std::mutex> lock(shared_->mutex);
-    return shared_->state == Shared::State::broken;
+    return shared_->state == Shared::State::broken || shared_->remains != Remains::clean;
 }
 
 namespace {
@@ -221,15 +247,18 @@ struct FailedCheckHandler {
         if (ThrowingAllowed::here() && !(own != nullptr && own->in_pool())) {
             throw FailedCheck(message);
         }
-        // A pool thread does not know whose graph it computes. With several engines at work all of them are given up:
-        // losing a picture is better than waiting for ever for the wrong one.
+        // A pool thread, or one on which a GPU backend compiles, does not know whose graph it works for. With several
+        // engines at work all of them are given up: losing a picture is better than waiting for ever for the wrong one.
         std::lock_guard<std::mutex> lock(live_mutex());
         for (void *raw : live_workers()) {
             auto *shared = static_cast<Worker::Shared *>(raw);
             bool computing;
             {
                 std::lock_guard<std::mutex> run_lock(shared->mutex);
-                computing = shared->run && shared->run->in_pool();
+                computing = shared->run && shared->run->in_graph();
+                if (computing) {
+                    shared->run->cancel();  // one that is not the culprit need not go on
+                }
             }
             if (computing) {
                 shared->finish({SDPY_BROKEN, std::string("a check inside the engine failed: ") + message},

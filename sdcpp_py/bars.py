@@ -15,7 +15,7 @@ class ProgressBar:
     """Shows progress on a stream (standard error unless said otherwise), one line a phase. Is an ``on_progress``."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        # tqdm draws bars that behave in terminals, notebooks and log files; it comes with huggingface_hub anyway.
+        # tqdm draws bars that behave in terminals, notebooks and log files.
         from tqdm import tqdm
 
         self._tqdm = tqdm
@@ -50,7 +50,7 @@ class ProgressBar:
         """Ends the line that is being drawn, if one is."""
         if self._bar is not None:
             self._bar.close()
-            self._bar = None
+            self._bar = self._at = None
 
 
 def _columns(stream: TextIO) -> int:

@@ -14,6 +14,7 @@
     ├── GenerationCancelled                          ``cancel()`` was called
     ├── GeneratorClosedError     (RuntimeError)      the generator was closed
     ├── MetadataError            (ValueError)        a picture carries no settings that can be read
+    │   └── MetadataNotFoundError (FileNotFoundError) there is no such picture
     ├── OutputError              (OSError)           a picture cannot be written where it should go
     └── NativeLibraryError       (ImportError)       the native library cannot be loaded or lacks a part
 
@@ -78,6 +79,10 @@ class GeneratorClosedError(SdcppError, RuntimeError):
 
 class MetadataError(SdcppError, ValueError):
     """A picture carries no generation settings, or some that cannot be read."""
+
+
+class MetadataNotFoundError(MetadataError, FileNotFoundError):
+    """The picture whose settings are wanted does not exist."""
 
 
 class OutputError(SdcppError, OSError):

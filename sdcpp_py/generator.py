@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -17,11 +17,12 @@ from sdcpp_py.errors import GenerationCancelled, GenerationError, GeneratorClose
 from sdcpp_py.families import Family
 from sdcpp_py.meter import Meter
 from sdcpp_py.models import ModelFiles, check_files
+from sdcpp_py.noise import check_noise
 from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.prompts import EncodedPrompt
 from sdcpp_py.result import GeneratedImage
-from sdcpp_py.session import Session
-from sdcpp_py.settings import MAX_SEED, GenerationSettings, check_prompt
+from sdcpp_py.session import Session, resolve_threads
+from sdcpp_py.settings import MAX_SEED, GenerationSettings, check_prompt, check_whole
 
 PathLike = str | os.PathLike[str]
 
@@ -69,10 +70,10 @@ class Generator:
         self._cancelled = threading.Event()
         self._progress_bar = progress_bar
         files = check_files(diffusion_model, text_encoder, vae)
-        self._session = Session(files, library.find_device(device), _check_threads(threads))
-        with self._drawing():
+        self._session = Session(files, library.find_device(device), resolve_threads(threads))
+        with self._drawing(on_progress) as meter:
             try:
-                self._session.load(Meter(on_progress, progress_bar=progress_bar))
+                self._session.load(meter)
             except BaseException:
                 self._session.close()
                 raise
@@ -158,8 +159,9 @@ class Generator:
             scheduler=scheduler,
             vae_tile_size=vae_tile_size,
         )
-        start = None if noise is None else self._noise(noise, settings)
-        return self._draw([settings], start, return_latent, on_progress)[0]
+        if noise is not None:
+            noise = check_noise(noise, self.family.latent_shape(settings.width, settings.height))
+        return self._draw([settings], noise, return_latent, on_progress)[0]
 
     def generate_batch(
         self,
@@ -177,11 +179,15 @@ class Generator:
         vae_tile_size: int | None = None,
         return_latent: bool = False,
         on_progress: ProgressCallback | None = None,
+        on_image: Callable[[GeneratedImage], object] | None = None,
     ) -> list[GeneratedImage]:
         """Draws ``count`` pictures of one prompt, with the seeds seed, seed + 1, ...; the prompt is encoded once.
 
         Picture i is the one that ``generate`` draws with its seed. Arguments and errors are those of ``generate``;
-        ``count`` is 1 or more.
+        ``count`` is 1 to 10,000.
+
+        ``on_image`` is called with each picture as soon as it is drawn, so that it can be saved before the next one is
+        begun. What it raises stops the batch and comes out.
         """
         settings = self._settings(
             prompt,
@@ -195,18 +201,16 @@ class Generator:
             scheduler=scheduler,
             vae_tile_size=vae_tile_size,
         )
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 10_000:
-            raise SettingsError(f"count must be a whole number from 1 to 10000, not {count!r}")
+        count = check_whole("count", count, 1, 10_000)
         if settings.seed > MAX_SEED - count + 1:
             raise SettingsError(f"seed + count - 1 must not be above {MAX_SEED}; seed is {settings.seed}")
         series = [settings.replace(seed=settings.seed + i) for i in range(count)]
-        return self._draw(series, None, return_latent, on_progress)
+        return self._draw(series, None, return_latent, on_progress, on_image)
 
     def encode(self, prompt: str, *, on_progress: ProgressCallback | None = None) -> EncodedPrompt:
         """What the text encoder makes of a prompt. Raises as ``generate`` does."""
         check_prompt("prompt", prompt)
-        with self._drawing():
-            meter = Meter(on_progress, progress_bar=self._progress_bar)
+        with self._drawing(on_progress) as meter:
             self._session.revive(meter)
             return self._session.encode(prompt, self.family.width, self.family.height, meter)
 
@@ -241,7 +245,7 @@ class Generator:
             raise GeneratorClosedError("this generator is closed; make a new one")
 
     @contextmanager
-    def _drawing(self) -> Iterator[None]:
+    def _drawing(self, on_progress: ProgressCallback | None, images: int = 1) -> Iterator[Meter]:
         """Holds the engine for one call, and leaves it usable or closed."""
         with self._lock:
             self._check_open()
@@ -249,9 +253,13 @@ class Generator:
                 raise GenerationError("on_progress must not draw with the generator that calls it")
             self._busy = True
             self._cancelled.clear()
+            # A cancel that comes before the engine's job has begun is noticed at the job's first report.
+            meter = Meter(on_progress, check=self._check_cancelled, images=images, progress_bar=self._progress_bar)
             try:
-                yield
+                self._check_open()  # close() may have cancelled just before the flag was cleared
+                yield meter
             finally:
+                meter.close()
                 self._busy = False
                 if self._closed:
                     self._session.close()
@@ -262,59 +270,32 @@ class Generator:
             return prompt.replace(**{name: value for name, value in given.items() if value is not None})
         return GenerationSettings.for_family(self.family, prompt, **given)
 
-    def _noise(self, noise: ArrayLike, settings: GenerationSettings) -> NDArray[np.float32]:
-        wanted = self.family.latent_shape(settings.width, settings.height)
-        try:
-            array = np.ascontiguousarray(noise, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise SettingsError(f"noise must be an array of numbers of shape {wanted}") from error
-        if array.shape != wanted:
-            raise SettingsError(f"noise must have shape {wanted} for a picture of this size, not {array.shape}")
-        if not np.isfinite(array).all():
-            raise SettingsError("noise must be finite; it holds NaN or infinity")
-        return array
-
     def _draw(
         self,
         series: Sequence[GenerationSettings],
         noise: NDArray[np.float32] | None,
         return_latent: bool,
         on_progress: ProgressCallback | None,
+        on_image: Callable[[GeneratedImage], object] | None = None,
     ) -> list[GeneratedImage]:
-        with self._drawing():
-            meter = Meter(on_progress, images=len(series), progress_bar=self._progress_bar)
+        with self._drawing(on_progress, len(series)) as meter:
             self._session.revive(meter)
             first = series[0]
-            self._check_cancelled()
+            guided = first.cfg_scale != 1
+            meter.expect_prompts(2 if guided else 1)
             positive = self._session.encode(first.prompt, first.width, first.height, meter)
-            negative = None
-            if first.cfg_scale != 1:
-                self._check_cancelled()
-                negative = self._session.encode(first.negative_prompt, first.width, first.height, meter)
+            negative = self._session.encode(first.negative_prompt, first.width, first.height, meter) if guided else None
             pictures = []
             for index, settings in enumerate(series):
-                self._check_cancelled()
                 meter.next_image(index)
                 picture = self._session.draw(
-                    settings,
-                    positive,
-                    negative,
-                    noise=noise,
-                    return_latent=return_latent,
-                    meter=meter,
-                    between=self._check_cancelled,
+                    settings, positive, negative, noise=noise, return_latent=return_latent, meter=meter
                 )
                 pictures.append(picture)
+                if on_image is not None:
+                    on_image(picture)
             return pictures
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
             raise GenerationCancelled("cancelled")
-
-
-def _check_threads(threads: int | None) -> int:
-    if threads is None:
-        return max(1, library.physical_cores())
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
-        raise SettingsError(f"threads must be a whole number from 1 to 1024, not {threads!r}")
-    return threads

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdcpp_py.errors import ModelLoadError, ModelNotFoundError
+from sdcpp_py.errors import ModelError, ModelLoadError, ModelNotFoundError
 
 # ggml's tensor types by number: name, elements per block, bytes per block.
 GGML_TYPES: Mapping[int, tuple[str, int, int]] = {
@@ -81,18 +81,20 @@ def read_header(file: str | os.PathLike[str]) -> FileHeader:
         ModelLoadError: it is a directory, unreadable, empty, truncated, damaged, or something else than a model.
     """
     path = Path(file)
-    if not path.exists():
-        raise ModelNotFoundError(f"there is no file {path}")
-    if path.is_dir():
-        raise ModelLoadError(f"{path} is a directory; give the model file inside it")
     try:
+        if not path.exists():
+            raise ModelNotFoundError(f"there is no file {path}")
+        if path.is_dir():
+            raise ModelLoadError(f"{path} is a directory; give the model file inside it")
         size = path.stat().st_size
         if size == 0:
             raise ModelLoadError(f"{path} is empty; download it again")
         with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _read(path, data, size)
-    except OSError as error:
-        raise ModelLoadError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ModelError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a path that holds NUL or no text at all
+        raise ModelLoadError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _read(path: Path, data: mmap.mmap, size: int) -> FileHeader:
@@ -134,11 +136,14 @@ class _Cursor:
     def count(self, kind: str = "Q") -> int:
         return int(self.number(kind))
 
+    def skip(self, length: int) -> None:
+        if length > len(self.data) - self.place:
+            raise _Damaged("a value is longer than the file")
+        self.place += length
+
     def text(self) -> str:
         length = self.count()
-        if length > len(self.data) - self.place:
-            raise _Damaged("a name is longer than the file")
-        self.place += length
+        self.skip(length)
         return self.data[self.place - length : self.place].decode("utf-8")
 
 
@@ -149,12 +154,14 @@ _GGUF_NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?",
 def _skip_array(cursor: _Cursor) -> None:
     kind, count = cursor.count("I"), cursor.count()
     if kind in _GGUF_NUMBERS:
-        cursor.place += struct.calcsize("<" + _GGUF_NUMBERS[kind]) * count
+        cursor.skip(struct.calcsize("<" + _GGUF_NUMBERS[kind]) * count)
     elif kind == _GGUF_STRING:
         # A tokenizer has hundreds of thousands of strings: only their lengths are read.
-        unpack, data, place = struct.Struct("<Q").unpack_from, cursor.data, cursor.place
+        unpack, data, place, end = struct.Struct("<Q").unpack_from, cursor.data, cursor.place, len(cursor.data)
         for _ in range(count):
             place += 8 + unpack(data, place)[0]
+            if place > end:
+                raise _Damaged("a text is longer than the file")
         cursor.place = place
     else:
         raise _Damaged(f"an array of unknown type {kind}")
@@ -182,7 +189,9 @@ def _read_gguf(path: Path, data: mmap.mmap, size: int) -> FileHeader:
     described: list[tuple[str, TensorInfo, int]] = []
     for _ in range(tensor_count):
         described.append(_gguf_tensor(cursor))
-    alignment = int(metadata.get("general.alignment", 32)) or 32
+    alignment = metadata.get("general.alignment", 32)
+    if isinstance(alignment, bool) or not isinstance(alignment, int) or alignment < 1:
+        raise _Damaged(f"its alignment is {alignment!r}")
     weights = -(-cursor.place // alignment) * alignment
     for name, tensor, offset in described:
         _check_end(path, name, weights + offset + tensor.nbytes, size)
@@ -198,6 +207,8 @@ def _gguf_tensor(cursor: _Cursor) -> tuple[str, TensorInfo, int]:
     if kind not in GGML_TYPES:
         raise _Damaged(f"tensor '{name}' has unknown type {kind}")
     dtype, block, block_bytes = GGML_TYPES[kind]
+    if min(shape, default=1) < 1 or (shape and shape[-1] % block):
+        raise _Damaged(f"tensor '{name}' has the shape {shape}, which its type {dtype} cannot have")
     return name, TensorInfo(shape, dtype, _elements(shape) // block * block_bytes), offset
 
 
@@ -212,7 +223,7 @@ def _read_safetensors(path: Path, data: mmap.mmap, size: int) -> FileHeader:
         tensors = {name: _safetensors_tensor(name, entry) for name, entry in header.items() if name != "__metadata__"}
         ends = {name: int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"}
         metadata = {str(key): str(value) for key, value in (header.get("__metadata__") or {}).items()}
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise _Damaged("its header cannot be understood") from error
     for name, end in ends.items():
         _check_end(path, name, 8 + length + end, size)
@@ -224,6 +235,8 @@ def _safetensors_tensor(name: str, entry: Mapping[str, object]) -> TensorInfo:
     begin, end = (int(offset) for offset in entry["data_offsets"])  # type: ignore[attr-defined]
     dtype = str(entry["dtype"])
     width = _SAFETENSORS_BYTES.get(dtype)
+    if min(shape, default=1) < 1:
+        raise _Damaged(f"tensor '{name}' has the shape {shape}")
     if begin < 0 or end < begin or (width is not None and end - begin != _elements(shape) * width):
         raise _Damaged(f"tensor '{name}' has a size that its shape contradicts")
     return TensorInfo(shape, dtype, end - begin)

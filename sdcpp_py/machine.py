@@ -31,7 +31,7 @@ def describe_machine() -> dict[str, Any]:
             "features": library.cpu_features(),
         },
         "memory": {"total": total, "available": available},
-        "backends": ["cpu"] + (["vulkan"] if library.modules_built("vulkan") else []),
+        "backends": _backends(devices),
         "devices": [
             {
                 "name": device.name,
@@ -45,6 +45,13 @@ def describe_machine() -> dict[str, Any]:
         ],
         "gpu_watchdog": gpu_watchdog(),
     }
+
+
+def _backends(devices: list[library.Device]) -> list[str]:
+    """The backends that were built, and whether each has a device here."""
+    if not library.modules_built("vulkan"):
+        return ["cpu", "vulkan (not built)"]
+    return ["cpu", "vulkan" if any(device.is_gpu for device in devices) else "vulkan (no driver or no GPU here)"]
 
 
 def cpu_name() -> str:
@@ -75,7 +82,9 @@ def gpu_watchdog() -> str:
     """How long the amdgpu driver lets one GPU submission last before it resets the GPU, in words."""
     try:
         value = _WATCHDOG.read_text(encoding="ascii").strip()
-    except OSError:
-        return "not readable (no amdgpu driver is loaded)"
+    except FileNotFoundError:
+        return "no amdgpu driver is loaded"
+    except OSError as error:
+        return f"not readable ({error.strerror})"
     # Up to four numbers: graphics, compute, transfer, video; -1 or empty is the driver's default.
     return f"amdgpu lockup_timeout is {value} ms" if value not in ("", "-1") else "amdgpu's default"

@@ -41,7 +41,7 @@ def read_png(file: str | os.PathLike[str]) -> PictureMetadata:
 
     Raises:
         MetadataError: it is no picture, or carries nothing that can be read.
-        FileNotFoundError: there is no such file.
+        MetadataNotFoundError: there is no such file.
     """
     return _from_record(read_record(file))
 
@@ -81,7 +81,7 @@ def to_json(metadata: PictureMetadata) -> str:
             "engine": metadata.engine,
             "settings": metadata.settings.as_dict(),
             "model": dict(metadata.model),
-            "timings": {name: round(seconds, 3) for name, seconds in metadata.timings.items()},
+            "timings": dict(metadata.timings),
         }
     )
 

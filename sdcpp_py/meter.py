@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from sdcpp_py._native.engine import Report
 from sdcpp_py.bars import ProgressBar
@@ -10,16 +11,36 @@ from sdcpp_py.progress import Phase, Progress, ProgressCallback
 
 
 class Meter:
-    """Listens to the engine during one call."""
+    """Listens to the engine during one call.
 
-    def __init__(self, on_progress: ProgressCallback | None, *, images: int = 1, progress_bar: bool = False) -> None:
-        self._callbacks = [callback for callback in (on_progress, ProgressBar() if progress_bar else None) if callback]
+    Args:
+        on_progress: the user's callback.
+        check: is called at every report; what it raises stops the run.
+        images: pictures that the call draws.
+        progress_bar: also shows a bar.
+    """
+
+    def __init__(
+        self,
+        on_progress: ProgressCallback | None = None,
+        *,
+        check: Callable[[], None] = lambda: None,
+        images: int = 1,
+        progress_bar: bool = False,
+    ) -> None:
+        self._check = check
+        self._bar = ProgressBar() if progress_bar else None
+        self._callbacks = [callback for callback in (on_progress, self._bar) if callback]
         self._images = images
         self._image = 0
+        self._prompts, self._encoded = 1, 0
         self._phase: Phase | None = None
-        self._fraction = 0.0
         self._began = 0.0
         self._timings: dict[str, float] = {}
+
+    def expect_prompts(self, count: int) -> None:
+        """Says how many prompts will be encoded: together they are one phase, which rises once from 0 to 1."""
+        self._prompts, self._encoded = count, 0
 
     def next_image(self, index: int) -> None:
         """Says that what follows belongs to picture ``index`` of the batch."""
@@ -28,19 +49,19 @@ class Meter:
 
     def listen(self, report: Report) -> None:
         """Takes one report of the engine."""
+        self._check()
         now = time.perf_counter()
-        # A phase that starts anew (the negative prompt is encoded after the prompt) begins again at 0.
-        if report.phase is not self._phase or report.fraction < self._fraction:
+        if report.phase is not self._phase:
             self._phase, self._began = report.phase, now
-        self._fraction = report.fraction
+        fraction = self._fraction(report)
         elapsed = now - self._began
-        if report.fraction >= 1:
-            self._timings[report.phase.value] = self._timings.get(report.phase.value, 0.0) + elapsed
+        if fraction >= 1:
+            self._timings[report.phase.value] = elapsed
         progress = Progress(
             phase=report.phase,
-            fraction=report.fraction,
+            fraction=fraction,
             elapsed=elapsed,
-            eta=elapsed * (1 - report.fraction) / report.fraction if report.fraction > 0.01 else None,
+            eta=elapsed * (1 - fraction) / fraction if fraction > 0.01 else None,
             step=report.step,
             steps=report.steps,
             bytes_done=report.bytes_done,
@@ -51,6 +72,11 @@ class Meter:
         for callback in self._callbacks:
             callback(progress)
 
+    def close(self) -> None:
+        """Ends what the progress bar is drawing."""
+        if self._bar is not None:
+            self._bar.close()
+
     def take_timings(self) -> dict[str, float]:
         """Seconds by phase since the last call of this; the three phases of a picture are always there."""
         timings = {
@@ -58,3 +84,11 @@ class Meter:
         }
         self._timings = {}
         return timings
+
+    def _fraction(self, report: Report) -> float:
+        if report.phase is not Phase.ENCODE:
+            return report.fraction
+        fraction = (self._encoded + report.fraction) / self._prompts
+        if report.fraction >= 1:
+            self._encoded += 1
+        return fraction

@@ -166,6 +166,11 @@ def _as_denoiser(tensors: Mapping[str, TensorInfo]) -> Described | None:
         context = _last_extent(tensors, "txt_in.weight")
         if "single_blocks.47.linear1.weight" in tensors:
             return Described(Part.DENOISER, "the FLUX.2 dev denoiser", None, context)
+        # The engine divides by the number of heads, which it takes from one of these.
+        norms = ("single_blocks.0.norm.key_norm.scale", "double_blocks.0.txt_attn.norm.key_norm.scale")
+        head = next((_last_extent(tensors, name) for name in norms if name in tensors), 0)
+        if not 0 < head <= tensors["double_stream_modulation_img.lin.weight"].shape[-1]:
+            return Described(Part.UNKNOWN, "a part of a FLUX.2 denoiser")
         return Described(Part.DENOISER, "the FLUX.2 Klein denoiser", FLUX2_KLEIN, context)
     if "cap_embedder.0.weight" in tensors:
         context = _last_extent(tensors, "cap_embedder.1.weight")

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from sdcpp_py.errors import MetadataError
+from sdcpp_py.errors import MetadataError, MetadataNotFoundError
 from sdcpp_py.families import SAMPLERS, SCHEDULERS
 
 OURS, COMMON = "sdcpp_py", "parameters"
@@ -34,15 +34,15 @@ def read_record(file: str | os.PathLike[str]) -> Record:
 
     Raises:
         MetadataError: it is no picture, or carries nothing that can be read.
-        FileNotFoundError: there is no such file.
+        MetadataNotFoundError: there is no such file.
     """
     try:
         with Image.open(file) as image:
             image.load()  # text chunks may follow the pixels
             texts = {name: value for name, value in image.info.items() if isinstance(value, str)}
-    except FileNotFoundError:
-        raise
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except FileNotFoundError as error:
+        raise MetadataNotFoundError(f"there is no file {file!s}") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise MetadataError(f"{file!s} is no picture that can be read") from error
     if OURS in texts:
         return parse_ours(texts[OURS])
@@ -59,17 +59,19 @@ def parse_ours(text: str) -> Record:
             raise MetadataError(f"the metadata has format {data['format']}; this version reads up to {FORMAT}")
         return {
             "settings": {str(name): value for name, value in data["settings"].items()},
-            "model": dict(data.get("model", {})),
+            "model": {str(name): str(value) for name, value in data.get("model", {}).items()},
             "software": str(data.get("software", "")),
             "engine": str(data.get("engine", "")),
-            "timings": dict(data.get("timings", {})),
+            "timings": {str(name): float(value) for name, value in data.get("timings", {}).items()},
         }
     except MetadataError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise MetadataError("the metadata of this library in the picture is damaged") from error
 
 
+# Settings take one line of a few hundred characters; looking for them in a megabyte would take minutes.
+_LONGEST_LINE = 4096
 _PAIR = re.compile(r'\s*([\w][\w \-/]*):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 
 
@@ -79,7 +81,7 @@ def parse_common(text: str) -> Record:
     Raises MetadataError where there is no line of names and values, or one of them is no number or name known here.
     """
     head, _, last = text.strip("\n").rpartition("\n")
-    pairs = {name.strip().lower(): value.strip().strip('"') for name, value in _PAIR.findall(last)}
+    pairs = {name.strip().lower(): value.strip().strip('"') for name, value in _PAIR.findall(last[:_LONGEST_LINE])}
     if "steps" not in pairs:
         raise MetadataError("the 'parameters' text of the picture has no line with 'Steps: ...'")
     prompt, _, negative = head.partition("\nNegative prompt: ")

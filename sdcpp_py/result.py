@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import secrets
@@ -52,7 +53,7 @@ class GeneratedImage:
         return PictureMetadata(self.settings, self.model, engine=self.engine, timings=self.timings)
 
     def save(self, file: str | os.PathLike[str]) -> Path:
-        """Writes the picture; the suffix decides the format, and PNG carries the settings (``from_png``).
+        """Writes the picture; the suffix decides the format. Only PNG carries the settings (``from_png``).
 
         The file appears whole or not at all: it is written under another name first.
 
@@ -64,15 +65,16 @@ class GeneratedImage:
         """
         path = Path(file)
         check_output(path)
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        partial = path.with_name(f".{secrets.token_hex(8)}.partial")
         try:
             with open(partial, "wb") as stream:
                 self._write(stream, _format_of(path))
             partial.replace(path)
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:  # ValueError: a format that cannot hold such a picture
+            raise OutputError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
         finally:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
         return path
 
     def _write(self, stream: IO[bytes], name: str) -> None:
@@ -95,9 +97,21 @@ class GeneratedImage:
 
 def check_output(path: Path) -> None:
     """Raises OutputError where a picture cannot be written to ``path``: to be called before hours of drawing."""
+    _format_of(path)
+    try:
+        _check_place(path)
+    except OutputError:
+        raise
+    except (OSError, ValueError) as error:  # too long a name; a name that holds NUL or lone surrogates
+        raise OutputError(
+            f"{str(path)!r} is no name for a file: {getattr(error, 'strerror', None) or error}"
+        ) from error
+
+
+def _check_place(path: Path) -> None:
+    os.fsencode(path)
     if "\0" in str(path):
         raise OutputError(f"the path {str(path)!r} contains a NUL character")
-    _format_of(path)
     folder = path.parent
     if not folder.exists():
         raise OutputError(f"the folder {folder} does not exist; create it first")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from sdcpp_py.meter import Meter
 from sdcpp_py.models import ModelFiles
 from sdcpp_py.prompts import EncodedPrompt
 from sdcpp_py.result import GeneratedImage
-from sdcpp_py.settings import GenerationSettings
+from sdcpp_py.settings import GenerationSettings, check_whole
 
 
 class Session:
@@ -50,6 +49,7 @@ class Session:
 
     def load(self, meter: Meter) -> None:
         """Reads the weights."""
+        self.info = None
         self.info = self._engine.load(
             diffusion_model=self.files.diffusion_model,
             text_encoder=self.files.text_encoder,
@@ -60,10 +60,13 @@ class Session:
         )
 
     def revive(self, meter: Meter) -> None:
-        """Loads the model into a new engine where the old one died of a failed check; else does nothing."""
+        """Loads the model again where the engine died of a failed check, or such a loading did not come to its end."""
+        self._engine.settle()
         if self._engine.broken:
             self._engine.close()
             self._engine = Engine()
+            self.info = None
+        if self.info is None:
             self.load(meter)
 
     def encode(self, prompt: str, width: int, height: int, meter: Meter) -> EncodedPrompt:
@@ -88,9 +91,8 @@ class Session:
         noise: NDArray[np.float32] | None,
         return_latent: bool,
         meter: Meter,
-        between: Callable[[], None],
     ) -> GeneratedImage:
-        """Denoises and decodes one picture; ``between`` is called between the two."""
+        """Denoises and decodes one picture."""
         family = self.files.family
         sigmas: tuple[float, ...] = ()
         if settings.scheduler == REFERENCE_SCHEDULER:
@@ -110,7 +112,6 @@ class Session:
             threads=self.threads,
             listen=meter.listen,
         )
-        between()
         pixels = self._engine.decode(
             latent=latent,
             tile_size=settings.vae_tile_size // family.pixels_per_latent,
@@ -133,3 +134,8 @@ class Session:
             "text_encoder": self.files.text_encoder.name,
             "vae": self.files.vae.name,
         }
+
+
+def resolve_threads(threads: int | None) -> int:
+    """How many CPU threads to use: the physical cores where None. Raises SettingsError where it is not 1 to 1024."""
+    return max(1, library.physical_cores()) if threads is None else check_whole("threads", threads, 1, 1024)

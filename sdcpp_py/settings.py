@@ -59,13 +59,13 @@ class GenerationSettings:
         check_prompt("negative_prompt", self.negative_prompt)
         for name in ("width", "height"):
             _set(self, name, check_edge(name, getattr(self, name), 16))
-        _set(self, "steps", _integer("steps", self.steps, 1, MAX_STEPS))
+        _set(self, "steps", check_whole("steps", self.steps, 1, MAX_STEPS))
         _set(self, "cfg_scale", _finite("cfg_scale", self.cfg_scale, 0.0, MAX_CFG_SCALE))
-        _set(self, "seed", _integer("seed", self.seed, 0, MAX_SEED))
+        _set(self, "seed", check_whole("seed", self.seed, 0, MAX_SEED))
         _choice("sampler", self.sampler, SAMPLERS)
         _choice("scheduler", self.scheduler, SCHEDULERS)
-        if self.vae_tile_size != 0:
-            _set(self, "vae_tile_size", _integer("vae_tile_size", self.vae_tile_size, MIN_TILE, MAX_TILE))
+        tile = _whole("vae_tile_size", self.vae_tile_size)
+        _set(self, "vae_tile_size", tile and check_whole("vae_tile_size", tile, MIN_TILE, MAX_TILE))
 
     @classmethod
     def for_family(cls, family: Family, prompt: str, **given: Any) -> GenerationSettings:
@@ -92,7 +92,7 @@ class GenerationSettings:
 
         Raises:
             MetadataError: the picture carries none, or none that can be read.
-            FileNotFoundError: there is no such file.
+            MetadataNotFoundError: there is no such file.
         """
         # Pillow takes longer to import than the rest of this module.
         from sdcpp_py.png_text import read_record
@@ -153,7 +153,7 @@ def check_edge(name: str, value: object, multiple: int) -> int:
     nearest = min(max(round(edge / multiple) * multiple, MIN_EDGE), MAX_EDGE) if abs(edge) < 10**9 else MAX_EDGE
     if edge < MIN_EDGE or edge > MAX_EDGE:
         raise SettingsError(
-            f"{name} must be from {MIN_EDGE} to {MAX_EDGE} pixels, not {edge}; the nearest is {nearest}"
+            f"{name} must be from {MIN_EDGE} to {MAX_EDGE} pixels, not {_shown(edge)}; the nearest is {nearest}"
         )
     if edge % multiple:
         raise SettingsError(f"{name} must be a multiple of {multiple} pixels, not {edge}; the nearest is {nearest}")
@@ -171,17 +171,26 @@ def _whole(name: str, value: object) -> int:
     return int(value)
 
 
-def _integer(name: str, value: object, low: int, high: int) -> int:
+def check_whole(name: str, value: object, low: int, high: int) -> int:
+    """``value`` as an int from ``low`` to ``high``. Raises SettingsError."""
     whole = _whole(name, value)
     if not low <= whole <= high:
-        raise SettingsError(f"{name} must be from {low} to {high}, not {whole}")
+        raise SettingsError(f"{name} must be from {low} to {high}, not {_shown(whole)}")
     return whole
+
+
+def _shown(number: int) -> str:
+    """A number in words that fit a line; Python refuses to print numbers of thousands of digits."""
+    return str(number) if abs(number) < 10**30 else f"a number of {number.bit_length()} bits"
 
 
 def _finite(name: str, value: object, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise SettingsError(f"{name} must be a number, not {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number) or not low <= number <= high:
         raise SettingsError(f"{name} must be from {low:g} to {high:g}, not {number}")
     return number

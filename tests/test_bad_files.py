@@ -30,6 +30,7 @@ def write(path: Path, content: bytes) -> Path:
     return path
 
 
+GGUF_PAIR = b"GGUF" + struct.pack("<IQQQ17s", 3, 0, 1, 17, b"general.alignment")
 FOREIGN = {
     "empty": (b"", "is empty"),
     "jpeg": (b"\xff\xd8\xff\xe0" + bytes(100), "JPEG picture"),
@@ -42,6 +43,14 @@ FOREIGN = {
     "gguf of the future": (b"GGUF" + struct.pack("<IQQ", 9, 0, 0), "version 9"),
     "gguf of nonsense": (b"GGUF" + struct.pack("<IQQ", 3, 2**60, 2**60), "make no sense"),
     "gguf with a long name": (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 2**50), "longer than the file"),
+    "gguf with an endless array": (GGUF_PAIR + struct.pack("<IIQ", 9, 4, 2**62), "longer than the file"),
+    "gguf with endless texts": (GGUF_PAIR + struct.pack("<IIQQ", 9, 8, 2, 2**64 - 1), "longer than the file"),
+    "gguf aligned to a word": (GGUF_PAIR + struct.pack("<IQ3s", 8, 3, b"abc"), "alignment is 'abc'"),
+    "gguf aligned to infinity": (GGUF_PAIR + struct.pack("<If", 6, float("inf")), "alignment is inf"),
+    "safetensors of infinite shape": (
+        struct.pack("<Q", 62) + b'{"a": {"dtype":"F32","shape":[Infinity],"data_offsets":[0,4]}}' + bytes(4),
+        "cannot be understood",
+    ),
     "safetensors of nonsense": (struct.pack("<Q", 20) + b'{"a": {"dtype": 3}}  ', "damaged"),
     "safetensors cut in its header": (struct.pack("<Q", 2000) + b'{"a": {"dtype": "F32"', "damaged or truncated"),
     "zip": (b"PK\x03\x04" + bytes(60), "zip archive"),

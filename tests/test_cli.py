@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import sdcpp_py
-from sdcpp_py import GenerationSettings
+from sdcpp_py import GeneratedImage, GenerationSettings
 from sdcpp_py.cli import main
 from sdcpp_py.synth import SyntheticSet
 
@@ -51,10 +52,12 @@ def test_settings_from_a_picture(model: SyntheticSet, work: Path) -> None:
     main(["generate", "cat", *model_options(model), *SMALL, "-s", "7", "-o", "a.png"])
     command = ["generate", *model_options(model), "--device", "cpu", "--settings-from", "a.png"]
     assert main([*command, "-o", "b.png"]) == 0
-    assert Path("a.png").read_bytes()[:1000] is not None
+    assert Image.open("a.png").tobytes() == Image.open("b.png").tobytes()
     assert GenerationSettings.from_png("a.png") == GenerationSettings.from_png("b.png")
     assert main([*command, "-o", "c.png", "-s", "8"]) == 0
     assert GenerationSettings.from_png("c.png").seed == 8
+    assert main([*command, "-o", "d.png", "-s", "-1"]) == 0
+    assert GenerationSettings.from_png("d.png").seed not in (7, -1)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,7 @@ def test_settings_from_a_picture(model: SyntheticSet, work: Path) -> None:
         (["--vae", "missing.safetensors"], "there is no file missing.safetensors"),
         (["--device", "vulkan77"], "there is no device"),
         (["--sampler", "eular"], "sampler must be one of"),
+        (["--settings-from", "missing.png"], "there is no file missing.png"),
     ],
 )
 def test_an_error_is_one_plain_line(
@@ -169,9 +173,23 @@ def test_synth_writes_a_model(work: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["synth", "list"]) == 0
     assert "klein-4b" in capsys.readouterr().out.split()
     assert main(["synth", "nonsense", "."]) == 1
-    assert main(["synth", "tiny-model", ".", "--quant", "Q9"]) == 1
-    assert main(["synth", "tiny-model", "missing"]) == 1
-    assert "does not exist" in capsys.readouterr().err.splitlines()[-1]
+    assert main(["synth", "tiny-klein", ".", "--quant", "Q9"]) == 1
+    assert "Q9" in capsys.readouterr().err
+    assert main(["synth", "tiny-klein", "missing"]) == 1
+    assert "does not exist" in capsys.readouterr().err
+    Path("models").mkdir()
+    assert main(["synth", "tiny-klein", "--quant", "Q8_0", "models"]) == 0
+    assert [file.suffix for file in Path("models").iterdir()] == [".gguf"]
+
+
+def test_info_shows_any_prompt_on_any_terminal(work: Path) -> None:
+    """A prompt that the terminal's encoding lacks is shown with escapes."""
+    picture = GeneratedImage(Image.new("RGB", (64, 64)), GenerationSettings("猫"), {}, {}, "abc")
+    picture.save("cat.png")
+    command = [sys.executable, "-m", "sdcpp_py", "info", "cat.png"]
+    result = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"})
+    assert result.returncode == 0, result.stderr
+    assert b"\\u732b" in result.stdout
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,8 +200,8 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == f"sdcpp_py {sdcpp_py.__version__}"
 
 
-@pytest.mark.parametrize("columns", [0, 100])
-def test_the_progress_bar_draws_on_a_terminal(model: SyntheticSet, work: Path, columns: int) -> None:
+@pytest.mark.parametrize(("columns", "cfg_scale"), [(0, "1"), (100, "1"), (100, "2")])
+def test_the_progress_bar_draws_on_a_terminal(model: SyntheticSet, work: Path, columns: int, cfg_scale: str) -> None:
     """On a terminal, also one that does not know its width, a bar shows phases, steps, and the time a step takes."""
     import fcntl
     import pty
@@ -193,6 +211,7 @@ def test_the_progress_bar_draws_on_a_terminal(model: SyntheticSet, work: Path, c
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(model), *SMALL]
+    command += ["--cfg-scale", cfg_scale]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower)
     os.close(follower)
     shown = b""

@@ -175,10 +175,12 @@ def test_the_engines_own_schedule_is_another(generator: Generator) -> None:
     assert not np.array_equal(pixels(reference), pixels(discrete))
 
 
-def test_tiles_draw_nearly_the_same(generator: Generator) -> None:
+@pytest.mark.parametrize("family", ["generator", "klein_generator"])
+def test_tiles_draw_nearly_the_same(family: str, request: pytest.FixtureRequest) -> None:
     """Decoding in tiles gives a picture of the same size that differs little."""
-    whole = generator.generate("cat", seed=1, width=256, height=128, steps=1)
-    tiled = generator.generate("cat", seed=1, width=256, height=128, steps=1, vae_tile_size=128)
+    opened: Generator = request.getfixturevalue(family)
+    whole = opened.generate("cat", seed=1, width=256, height=128, steps=1)
+    tiled = opened.generate("cat", seed=1, width=256, height=128, steps=1, vae_tile_size=128)
     assert pixels(tiled).shape == pixels(whole).shape
     assert np.abs(pixels(tiled).astype(int) - pixels(whole).astype(int)).mean() < 40
 
@@ -239,10 +241,9 @@ def test_any_unicode_is_encoded(generator: Generator, prompt: str) -> None:
 def test_brackets_are_text(generator: Generator) -> None:
     """Brackets in a prompt are text, as in the reference pipelines, and not weights of words."""
     plain, bracketed, weighted = (
-        generator.encode(prompt).arrays["crossattn"] for prompt in ("a red cat", "a (red) cat", "a (red:1.3) cat")
+        len(generator.encode(prompt).arrays["crossattn"]) for prompt in ("a red cat", "a (red) cat", "a (red:1.3) cat")
     )
-    assert not np.array_equal(plain, bracketed)
-    assert not np.array_equal(bracketed, weighted)
+    assert plain < bracketed < weighted
 
 
 def test_a_long_word_is_no_trap(generator: Generator) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from sdcpp_py import GenerationSettings, MetadataError, PictureMetadata, read_png
+from sdcpp_py import GenerationSettings, MetadataError, MetadataNotFoundError, PictureMetadata, read_png
 from sdcpp_py.metadata import from_common_text, from_json, to_common_text, to_json, to_png_info
 
 from .test_settings import SETTINGS
@@ -27,10 +28,12 @@ def png_with(info: PngInfo) -> io.BytesIO:
     return stream
 
 
-@given(SETTINGS, MODEL)
-def test_a_png_gives_back_exactly_what_it_was_given(settings: GenerationSettings, model: dict[str, str]) -> None:
+@given(SETTINGS, MODEL, st.floats(0, 1e6))
+def test_a_png_gives_back_exactly_what_it_was_given(
+    settings: GenerationSettings, model: dict[str, str], seconds: float
+) -> None:
     """Settings, model and timings come out of a PNG as they went in, whatever Unicode the prompt holds."""
-    metadata = PictureMetadata(settings, model, engine="abc", timings={"denoise": 1.25})
+    metadata = PictureMetadata(settings, model, engine="abc", timings={"denoise": seconds})
     assert read_png(png_with(to_png_info(metadata))) == metadata  # type: ignore[arg-type]
 
 
@@ -135,3 +138,26 @@ def test_pictures_without_settings_are_refused(work: Path) -> None:
         GenerationSettings.from_png("not.png")
     with pytest.raises(FileNotFoundError):
         GenerationSettings.from_png("missing.png")
+
+
+@pytest.mark.parametrize("extra", [{"timings": {"denoise": "slow"}}, {"timings": [1]}, {"model": 3}])
+def test_values_of_other_types_are_refused(extra: dict[str, object]) -> None:
+    """Timings that are no numbers and a model that is no table are damaged metadata."""
+    text = json.dumps({"format": 1, "settings": {"prompt": "cat"}, **extra})
+    with pytest.raises(MetadataError, match="damaged"):
+        from_json(text)
+
+
+def test_a_megabyte_of_common_text_is_answered_at_once() -> None:
+    """A last line of absurd length takes no time."""
+    began = time.perf_counter()
+    with pytest.raises(MetadataError):
+        from_common_text("cat\n" + "x" * 1_000_000)
+    assert time.perf_counter() - began < 5
+
+
+def test_a_missing_picture_is_a_file_not_found_error(work: Path) -> None:
+    """A missing picture raises MetadataNotFoundError, which is a FileNotFoundError."""
+    with pytest.raises(MetadataNotFoundError, match=r"there is no file gone\.png") as caught:
+        GenerationSettings.from_png("gone.png")
+    assert isinstance(caught.value, FileNotFoundError)

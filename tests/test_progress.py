@@ -60,6 +60,34 @@ def test_steps_and_fractions_inside_steps_are_reported(generator: Generator) -> 
     assert all(report.eta is None or report.eta >= 0 for report in reports)
 
 
+@pytest.mark.parametrize("family", ["generator", "klein_generator"])
+def test_guidance_reports_each_phase_once(family: str, request: pytest.FixtureRequest) -> None:
+    """Two prompts are one phase, which rises once from 0 to 1."""
+    reports: list[Progress] = []
+    opened: Generator = request.getfixturevalue(family)
+    opened.generate("cat", negative_prompt="dog", cfg_scale=2, on_progress=reports.append, **SMALL)
+    check(reports)
+    assert [phase for phase, _ in itertools.groupby(report.phase for report in reports)] == [
+        Phase.ENCODE,
+        Phase.DENOISE,
+        Phase.DECODE,
+    ]
+
+
+def test_a_batch_hands_over_each_picture_when_it_is_drawn(generator: Generator) -> None:
+    """``on_image`` gets every picture before the next is begun, and its exception stops the batch."""
+    events: list[object] = []
+
+    def note(progress: Progress) -> None:
+        if progress.phase is Phase.DENOISE and progress.fraction == 0:
+            events.append(progress.image)
+
+    pictures = generator.generate_batch("cat", count=2, on_progress=note, on_image=events.append, **SMALL)
+    assert events == [0, pictures[0], 1, pictures[1]]
+    with pytest.raises(ZeroDivisionError):
+        generator.generate_batch("cat", count=2, on_image=lambda _: 1 / 0, **SMALL)
+
+
 def test_tiles_are_reported(generator: Generator) -> None:
     """Decoding in tiles says how many there are, and the fraction never falls."""
     reports: list[Progress] = []

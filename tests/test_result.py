@@ -19,6 +19,9 @@ from .test_settings import SETTINGS
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3))
 
 
+PICTURE = GeneratedImage(Image.new("RGB", (8, 8)), GenerationSettings("cat"), {}, {}, "abc")
+
+
 def picture_of(pixels: np.ndarray, settings: GenerationSettings) -> GeneratedImage:
     return GeneratedImage(Image.fromarray(pixels), settings, {"denoise": 1.5}, {"family": "z-image"}, "abc")
 
@@ -52,6 +55,20 @@ def test_saving_replaces_a_file_whole(work: Path, monkeypatch: pytest.MonkeyPatc
         picture.save("out.png")
     assert Path("out.png").read_bytes() == before
     assert [path.name for path in work.iterdir()] == ["out.png"]
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".png", "b" * 300 + "/a.png", "o\ud800.png", "a\0.png", "a.xyz", "a.blp"])
+def test_impossible_names_are_refused(work: Path, name: str) -> None:
+    """A name that no file can have, or that names no format for such a picture, raises OutputError."""
+    with pytest.raises(OutputError):
+        PICTURE.save(name)
+    assert list(work.iterdir()) == []
+
+
+def test_the_longest_name_is_taken(work: Path) -> None:
+    """A name of 255 bytes, the most that a file can have, is written."""
+    PICTURE.save("a" * 251 + ".png")
+    assert len(list(work.iterdir())) == 1
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable for root; the next test stands in")

@@ -76,6 +76,10 @@ def test_an_edge_is_taken_or_the_nearest_valid_one_is_named(edge: int, multiple:
         ("sampler", None, "one of euler"),
         ("scheduler", "", "one of reference"),
         ("vae_tile_size", 5, "from 64 to 2048"),
+        ("vae_tile_size", 0.0, "whole number"),
+        pytest.param("width", 10**5000, "nearest is 4096", id="absurd width"),
+        pytest.param("steps", 10**5000, "from 1 to 1000", id="absurd steps"),
+        ("cfg_scale", 10**400, "from 0 to 100"),
         ("prompt", None, "must be a string"),
         ("prompt", b"cat", "must be a string"),
         ("prompt", "x" * 100_000, "100,000 characters long"),
@@ -95,8 +99,11 @@ def test_a_bad_value_is_named_in_plain_words(name: str, value: object, says: str
 
 def test_numpy_numbers_become_pythons() -> None:
     """Integers and floats of numpy are taken, and come out as Python's."""
-    settings = GenerationSettings("cat", width=np.int64(256), cfg_scale=np.float32(2), seed=np.uint8(7))  # type: ignore[arg-type]
-    assert [type(value) for value in (settings.width, settings.cfg_scale, settings.seed)] == [int, float, int]
+    settings = GenerationSettings(
+        "cat", width=np.int64(256), cfg_scale=np.float32(2), seed=np.uint8(7), vae_tile_size=np.int8(0)
+    )  # type: ignore[arg-type]
+    values = (settings.width, settings.cfg_scale, settings.seed, settings.vae_tile_size)
+    assert [type(value) for value in values] == [int, float, int, int]
 
 
 def test_an_empty_prompt_is_allowed() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcpp_py._native.library import ffi, lib, start, text
-from sdcpp_py._native.status import Status, raise_failure
+from sdcpp_py._native.status import raise_failure
 from sdcpp_py.errors import GenerationError
 from sdcpp_py.progress import Phase
 
@@ -74,17 +76,42 @@ class Engine:
         self._failure = ffi.new("sdpy_failure *")
         self._running = False
         self.broken = False
+        # Closes the race of ``cancel`` in one thread against ``close`` in another, which frees the handle.
+        self._handle_lock = threading.Lock()
+        self._open = True
         # Runs at the latest when the interpreter ends: the native thread must not outlive what it uses.
-        self._finalizer = weakref.finalize(self, lib.sdpy_engine_free, self._handle)
+        self._process = os.getpid()
+        self._finalizer = weakref.finalize(self, _free, self._handle, self._process)
 
     def close(self) -> None:
-        """Cancels what runs, waits for it, and frees the model. May be called twice."""
-        self._finalizer()
+        """Cancels what runs and frees the model. May be called twice.
+
+        A job that does not end at once (a matrix product of a large model takes seconds) is waited for in the
+        background, and then the model is freed; the interpreter does not end before that.
+        """
+        self.cancel()
+        with self._handle_lock:
+            self._open = False
+        if self._finalizer.alive and os.getpid() == self._process:
+            self._settle(_PATIENCE_SECONDS)
+        if not self._running:
+            self._finalizer()
+            return
+        try:
+            threading.Thread(target=self._finalizer, name="sdcpp_py closing").start()
+        except RuntimeError:  # the interpreter is ending, and starts no more threads
+            self._finalizer()
 
     def cancel(self) -> None:
         """Tells the running job to stop. From any thread; without effect when none runs."""
-        if self._finalizer.alive:
-            lib.sdpy_cancel(self._handle)
+        with self._handle_lock:
+            if self._open and os.getpid() == self._process:
+                lib.sdpy_cancel(self._handle)
+
+    def settle(self) -> None:
+        """Waits until a job that was told to stop has come to its end; ``broken`` is certain then."""
+        if os.getpid() == self._process:
+            self._settle(None)
 
     def load(
         self, *, diffusion_model: Path, text_encoder: Path, vae: Path, device: str, threads: int, listen: Listener
@@ -164,19 +191,23 @@ class Engine:
         self._run(lambda handle, request, failure: lib.sdpy_begin_fault(handle, fault, failure), None, lambda _: None)
 
     def _run(self, begin: Callable[[Any, Any, Any], int], request: Any, listen: Listener) -> None:
+        if os.getpid() != self._process:
+            raise GenerationError("this generator was made before a fork; make it in the process that draws")
         self._settle(None)
-        if begin(self._handle, request, self._failure):
-            raise_failure(self._failure, ffi)
+        # Before the job begins: Ctrl-C may strike between any two lines, and waiting for a job that never began returns
+        # at once, while a job that is forgotten would be in the way of the next.
         self._running = True
         try:
+            if begin(self._handle, request, self._failure):
+                self._running = False
+                raise_failure(self._failure, ffi)
             while not self._hear(listen):
                 pass
         except BaseException:
-            lib.sdpy_cancel(self._handle)
+            self.cancel()
             self._settle(_PATIENCE_SECONDS)
             raise
         if self._failure.status:
-            self.broken = self._failure.status == Status.BROKEN
             raise_failure(self._failure, ffi)
 
     def _hear(self, listen: Listener) -> bool:
@@ -191,6 +222,7 @@ class Engine:
             logger.log(_LEVELS[event.level], "%s", text(event.text))
         elif kind == lib.SDPY_EVENT_DONE:
             self._running = False
+            self.broken = bool(lib.sdpy_engine_spent(self._handle))
             return True
         return False
 
@@ -212,6 +244,12 @@ class Engine:
             # A copy: the native library's memory is gone with the next job.
             results[text(raw.name)] = np.frombuffer(ffi.buffer(raw.data, size), dtype).reshape(shape).copy()
         return results
+
+
+def _free(handle: Any, process: int) -> None:
+    # A fork copies the handle and not the thread behind it, which would be waited for without end.
+    if os.getpid() == process:
+        lib.sdpy_engine_free(handle)
 
 
 def _to_native(arrays: Arrays) -> tuple[Any, list[Any]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdcpp_py._native.status import raise_failure
-from sdcpp_py.errors import NativeLibraryError
+from sdcpp_py.errors import NativeLibraryError, SettingsError
 
 if TYPE_CHECKING:
     ffi: Any
@@ -47,6 +48,7 @@ class Device:
         is_integrated: whether it is a GPU that shares the host's memory.
         memory_free: bytes free now, as the driver says; some integrated GPUs' drivers say 0.
         memory_total: bytes in all.
+        native_name: what the engine calls it ("Vulkan0").
     """
 
     name: str
@@ -96,8 +98,10 @@ def devices() -> list[Device]:
 def find_device(name: str) -> Device:
     """The device of that name; "auto" takes a GPU where there is one, the largest, and else the CPU.
 
-    Raises NativeLibraryError with the names there are.
+    Raises NativeLibraryError with the names there are, SettingsError where ``name`` is no string.
     """
+    if not isinstance(name, str):
+        raise SettingsError(f"device must be a string such as 'auto' or 'cpu', not {name!r}")
     found = devices()
     if name.lower() == "auto":
         gpus = [device for device in found if device.is_gpu]
@@ -149,5 +153,13 @@ def ggml_version() -> str:
 
 
 def physical_cores() -> int:
-    """CPU cores, not counting the second thread of a core."""
-    return int(lib.sdpy_physical_cores())
+    """CPU cores that this process may use, not counting the second thread of a core; at least 1."""
+    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    cores = set()
+    for cpu in cpus:
+        try:
+            topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+            cores.add(topology.read_text(encoding="ascii"))
+        except OSError:
+            cores.add(str(cpu))
+    return max(1, len(cores))

@@ -47,7 +47,7 @@ ERRORS: Mapping[Status, type[SdcppError]] = {
 _ADVICE: Mapping[Status, str] = {
     Status.OUT_OF_MEMORY: "draw a smaller picture, set vae_tile_size=256, or take a smaller quantization",
     Status.DEVICE_LOST: "draw a smaller picture, raise the GPU watchdog's timeout (see `sdcpp-py doctor`), "
-    "or use device='cpu'",
+    "or use device='cpu'; the driver gives a lost device back to a new process only",
     Status.BROKEN: "the model will be loaded anew for the next picture",
 }
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Sequence
 
-from sdcpp_py.cli.parser import build_parser
+from sdcpp_py.cli.parser import parse
 from sdcpp_py.errors import SdcppError
 
 INTERRUPTED = 130
@@ -19,9 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when it worked, 1 for an error of ours (one line on standard error), 130 for Ctrl-C. Wrong usage ends the
         process with 2, as argparse does.
     """
-    options = build_parser().parse_args(arguments)
+    options = parse(arguments)
     if options.verbose:
-        logging.basicConfig(level=logging.DEBUG, format="%(message)s", stream=sys.stderr)
+        _show_log()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a prompt may hold characters that the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options.run(options)
     except SdcppError as error:
@@ -35,3 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("sdcpp-py: interrupted", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _show_log() -> None:
+    logger = logging.getLogger("sdcpp_py")
+    logger.setLevel(logging.DEBUG)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.generator import Generator
 from sdcpp_py.result import GeneratedImage, check_output
-from sdcpp_py.settings import MAX_SEED, GenerationSettings
+from sdcpp_py.settings import MAX_SEED, GenerationSettings, random_seed
 
 _DEFAULT_TILE = 256
 
@@ -37,8 +38,12 @@ def run(options: argparse.Namespace) -> None:
         threads=options.threads,
         progress_bar=not options.no_progress and sys.stderr.isatty(),
     ) as generator:
-        for number, picture in enumerate(generator.generate_batch(prompt, count=options.count, **settings)):
-            _report(picture.save(_numbered(output, number)), picture)
+        numbers = itertools.count()
+
+        def keep(picture: GeneratedImage) -> None:
+            _report(picture.save(_numbered(output, next(numbers))), picture)
+
+        generator.generate_batch(prompt, count=options.count, on_image=keep, **settings)
 
 
 def _prompt(options: argparse.Namespace) -> str | GenerationSettings:
@@ -61,7 +66,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
         "height": options.height,
         "steps": options.steps,
         "cfg_scale": options.cfg_scale,
-        "seed": None if options.seed == -1 else options.seed,
+        "seed": random_seed() if options.seed == -1 else options.seed,
         "sampler": options.sampler,
         "scheduler": options.scheduler,
         "vae_tile_size": tile,

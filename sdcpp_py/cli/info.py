@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from sdcpp_py.errors import MetadataError
 from sdcpp_py.metadata import read_png, to_json
 
 
 def run(options: argparse.Namespace) -> None:
     """Prints what a picture was drawn with. Raises MetadataError."""
-    try:
-        metadata = read_png(options.file)
-    except FileNotFoundError:
-        raise MetadataError(f"there is no file {options.file}") from None
+    metadata = read_png(options.file)
     if options.json:
         print(to_json(metadata))
         return

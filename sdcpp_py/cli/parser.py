@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from sdcpp_py.cli import doctor, drawing, info, synthesis
 from sdcpp_py.families import SAMPLERS, SCHEDULERS
 from sdcpp_py.version import __version__
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of a command line. Ends the process with 2 where it is wrong, as argparse does."""
+    parser = build_parser()
+    options, rest = parser.parse_known_args(arguments)
+    # argparse fills an optional positional with nothing as soon as an option comes before it, and then does not know
+    # what to do with it: `synth NAME --quant Q4_K DIR`.
+    for name in ("directory", "prompt"):
+        if rest and not rest[0].startswith("-") and getattr(options, name, "") is None:
+            setattr(options, name, rest.pop(0))
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -79,6 +94,6 @@ def _add_synth(commands: _Commands[argparse.ArgumentParser], common: argparse.Ar
     )
     command.set_defaults(run=synthesis.run)
     command.add_argument("name", metavar="NAME", help="a model, or `list`")
-    command.add_argument("directory", nargs="?", default=".", metavar="DIR", help="where to (default: here)")
+    command.add_argument("directory", metavar="DIR", nargs="?", default=None, help="where to (default: here)")
     command.add_argument("--quant", default="Q4_K", metavar="TYPE", help="weight type (default: %(default)s)")
     command.add_argument("--seed", type=int, default=0, help="the same seed writes the same bytes")

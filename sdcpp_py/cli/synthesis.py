@@ -15,7 +15,7 @@ def run(options: argparse.Namespace) -> None:
     if options.name == "list":
         print("\n".join(synth.MODELS))
         return
-    directory = Path(options.directory)
+    directory = Path(options.directory or ".")
     if not directory.is_dir():
         raise OutputError(f"the folder {directory} does not exist; create it first")
     try:

@@ -25,7 +25,7 @@ rm -rf "$exchange" && mkdir -p "$exchange/wheels" "$exchange/model"
     --platform manylinux2014_x86_64 --platform manylinux_2_12_x86_64 --platform manylinux2010_x86_64 \
     --platform manylinux1_x86_64 --platform linux_x86_64 "$wheel"
 cp "$here/draw.py" "$exchange/"
-"$python" -c "from sdcpp_py.synth import write_set; write_set('tiny-klein', '$exchange/model', quant='Q8_0')"
+(cd "$exchange" && "$python" -c "from sdcpp_py.synth import write_set; write_set('tiny-klein', '$exchange/model', quant='Q8_0')")
 
 inside() {
     chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$@"
