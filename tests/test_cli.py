@@ -117,7 +117,12 @@ def test_ctrl_c_is_130(model: SyntheticSet, work: Path) -> None:
     """Ctrl-C ends the program with 130, quickly and in one line."""
     command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(model), "-W", "768", "-H", "768"]
     process = subprocess.Popen(
-        [*command, "--steps", "100", "--device", "cpu"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--steps", "100", "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs, and with them these tests, may have been started deaf to it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     time.sleep(4)
     pressed = time.perf_counter()

@@ -187,6 +187,7 @@ def test_real_memory_exhaustion_is_an_error(
 INTERRUPTED = """
 import os, signal, sys, threading, time
 from sdcpp_py import Generator
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started deaf to it
 g = Generator(*sys.argv[1:4], device="cpu")
 expected = g.generate("cat", width=64, height=64, steps=2, seed=1)
 def press(): time.sleep(float(sys.argv[4])); t.append(time.perf_counter()); os.kill(os.getpid(), signal.SIGINT)
