@@ -47,6 +47,14 @@ FOREIGN = {
     "gguf with endless texts": (GGUF_PAIR + struct.pack("<IIQQ", 9, 8, 2, 2**64 - 1), "longer than the file"),
     "gguf aligned to a word": (GGUF_PAIR + struct.pack("<IQ3s", 8, 3, b"abc"), "alignment is 'abc'"),
     "gguf aligned to infinity": (GGUF_PAIR + struct.pack("<If", 6, float("inf")), "alignment is inf"),
+    "gguf with an empty axis": (
+        b"GGUF" + struct.pack("<IQQQ1sIQQIQ", 3, 1, 0, 1, b"a", 2, 4, 0, 0, 0) + bytes(64),
+        "which its type F32 cannot have",
+    ),
+    "gguf with half a block": (
+        b"GGUF" + struct.pack("<IQQQ1sIQQIQ", 3, 1, 0, 1, b"a", 2, 33, 2, 8, 0) + bytes(256),
+        "which its type Q8_0 cannot have",
+    ),
     "safetensors of infinite shape": (
         struct.pack("<Q", 62) + b'{"a": {"dtype":"F32","shape":[Infinity],"data_offsets":[0,4]}}' + bytes(4),
         "cannot be understood",
