@@ -25,7 +25,7 @@ def describe_machine() -> dict[str, Any]:
             "name": cpu_name(),
             "physical_cores": library.physical_cores(),
             "logical_cores": os.cpu_count() or 1,
-            "default_threads": max(1, library.physical_cores()),
+            "default_threads": library.physical_cores(),
             "module": library.cpu_module(),
             "modules_built": library.modules_built("cpu"),
             "features": library.cpu_features(),

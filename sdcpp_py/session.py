@@ -138,4 +138,4 @@ class Session:
 
 def resolve_threads(threads: int | None) -> int:
     """How many CPU threads to use: the physical cores where None. Raises SettingsError where it is not 1 to 1024."""
-    return max(1, library.physical_cores()) if threads is None else check_whole("threads", threads, 1, 1024)
+    return library.physical_cores() if threads is None else check_whole("threads", threads, 1, 1024)

@@ -147,8 +147,6 @@ import time
 from sdcpp_py._native import library
 from sdcpp_py._native.engine import Engine
 engine = Engine()
-class Stubborn(Exception): pass
-def listen(report): raise Stubborn
 engine._settle = lambda patience: None
 library.lib.sdpy_begin_fault(engine._handle, library.lib.SDPY_FAULT_BUSY_LOOP, library.ffi.new("sdpy_failure *"))
 engine._running = True

@@ -26,6 +26,11 @@ def check(reports: list[Progress]) -> None:
         assert fractions == sorted(fractions), phase
 
 
+def phases(reports: list[Progress]) -> list[Phase]:
+    """The phases in the order in which they were reported."""
+    return [phase for phase, _ in itertools.groupby(report.phase for report in reports)]
+
+
 def test_loading_reports_bytes(model: SyntheticSet) -> None:
     """Loading begins at 0, never falls, and reaches 1 with all bytes of the weights read."""
     reports: list[Progress] = []
@@ -42,11 +47,7 @@ def test_every_phase_reports_from_nothing_to_all(generator: Generator) -> None:
     reports: list[Progress] = []
     generator.generate("cat", on_progress=reports.append, **SMALL)
     check(reports)
-    assert [phase for phase, _ in itertools.groupby(report.phase for report in reports)] == [
-        Phase.ENCODE,
-        Phase.DENOISE,
-        Phase.DECODE,
-    ]
+    assert phases(reports) == [Phase.ENCODE, Phase.DENOISE, Phase.DECODE]
 
 
 def test_steps_and_fractions_inside_steps_are_reported(generator: Generator) -> None:
@@ -67,11 +68,7 @@ def test_guidance_reports_each_phase_once(family: str, request: pytest.FixtureRe
     opened: Generator = request.getfixturevalue(family)
     opened.generate("cat", negative_prompt="dog", cfg_scale=2, on_progress=reports.append, **SMALL)
     check(reports)
-    assert [phase for phase, _ in itertools.groupby(report.phase for report in reports)] == [
-        Phase.ENCODE,
-        Phase.DENOISE,
-        Phase.DECODE,
-    ]
+    assert phases(reports) == [Phase.ENCODE, Phase.DENOISE, Phase.DECODE]
 
 
 def test_a_batch_hands_over_each_picture_when_it_is_drawn(generator: Generator) -> None:

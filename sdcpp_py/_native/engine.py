@@ -92,7 +92,7 @@ class Engine:
         self.cancel()
         with self._handle_lock:
             self._open = False
-        if self._finalizer.alive and os.getpid() == self._process:
+        if self._finalizer.alive:
             self._settle(_PATIENCE_SECONDS)
         if not self._running:
             self._finalizer()
@@ -110,8 +110,7 @@ class Engine:
 
     def settle(self) -> None:
         """Waits until a job that was told to stop has come to its end; ``broken`` is certain then."""
-        if os.getpid() == self._process:
-            self._settle(None)
+        self._settle(None)
 
     def load(
         self, *, diffusion_model: Path, text_encoder: Path, vae: Path, device: str, threads: int, listen: Listener
@@ -228,6 +227,8 @@ class Engine:
 
     def _settle(self, patience: float | None) -> None:
         """Lets a job that was told to stop come to its end, for ``patience`` seconds at most (None: however long)."""
+        if os.getpid() != self._process:
+            return  # a fork copies the handle and not the thread behind it, which would be waited for without end
         deadline = None if patience is None else time.monotonic() + patience
         while self._running and (deadline is None or time.monotonic() < deadline):
             self._hear(lambda _: None)
@@ -247,7 +248,7 @@ class Engine:
 
 
 def _free(handle: Any, process: int) -> None:
-    # A fork copies the handle and not the thread behind it, which would be waited for without end.
+    # As in _settle: after a fork, there is nothing here to wait for.
     if os.getpid() == process:
         lib.sdpy_engine_free(handle)
 
