@@ -99,7 +99,7 @@ void sdpy_engine_free(sdpy_engine *engine) {
 int sdpy_begin_load(sdpy_engine *engine, const sdpy_load_request *request, sdpy_failure *failure) {
     return begin(engine, failure, [&] {
         sdpy::LoadRequest copy{text_of(request->diffusion_model), text_of(request->text_encoder), text_of(request->vae),
-                               text_of(request->device), request->threads};
+                               request->vae_is_tiny != 0, text_of(request->device), request->threads};
         return [engine, copy](sdpy::Run &run) {
             engine->results.clear();
             engine->pipeline.reset();  // before the new weights come, not after

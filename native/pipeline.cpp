@@ -67,7 +67,8 @@ class EnginePipeline : public Pipeline {
         sd_ctx_params_init(&params);
         params.diffusion_model_path = request.diffusion_model.c_str();
         params.llm_path = request.text_encoder.c_str();
-        params.vae_path = request.vae.c_str();
+        // The engine has two classes of autoencoders and chooses by the option that a file came by.
+        (request.vae_is_tiny ? params.taesd_path : params.vae_path) = request.vae.c_str();
         params.n_threads = request.threads;
         params.vae_decode_only = true;
         params.free_params_immediately = false;

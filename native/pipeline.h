@@ -24,7 +24,9 @@ struct Array {
 using Arrays = std::vector<Array>;
 
 struct LoadRequest {
-    std::string diffusion_model, text_encoder, vae, device;
+    std::string diffusion_model, text_encoder, vae;
+    bool vae_is_tiny;
+    std::string device;
     int threads;
 };
 

@@ -86,6 +86,7 @@ typedef struct {
     const char *diffusion_model; /* UTF-8 paths */
     const char *text_encoder;
     const char *vae;
+    int vae_is_tiny;    /* the autoencoder is one in TAESD's format */
     const char *device; /* a device name as sdpy_device_at gives it */
     int threads;        /* CPU threads, 1 or more */
 } sdpy_load_request;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sdcpp_py.schedules import flux2_sigmas, z_image_sigmas
 
@@ -58,6 +58,12 @@ class Family:
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """(channels, height, width) of the latent of a picture of that many pixels."""
         return self.latent_channels, height // self.pixels_per_latent, width // self.pixels_per_latent
+
+    def sized(self, width: int, height: int) -> Family:
+        """The same family with another default size, in pixels. The family's own where a side is none it can draw."""
+        if any(side <= 0 or side % self.size_multiple for side in (width, height)):
+            return self
+        return replace(self, width=width, height=height)
 
 
 FLUX2_KLEIN = Family(

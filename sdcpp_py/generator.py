@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdcpp_py._native import library
+from sdcpp_py.bundled import TINY, bundled_files
 from sdcpp_py.errors import GenerationCancelled, GenerationError, GeneratorClosedError, SettingsError
 from sdcpp_py.families import Family
 from sdcpp_py.meter import Meter
@@ -78,6 +79,37 @@ class Generator:
                 self._session.close()
                 raise
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str = TINY,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        on_progress: ProgressCallback | None = None,
+        progress_bar: bool = False,
+    ) -> Generator:
+        """Opens a model by its name.
+
+        Args:
+            name: "tiny", the model inside the package. It draws one or two simple shapes, in a second.
+            device, threads, on_progress, progress_bar: as ``Generator`` takes them.
+
+        Raises:
+            ModelNotFoundError: no model has this name.
+            others: as ``Generator`` does.
+        """
+        files = bundled_files(name)
+        return cls(
+            files.diffusion_model,
+            files.text_encoder,
+            files.vae,
+            device=device,
+            threads=threads,
+            on_progress=on_progress,
+            progress_bar=progress_bar,
+        )
+
     @property
     def family(self) -> Family:
         """The family of the model, with its defaults."""
@@ -101,14 +133,7 @@ class Generator:
     @property
     def weight_bytes(self) -> dict[str, int]:
         """Bytes of memory that each part's weights take ("text_encoder", "diffusion_model", "vae")."""
-        info = self._session.info
-        if info is None:
-            return {}
-        return {
-            "text_encoder": info.text_encoder_bytes,
-            "diffusion_model": info.diffusion_model_bytes,
-            "vae": info.vae_bytes,
-        }
+        return self._session.weight_bytes
 
     def generate(
         self,

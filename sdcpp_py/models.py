@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Described:
         family: of a denoiser that can be drawn with.
         context_width: of a denoiser: the width of the text states that it reads.
         hidden_size, layers: of a text encoder.
-        latent_channels: of a VAE.
+        latent_channels: of a VAE or a tiny autoencoder.
     """
 
     part: Part
@@ -52,13 +52,23 @@ class Described:
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The three files of a model, checked to belong together, and their family."""
+    """The three files of a model, checked to belong together.
+
+    Attributes:
+        diffusion_model, text_encoder, vae: the files.
+        family: what they make, with the defaults to draw with.
+        vae_is_tiny: whether the autoencoder is one in TAESD's format.
+    """
 
     diffusion_model: Path
     text_encoder: Path
     vae: Path
     family: Family
+    vae_is_tiny: bool = False
 
+
+OWN_SIZE_KEYS = ("sdcpp_py.default_width", "sdcpp_py.default_height")
+"""GGUF metadata of a denoiser: the size in pixels of the pictures that it draws when nothing is said."""
 
 _PREFIXES = ("model.diffusion_model.", "first_stage_model.", "text_encoders.llm.", "vae.")
 
@@ -69,8 +79,16 @@ def describe(header: FileHeader) -> Described:
     for recognise in (_as_lora, _as_denoiser, _as_text_encoder, _as_vae):
         described = recognise(tensors)
         if described is not None:
-            return described
+            return _with_own_size(described, header)
     return Described(Part.UNKNOWN, Part.UNKNOWN.value)
+
+
+def _with_own_size(described: Described, header: FileHeader) -> Described:
+    """A denoiser trained for other sizes than its family says so in its file's metadata."""
+    width, height = (header.metadata.get(key) for key in OWN_SIZE_KEYS)
+    if described.family is None or not (isinstance(width, int) and isinstance(height, int)):
+        return described
+    return replace(described, family=described.family.sized(width, height))
 
 
 def check_files(
@@ -91,7 +109,7 @@ def check_files(
     denoiser, encoder, decoder = (describe(header) for header in headers)
     _check_part("diffusion_model", paths[0], denoiser, Part.DENOISER)
     _check_part("text_encoder", paths[1], encoder, Part.TEXT_ENCODER)
-    _check_part("vae", paths[2], decoder, Part.VAE)
+    _check_part("vae", paths[2], decoder, Part.VAE, Part.TINY_AUTOENCODER)
     family = denoiser.family
     if family is None:
         raise ModelMismatchError(
@@ -100,10 +118,18 @@ def check_files(
     _check_encoder(family, denoiser, encoder, paths)
     if decoder.latent_channels != family.vae_channels:
         raise ModelMismatchError(
-            f"{paths[2]} is a VAE with {decoder.latent_channels} latent channels, and {family.title} needs the one "
-            f"with {family.vae_channels} ({family.vae_name})"
+            f"{paths[2]} is {decoder.title}, and {family.title} needs the one with {family.vae_channels} "
+            f"({family.vae_name})"
         )
-    return ModelFiles(paths[0], paths[1], paths[2], family)
+    return ModelFiles(paths[0], paths[1], paths[2], family, vae_is_tiny=decoder.part is Part.TINY_AUTOENCODER)
+
+
+_ARGUMENTS = {
+    Part.DENOISER: "diffusion_model",
+    Part.TEXT_ENCODER: "text_encoder",
+    Part.VAE: "vae",
+    Part.TINY_AUTOENCODER: "vae",
+}
 
 
 def _check_path(path: Path) -> None:
@@ -115,15 +141,13 @@ def _check_path(path: Path) -> None:
         raise ModelLoadError(f"the path {str(path)!r} contains a NUL character")
 
 
-def _check_part(argument: str, path: Path, described: Described, wanted: Part) -> None:
-    if described.part is wanted:
+def _check_part(argument: str, path: Path, described: Described, *wanted: Part) -> None:
+    if described.part in wanted:
         return
     message = f"{path} was given as {argument}, but it is {described.title}"
-    if described.part in (Part.DENOISER, Part.TEXT_ENCODER, Part.VAE):
-        right = {Part.DENOISER: "diffusion_model", Part.TEXT_ENCODER: "text_encoder", Part.VAE: "vae"}[described.part]
+    right = _ARGUMENTS.get(described.part)
+    if right is not None:
         message += f"; give it as {right}"
-    elif described.part is Part.TINY_AUTOENCODER:
-        message += "; the full VAE of the model is needed here"
     raise ModelMismatchError(message)
 
 
@@ -212,6 +236,10 @@ def _as_vae(tensors: Mapping[str, TensorInfo]) -> Described | None:
     first = tensors.get("decoder.conv_in.weight")
     if first is not None and len(first.shape) == 4:
         return Described(Part.VAE, f"a VAE with {first.shape[1]} latent channels", latent_channels=first.shape[1])
-    if any(name.startswith(("decoder.layers.", "decoder.1.", "taesd_decoder.")) for name in tensors):
-        return Described(Part.TINY_AUTOENCODER, Part.TINY_AUTOENCODER.value)
+    first = tensors.get("decoder.layers.0.weight")
+    if first is not None and len(first.shape) == 4:
+        title = f"{Part.TINY_AUTOENCODER.value} with {first.shape[1]} latent channels"
+        return Described(Part.TINY_AUTOENCODER, title, latent_channels=first.shape[1])
+    if any(name.startswith(("decoder.1.", "taesd_decoder.")) for name in tensors):
+        return Described(Part.UNKNOWN, "a tiny autoencoder (TAESD) in other names than diffusers', which are not read")
     return None

@@ -39,6 +39,17 @@ class Session:
         """The engine that holds the model now."""
         return self._engine
 
+    @property
+    def weight_bytes(self) -> dict[str, int]:
+        """Bytes of memory that each part's weights take; empty while no model is loaded."""
+        if self.info is None:
+            return {}
+        return {
+            "text_encoder": self.info.text_encoder_bytes,
+            "diffusion_model": self.info.diffusion_model_bytes,
+            "vae": self.info.vae_bytes,
+        }
+
     def cancel(self) -> None:
         """Tells what runs to stop. From any thread."""
         self._engine.cancel()
@@ -54,6 +65,7 @@ class Session:
             diffusion_model=self.files.diffusion_model,
             text_encoder=self.files.text_encoder,
             vae=self.files.vae,
+            vae_is_tiny=self.files.vae_is_tiny,
             device=self.device.native_name,
             threads=self.threads,
             listen=meter.listen,

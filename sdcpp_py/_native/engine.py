@@ -113,11 +113,28 @@ class Engine:
         self._settle(None)
 
     def load(
-        self, *, diffusion_model: Path, text_encoder: Path, vae: Path, device: str, threads: int, listen: Listener
+        self,
+        *,
+        diffusion_model: Path,
+        text_encoder: Path,
+        vae: Path,
+        vae_is_tiny: bool,
+        device: str,
+        threads: int,
+        listen: Listener,
     ) -> ModelInfo:
-        """Reads the weights of a model. ``device`` is a native device name."""
-        strings = [ffi.new("char[]", str(value).encode()) for value in (diffusion_model, text_encoder, vae, device)]
-        request = ffi.new("sdpy_load_request *", [*strings, threads])
+        """Reads the weights of a model.
+
+        Args:
+            diffusion_model, text_encoder, vae: files.
+            vae_is_tiny: whether the autoencoder is one in TAESD's format.
+            device: a native device name.
+            threads: CPU threads.
+            listen: is told of progress and log lines.
+        """
+        paths = [ffi.new("char[]", str(path).encode()) for path in (diffusion_model, text_encoder, vae)]
+        name = ffi.new("char[]", device.encode())
+        request = ffi.new("sdpy_load_request *", [*paths, vae_is_tiny, name, threads])
         self._run(lib.sdpy_begin_load, request, listen)
         info = ffi.new("sdpy_model_info *")
         if lib.sdpy_model_info_get(self._handle, info, self._failure):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from sdcpp_py.cli import doctor, drawing, info, synthesis
+from sdcpp_py.cli import demo, doctor, drawing, info, synthesis
 from sdcpp_py.families import SAMPLERS, SCHEDULERS
 from sdcpp_py.version import __version__
 
@@ -32,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument("-v", "--verbose", action="store_true", help="also show what the engine says")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_generate(commands, common)
+    _add_demo(commands, common)
     _add_info(commands, common)
     _add_doctor(commands, common)
     _add_synth(commands, common)
@@ -46,10 +47,11 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     command.set_defaults(run=drawing.run)
     command.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to draw")
     command.add_argument("-p", "--prompt", dest="prompt_option", metavar="PROMPT", help=argparse.SUPPRESS)
-    files = command.add_argument_group("model files")
-    files.add_argument("--diffusion-model", required=True, metavar="FILE", help="the denoiser, GGUF or safetensors")
-    files.add_argument("--text-encoder", "--llm", required=True, metavar="FILE", help="the text encoder")
-    files.add_argument("--vae", required=True, metavar="FILE", help="the autoencoder")
+    files = command.add_argument_group("the model: a name, or three files")
+    files.add_argument("-m", "--model", metavar="NAME", help="a model by its name (default: tiny, which needs no file)")
+    files.add_argument("--diffusion-model", metavar="FILE", help="the denoiser, GGUF or safetensors")
+    files.add_argument("--text-encoder", "--llm", metavar="FILE", help="the text encoder")
+    files.add_argument("--vae", "--tae", metavar="FILE", help="the autoencoder, full or tiny (TAESD)")
     picture = command.add_argument_group("the picture")
     picture.add_argument("-o", "--output", default="output.png", metavar="FILE", help="where to (default: %(default)s)")
     picture.add_argument("-n", "--negative-prompt", metavar="TEXT", help="what to keep away from, with --cfg-scale")
@@ -69,10 +71,24 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
         "--vae-tile-size", type=int, metavar="PIXELS", help="decode in tiles of this edge, for less memory"
     )
     sampling.add_argument("--vae-tiling", action="store_true", help="the same with tiles of 256 pixels")
+    _add_machine(command)
+
+
+def _add_machine(command: argparse.ArgumentParser) -> None:
     machine = command.add_argument_group("the machine")
     machine.add_argument("--device", default="auto", help="auto, cpu, vulkan0, ... (see `sdcpp-py doctor`)")
     machine.add_argument("-t", "--threads", type=int, help="CPU threads (default: the physical cores)")
     machine.add_argument("--no-progress", action="store_true", help="show no progress bar")
+
+
+def _add_demo(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    command = commands.add_parser(
+        "demo", parents=[common], help="draw a contact sheet with the model that lies in the package"
+    )
+    command.set_defaults(run=demo.run)
+    command.add_argument("-o", "--output", default="demo.png", metavar="FILE", help="where to (default: %(default)s)")
+    command.add_argument("-s", "--seed", type=int, default=0, help="of the first picture (default: %(default)s)")
+    _add_machine(command)
 
 
 def _add_info(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:

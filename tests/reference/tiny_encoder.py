@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from tiny_model.gguf_file import write_gguf
+from tiny_model.naming import llama_name
+from tiny_model.qwen_tokenizer import VOCABULARY_SIZE
 from transformers import Qwen3Config, Qwen3Model
 
-from .gguf_file import write_gguf
-from .qwen_tokenizer import VOCABULARY_SIZE
 from .random_weights import randomise
 
 HIDDEN_SIZE = 64
 # The engine takes the number of heads from the number of layers: 28 is the Qwen3 with 16 heads, all others have 32.
 HEADS_BY_LAYERS = {28: 16, 36: 32}
-_NAMES = {
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "self_attn.q_norm": "attn_q_norm",
-    "self_attn.k_norm": "attn_k_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-_LAYER = re.compile(r"layers\.(\d+)\.(.+)\.weight")
 
 
 def tiny_encoder(layers: int, seed: int) -> Qwen3Model:
@@ -52,15 +38,4 @@ def tiny_encoder(layers: int, seed: int) -> Qwen3Model:
 
 def export_encoder(model: Qwen3Model, path: Path) -> None:
     """Writes the encoder as llama.cpp's converter would."""
-    write_gguf(path, "qwen3", {_exported_name(name): tensor for name, tensor in model.state_dict().items()})
-
-
-def _exported_name(name: str) -> str:
-    if name == "embed_tokens.weight":
-        return "token_embd.weight"
-    if name == "norm.weight":
-        return "output_norm.weight"
-    match = _LAYER.fullmatch(name)
-    if match is None:
-        raise KeyError(name)
-    return f"blk.{match[1]}.{_NAMES[match[2]]}.weight"
+    write_gguf(path, "qwen3", {llama_name(name): tensor for name, tensor in model.state_dict().items()})

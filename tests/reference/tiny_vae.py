@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, AutoencoderKLFlux2
 from safetensors.torch import save_file
+from tiny_model.qwen_tokenizer import engine_source
 
-from .qwen_tokenizer import engine_source
 from .random_weights import randomise
 
 WIDTHS = (32, 64, 128, 128)

@@ -11,9 +11,9 @@ import torch
 from diffusers import ZImagePipeline, ZImageTransformer2DModel
 from diffusers.models.transformers.transformer_z_image import ADALN_EMBED_DIM, TimestepEmbedder
 from numpy.typing import NDArray
+from tiny_model.gguf_file import write_gguf
+from tiny_model.qwen_tokenizer import qwen_tokenizer
 
-from .gguf_file import write_gguf
-from .qwen_tokenizer import qwen_tokenizer
 from .random_weights import randomise
 from .reference_model import Drawing, ModelPaths, ReferenceModel
 from .tiny_encoder import HIDDEN_SIZE, export_encoder, tiny_encoder

@@ -1,0 +1,1 @@
+"""Training of the tiny model that lies in the package."""
