@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from .sizes import random_size
 from .text_encoder import CONTEXT_TOKENS, TextEncoder, Vocabulary, random_pads, text_batch
 from .world.captions import random_caption
 from .world.rendering import draw_scene
-from .world.scenes import JITTERS, random_scene_of
+from .world.scenes import JITTERS, Scene, random_scene_of
 
 _log = logging.getLogger(__name__)
 
@@ -73,8 +73,17 @@ def some_states(
 
 
 @dataclass
+class Canvas:
+    """Scenes of one size: float16 latents (batch, 128, rows, columns), and the jitter they were drawn with."""
+
+    scenes: list[Scene]
+    latents: torch.Tensor
+    jitter: torch.Tensor
+
+
+@dataclass
 class Lesson:
-    """Scenes of one size: latents (batch, 128, rows, columns) in half precision, their jitter and their captions."""
+    """Scenes of one size with one caption for each."""
 
     latents: torch.Tensor
     jitter: torch.Tensor
@@ -82,33 +91,39 @@ class Lesson:
 
 
 @torch.no_grad()
-def make_lessons(
-    autoencoder: Autoencoder,
-    encoder: TextEncoder,
-    vocabulary: Vocabulary,
-    *,
-    count: int,
-    batch: int,
-    seed: int,
-    words: int = 6,
-    pads: int = 10,
-) -> list[Lesson]:
+def paint(autoencoder: Autoencoder, *, count: int, batch: int, seed: int) -> list[Canvas]:
     """Batches of scenes that are not held out, each batch of one size."""
     random = np.random.default_rng(seed)
     begun = time.monotonic()
-    lessons = []
+    canvases = []
     for index in range(count):
         width, height = random_size(random)
         scenes = [random_scene_of(random, held_out=False) for _ in range(batch)]
         jitter = random.standard_normal((batch, JITTERS))
         pictures = np.stack([draw_scene(s, j, width, height) for s, j in zip(scenes, jitter, strict=True)])
-        captions = [random_caption(scene, random) for scene in scenes]
-        text = some_states(encoder, vocabulary, captions, random, words=words, pads=pads)
-        text.states = text.states.half()
         latents = patchify(autoencoder.encode(as_input(pictures).contiguous(memory_format=torch.channels_last)))
-        lessons.append(Lesson(latents.half(), torch.from_numpy(jitter).float(), text))
+        canvases.append(Canvas(scenes, latents.half(), torch.from_numpy(jitter).float()))
         if index % 100 == 0:
-            _log.info("lessons: %d of %d, %.0f s", index, count, time.monotonic() - begun)
+            _log.info("scenes painted: %d of %d batches, %.0f s", index, count, time.monotonic() - begun)
+    return canvases
+
+
+def caption(
+    canvases: Sequence[Canvas],
+    encoder: TextEncoder,
+    vocabulary: Vocabulary,
+    *,
+    seed: int,
+    words: int = 6,
+    pads: int = 10,
+) -> list[Lesson]:
+    """Each scene with a caption, as the text encoder reads it."""
+    random = np.random.default_rng(seed)
+    lessons = []
+    for canvas in canvases:
+        captions = [random_caption(scene, random) for scene in canvas.scenes]
+        text = some_states(encoder, vocabulary, captions, random, words=words, pads=pads)
+        lessons.append(Lesson(canvas.latents, canvas.jitter, text))
     return lessons
 
 

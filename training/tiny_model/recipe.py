@@ -19,41 +19,74 @@ from .files import (
     write_denoiser,
     write_text_encoder,
 )
-from .lessons import Lesson, make_lessons
+from .lessons import Canvas, Lesson, caption, paint
 from .text_encoder import TextEncoder, Vocabulary, make_vocabulary, train_text_encoder, trained_part
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class AutoencoderStage:
+    """Steps on ``batch`` crops of ``size`` pixels, with learning rates up to ``peak``."""
+
+    steps: int
+    batch: int
+    size: int
+    peak: float
+
+
+@dataclass(frozen=True)
+class TextStage:
+    """Steps with learning rates up to ``peak``; the captions leave this share of kinds and colours open."""
+
+    steps: int
+    peak: float
+    open_words: float
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """How long each stage is trained.
+    """How long each part is trained.
 
     Attributes:
-        crop_steps, picture_steps: of the autoencoder, on crops of 32 pixels and then on whole pictures.
+        autoencoder, text_encoder: their stages.
         vocabulary_captions: captions whose words the text encoder knows.
-        text_steps: of the text encoder.
-        lessons: batches of scenes that the denoiser learns from.
-        batch: scenes in each.
+        canvases: batches of scenes that the denoiser learns from.
+        batch: captions or scenes in a batch of the text encoder and the denoiser.
         denoiser_steps: one batch each.
     """
 
-    crop_steps: int = 2400
-    picture_steps: int = 300
-    vocabulary_captions: int = 30_000
-    text_steps: int = 2000
-    lessons: int = 600
-    batch: int = 64
-    denoiser_steps: int = 3600
+    autoencoder: tuple[AutoencoderStage, ...]
+    text_encoder: tuple[TextStage, ...]
+    vocabulary_captions: int
+    canvases: int
+    batch: int
+    denoiser_steps: int
 
 
-FULL = Recipe()
+FULL = Recipe(
+    autoencoder=(
+        AutoencoderStage(2400, batch=48, size=32, peak=1.5e-3),
+        AutoencoderStage(300, batch=4, size=128, peak=5e-4),
+        AutoencoderStage(500, batch=12, size=64, peak=1e-3),
+    ),
+    text_encoder=(TextStage(2000, peak=3e-3, open_words=0.0), TextStage(500, peak=1.5e-3, open_words=0.5)),
+    vocabulary_captions=30_000,
+    canvases=600,
+    batch=64,
+    denoiser_steps=3600,
+)
 SMOKE = Recipe(
-    crop_steps=3, picture_steps=1, vocabulary_captions=200, text_steps=3, lessons=3, batch=4, denoiser_steps=6
+    autoencoder=(AutoencoderStage(3, batch=4, size=32, peak=1e-3),),
+    text_encoder=(TextStage(3, peak=1e-3, open_words=0.5),),
+    vocabulary_captions=200,
+    canvases=3,
+    batch=4,
+    denoiser_steps=6,
 )
 """A few steps of everything: that it runs, and that its files load."""
 
-_SEEDS = {"autoencoder": 1, "pictures": 2, "vocabulary": 7, "text encoder": 2, "lessons": 3, "denoiser": 4}
+_SEEDS = {"vocabulary": 7, "scenes": 3, "captions": 5, "denoiser": 4}
 _SAVE_EVERY = 200
 
 
@@ -69,45 +102,52 @@ def train(recipe: Recipe, work: Path, output: Path) -> None:
     _log.info("text encoder written")
     # Read back from its file, so that the denoiser learns to live with the encoder's quantization.
     encoder = trained_part(read_text_encoder(output / TEXT_ENCODER).state_dict(), vocabulary)
-    lessons = _lessons(recipe, autoencoder, encoder, vocabulary, work / "lessons.pt")
+    canvases = _canvases(recipe, autoencoder, work / "canvases.pt")
+    lessons = caption(canvases, encoder, vocabulary, seed=_SEEDS["captions"])
     training = _denoiser(recipe, lessons, work / "denoiser.pt")
     write_denoiser(training.average, output / DENOISER)
 
 
 def _autoencoder(recipe: Recipe, kept: Path) -> Autoencoder:
-    torch.manual_seed(_SEEDS["autoencoder"])
+    torch.manual_seed(0)
     model = Autoencoder().eval()
     if kept.exists():
         model.load_state_dict(torch.load(kept, weights_only=True))
         return model
-    train_autoencoder(model, steps=recipe.crop_steps, seed=_SEEDS["autoencoder"], batch=48, size=32, peak=1.5e-3)
-    train_autoencoder(model, steps=recipe.picture_steps, seed=_SEEDS["pictures"], batch=4, size=128, peak=5e-4)
-    model.fold_norm()
+    for seed, stage in enumerate(recipe.autoencoder):
+        train_autoencoder(model, seed=seed, steps=stage.steps, batch=stage.batch, size=stage.size, peak=stage.peak)
+        model.fold_norm()
     torch.save(model.state_dict(), kept)
     return model
 
 
 def _text_encoder(recipe: Recipe, vocabulary: Vocabulary, kept: Path) -> TextEncoder:
+    torch.manual_seed(0)
+    encoder = TextEncoder(len(vocabulary)).eval()
     if kept.exists():
-        encoder = TextEncoder(len(vocabulary)).eval()
         encoder.load_state_dict(torch.load(kept, weights_only=True))
         return encoder
-    encoder = train_text_encoder(vocabulary, steps=recipe.text_steps, seed=_SEEDS["text encoder"], batch=recipe.batch)
+    for seed, stage in enumerate(recipe.text_encoder):
+        train_text_encoder(
+            encoder,
+            vocabulary,
+            steps=stage.steps,
+            seed=seed,
+            batch=recipe.batch,
+            peak=stage.peak,
+            open_words=stage.open_words,
+        )
     torch.save(encoder.state_dict(), kept)
     return encoder
 
 
-def _lessons(
-    recipe: Recipe, autoencoder: Autoencoder, encoder: TextEncoder, vocabulary: Vocabulary, kept: Path
-) -> list[Lesson]:
+def _canvases(recipe: Recipe, autoencoder: Autoencoder, kept: Path) -> list[Canvas]:
     if kept.exists():
-        lessons: list[Lesson] = torch.load(kept, weights_only=False)
-        return lessons
-    lessons = make_lessons(
-        autoencoder, encoder, vocabulary, count=recipe.lessons, batch=recipe.batch, seed=_SEEDS["lessons"]
-    )
-    torch.save(lessons, kept)
-    return lessons
+        canvases: list[Canvas] = torch.load(kept, weights_only=False)
+        return canvases
+    canvases = paint(autoencoder, count=recipe.canvases, batch=recipe.batch, seed=_SEEDS["scenes"])
+    torch.save(canvases, kept)
+    return canvases
 
 
 def _denoiser(recipe: Recipe, lessons: list[Lesson], kept: Path) -> DenoiserTraining:

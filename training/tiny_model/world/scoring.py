@@ -88,18 +88,21 @@ def _recognised(blob: NDArray[np.bool_], color: str) -> Found:
     """The kind whose outline, of the blob's area and centre, covers it best."""
     height, width = blob.shape
     area = float(blob.sum())
-    center_y, center_x = ndimage.center_of_mass(blob)
-    best = (-1.0, KINDS[0], 0.0)
+    mass_y, mass_x = ndimage.center_of_mass(blob)
+    best_overlap, best = -1.0, None
     for kind in KINDS:
         unit_area, unit_x, unit_y = _area_and_center(outline(kind))
         radius = (area / unit_area) ** 0.5
-        corners = [(center_x + radius * (x - unit_x), center_y + radius * (y - unit_y)) for x, y in outline(kind)]
+        x, y = float(mass_x - radius * unit_x), float(mass_y - radius * unit_y)
         ideal = Image.new("1", (width, height))
-        ImageDraw.Draw(ideal).polygon(corners, fill=1)
+        ImageDraw.Draw(ideal).polygon([(x + radius * dx, y + radius * dy) for dx, dy in outline(kind)], fill=1)
         drawn = np.asarray(ideal)
         overlap = float((drawn & blob).sum() / (drawn | blob).sum())
-        best = max(best, (overlap, kind, radius))
-    return Found(best[1], color, center_x / width, center_y / height, best[2] / min(width, height))
+        if overlap > best_overlap:
+            best_overlap = overlap
+            best = Found(kind, color, (x + 0.5) / width, (y + 0.5) / height, radius / min(width, height))
+    assert best is not None
+    return best
 
 
 def _area_and_center(corners: Sequence[tuple[float, float]]) -> tuple[float, float, float]:

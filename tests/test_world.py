@@ -1,0 +1,147 @@
+"""The world that the tiny model draws, and the scorer that reads its pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_model.scores import held_out_prompts, shares
+from tiny_model.sizes import SIZES
+from tiny_model.world.captions import random_caption
+from tiny_model.world.palette import COLORS, KINDS, SYNONYMS
+from tiny_model.world.rendering import draw_placed, draw_scene, outline
+from tiny_model.world.scenes import (
+    HELD_OUT_PAIRS,
+    JITTERS,
+    Placed,
+    Scene,
+    Thing,
+    is_held_out,
+    layout,
+    random_scene,
+    random_scene_of,
+)
+from tiny_model.world.scoring import read_picture, score
+
+seeds = st.integers(0, 2**32 - 1)
+sizes = st.sampled_from(SIZES)
+
+
+@given(seed=seeds, size=sizes)
+def test_the_scorer_reads_drawn_truth_without_a_mistake(seed: int, size: tuple[int, int]) -> None:
+    """Whatever scene is drawn, in any size, the scorer finds all of it right."""
+    random = np.random.default_rng(seed)
+    scene = random_scene(random)
+    result = score(scene, draw_scene(scene, random.standard_normal(JITTERS), *size))
+    assert all(all(values) for values in vars(result).values()), (scene, result)
+
+
+@given(seed=seeds)
+def test_the_scorer_forgives_noise_and_blur_but_not_another_scene(seed: int) -> None:
+    """A blurred and noisy picture scores as the clean one does, one of another scene does not get full marks."""
+    random = np.random.default_rng(seed)
+    scene, other = random_scene(random), random_scene(random)
+    clean = draw_scene(scene, np.zeros(JITTERS), 128, 128).astype(np.float64)
+    blurred = (clean + np.roll(clean, 1, axis=0) + np.roll(clean, 1, axis=1)) / 3
+    noisy = np.clip(blurred + random.normal(0, 6, clean.shape), 0, 255).astype(np.uint8)
+    good = score(scene, noisy)
+    assert all((*good.background, *good.colors, *good.relations))
+    asked = {(thing.kind, thing.color) for thing in scene.things}, scene.drawn_background
+    if asked != ({(thing.kind, thing.color) for thing in other.things}, other.drawn_background):
+        bad = score(other, noisy)
+        assert not all((*bad.background, *bad.count, *bad.colors, *bad.kinds)), (scene, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("radius", [0.1, 0.2, 0.3])
+def test_each_kind_is_told_from_the_others(kind: str, radius: float) -> None:
+    """A shape alone is recognised by its contour, small or large, and its radius and centre are measured."""
+    placed = Placed(Thing(kind, "red"), 0.45, 0.55, radius)
+    (found,) = read_picture(draw_placed([placed], "white", 128, 128)).shapes
+    assert found.kind == kind
+    assert found.radius == pytest.approx(radius, rel=0.1)
+    assert (found.x, found.y) == pytest.approx((0.45, 0.55), abs=0.03)
+
+
+def test_swapped_shapes_are_a_wrong_relation() -> None:
+    """The right shapes on the wrong sides get their colours and kinds right and the relation wrong."""
+    things = (Thing("circle", "red"), Thing("square", "blue"))
+    picture = draw_scene(Scene(things, "white", relation="right of"), np.zeros(JITTERS), 128, 128)
+    result = score(Scene(things, "white", relation="left of"), picture)
+    assert result.colors == result.kinds == (True, True)
+    assert result.relations == (False,)
+
+
+def test_a_blank_picture_has_only_its_background_right() -> None:
+    """Where nothing was drawn, nothing but the background is right."""
+    scene = Scene((Thing("circle", "red"), Thing("square", "blue", "large")), "white", relation="left of")
+    result = score(scene, np.full((128, 128, 3), 250, np.uint8))
+    assert result.background == (True,)
+    assert not any((*result.count, *result.colors, *result.kinds, *result.relations, *result.sizes))
+
+
+def test_shares_count_only_what_was_asked() -> None:
+    """A share is over the captions that ask for the thing."""
+    one = Scene((Thing("circle", "red"),), "white", place="left")
+    results = shares([score(one, draw_scene(one, np.zeros(JITTERS), 128, 128))] * 3)
+    assert results["places"] == (1.0, 3)
+    assert "relations" not in results
+
+
+@given(seed=seeds)
+def test_a_caption_says_all_of_its_scene(seed: int) -> None:
+    """A caption holds a word for every colour, kind and size of its scene."""
+    random = np.random.default_rng(seed)
+    scene = random_scene(random)
+    text = random_caption(scene, random).lower()
+    said = [scene.background] if scene.background else []
+    for thing in scene.things:
+        said += [thing.kind, thing.color] + ([thing.size] if thing.size else [])
+    for word in said:
+        assert any(synonym in text for synonym in SYNONYMS[word]), (word, text)
+
+
+@given(seed=seeds, size=sizes)
+def test_shapes_stay_inside_the_picture_and_apart(seed: int, size: tuple[int, int]) -> None:
+    """No shape reaches over the edge, and two shapes never touch, however the jitter falls."""
+    random = np.random.default_rng(seed)
+    scene = random_scene(random)
+    placed = layout(scene, 4 * random.standard_normal(JITTERS), *size)
+    shorter = min(size)
+    boxes = []
+    for item in placed:
+        corners = np.array(outline(item.thing.kind)) * item.radius * shorter + (item.x * size[0], item.y * size[1])
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        assert (low > -0.5).all()
+        assert (high < np.array(size) + 0.5).all()
+        boxes.append((low, high))
+    if len(boxes) == 2:
+        (_, first), (second, _) = boxes
+        assert (first < second).any()
+
+
+@given(seed=seeds)
+def test_held_out_scenes_are_never_trained_on(seed: int) -> None:
+    """Training draws from one half of the world and testing from the other."""
+    random = np.random.default_rng(seed)
+    assert not is_held_out(random_scene_of(random, held_out=False))
+    assert is_held_out(random_scene_of(random, held_out=True))
+
+
+def test_what_is_held_out_is_a_real_part_of_the_world() -> None:
+    """One scene in ten at least is held out, also by pairs of colour and kind that no background shows."""
+    random = np.random.default_rng(0)
+    scenes = [random_scene(random) for _ in range(1000)]
+    assert 100 < sum(map(is_held_out, scenes)) < 500
+    pairs = {(thing.color, thing.kind) for prompt in held_out_prompts(300) for thing in prompt.scene.things}
+    assert pairs >= HELD_OUT_PAIRS
+
+
+def test_shapes_never_have_the_background_s_colour() -> None:
+    """Every shape can be seen."""
+    random = np.random.default_rng(1)
+    for _ in range(500):
+        scene = random_scene(random)
+        assert scene.drawn_background in COLORS
+        assert all(thing.color != scene.drawn_background for thing in scene.things)
