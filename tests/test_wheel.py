@@ -54,7 +54,9 @@ def test_the_wheel_carries_the_licences(wheel: zipfile.ZipFile) -> None:
 def test_the_wheel_has_nothing_else(wheel: zipfile.ZipFile) -> None:
     """No source of the engine, no header, no static library, no path of the machine that built it."""
     for name in wheel.namelist():
-        assert Path(name).suffix in (".py", ".so", ".typed", ".toml", ".md", "") or ".dist-info/" in name, name
+        assert (
+            Path(name).suffix in (".py", ".so", ".typed", ".md", ".gguf", ".safetensors", "") or ".dist-info/" in name
+        ), name
     extension = wheel.read("sdcpp_py/_native/_sdcpp.abi3.so")
     assert str(Path(__file__).parent.parent).encode() not in extension
 

@@ -3,9 +3,9 @@
 #
 #   tests/portability/debian13.sh WHEEL FOLDER
 #
-# WHEEL was built elsewhere: that it runs here shows that it is portable. FOLDER keeps the root (600 MB), which is made by
-# debootstrap where it is not there yet. Must be run by root, because of chroot. PYTHON names the interpreter that fetches
-# the wheel's dependencies and writes the models (it needs sdcpp_py[synth]); "python3" where it is not set.
+# WHEEL was built elsewhere: that it runs here shows that it is portable. FOLDER keeps the root (600 MB), which is made
+# by debootstrap where it is not there yet. Must be run by root, because of chroot. PYTHON names the interpreter that
+# fetches the wheel's dependencies and reads the pictures (it needs sdcpp_py[test]); "python3" where it is not set.
 set -eu
 
 wheel=$(realpath "$1")
@@ -18,14 +18,17 @@ python=${PYTHON:-python3}
 
 # The dependencies come from this side, so that the root needs no network and no configuration of its own.
 exchange=$root/exchange
-rm -rf "$exchange" && mkdir -p "$exchange/wheels" "$exchange/model"
+rm -rf "$exchange" && mkdir -p "$exchange/wheels"
 "$python" -m pip download --quiet --dest "$exchange/wheels" --only-binary :all: --python-version 3.13 \
     --implementation cp --abi cp313 --abi abi3 --abi none \
     --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_17_x86_64 \
     --platform manylinux2014_x86_64 --platform manylinux_2_12_x86_64 --platform manylinux2010_x86_64 \
     --platform manylinux1_x86_64 --platform linux_x86_64 "$wheel"
 cp "$here/draw.py" "$exchange/"
-(cd "$exchange" && "$python" -c "from sdcpp_py.synth import write_set; write_set('tiny-klein', '$exchange/model', quant='Q8_0')")
+meaning() {
+    PYTHONPATH=$(realpath "$here/../../training") "$python" "$here/meaning.py" "$@"
+}
+meaning prompts "$exchange/prompts.json"
 
 inside() {
     chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$@"
@@ -38,7 +41,7 @@ rm -rf "$root/venv"
 inside python3 -m venv /venv
 inside /venv/bin/pip install --quiet --no-index --find-links /exchange/wheels sdcpp_py
 inside /venv/bin/sdcpp-py doctor
-inside /venv/bin/python /exchange/draw.py cpu /exchange/cpu.png
+inside /venv/bin/python /exchange/draw.py cpu /exchange/cpu
 inside GGML_VK_VISIBLE_DEVICES=0 VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json \
-    /venv/bin/python /exchange/draw.py vulkan0 /exchange/vulkan0.png
-inside /venv/bin/python /exchange/draw.py compare /exchange/cpu.png /exchange/vulkan0.png
+    /venv/bin/python /exchange/draw.py vulkan0 /exchange/vulkan0
+meaning compare "$exchange/cpu" "$exchange/vulkan0"

@@ -37,11 +37,10 @@ class AutoencoderStage:
 
 @dataclass(frozen=True)
 class TextStage:
-    """Steps with learning rates up to ``peak``; the captions leave this share of kinds and colours open."""
+    """Steps with learning rates up to ``peak``."""
 
     steps: int
     peak: float
-    open_words: float
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ FULL = Recipe(
         AutoencoderStage(300, batch=4, size=128, peak=5e-4),
         AutoencoderStage(500, batch=12, size=64, peak=1e-3),
     ),
-    text_encoder=(TextStage(2000, peak=3e-3, open_words=0.0), TextStage(500, peak=1.5e-3, open_words=0.5)),
+    text_encoder=(TextStage(2000, peak=3e-3), TextStage(500, peak=1e-3)),
     vocabulary_captions=30_000,
     canvases=600,
     batch=64,
@@ -78,7 +77,7 @@ FULL = Recipe(
 )
 SMOKE = Recipe(
     autoencoder=(AutoencoderStage(3, batch=4, size=32, peak=1e-3),),
-    text_encoder=(TextStage(3, peak=1e-3, open_words=0.5),),
+    text_encoder=(TextStage(3, peak=1e-3),),
     vocabulary_captions=200,
     canvases=3,
     batch=4,
@@ -135,7 +134,6 @@ def _text_encoder(recipe: Recipe, vocabulary: Vocabulary, kept: Path) -> TextEnc
             seed=seed,
             batch=recipe.batch,
             peak=stage.peak,
-            open_words=stage.open_words,
         )
     torch.save(encoder.state_dict(), kept)
     return encoder

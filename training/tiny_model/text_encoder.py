@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3Model
 
 from .qwen_tokenizer import VOCABULARY_SIZE, qwen_tokenizer
 from .world.captions import random_caption
-from .world.palette import COLORS, KINDS, NO_COLOR, NO_KIND
+from .world.palette import COLORS, KINDS
 from .world.scenes import JITTERS, Scene, layout, random_scene_of
 
 HIDDEN_SIZE = 32
@@ -46,7 +46,6 @@ _BEFORE = "<|im_start|>user\n"
 _AFTER = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
 _PAD = "<|endoftext|>"
 _TAIL = 6  # tokens of the template's end that carry the answer too: a very long prompt leaves no pads
-_OPEN = -100  # what PyTorch's cross entropy passes over
 _log = logging.getLogger(__name__)
 
 
@@ -183,17 +182,12 @@ class Answer(nn.Module):
 
 
 def plan(scene: Scene) -> tuple[list[int], list[float]]:
-    """What ``Answer`` should read: choices, and (x, y, radius) of both shapes in the picture's order.
-
-    A kind or a colour that the scene leaves open is ``_OPEN``.
-    """
+    """What ``Answer`` should read: choices, and (x, y, radius) of both shapes in the picture's order."""
     colors, kinds = list(COLORS), list(KINDS)
     choices, numbers = [colors.index(scene.drawn_background)], []
     placed = layout(scene, np.zeros(JITTERS), 128, 128)
     for item in placed:
-        thing = item.thing
-        choices.append(_OPEN if thing.kind == NO_KIND else kinds.index(thing.kind))
-        choices.append(_OPEN if thing.color == NO_COLOR else colors.index(thing.color))
+        choices += [kinds.index(item.thing.kind), colors.index(item.thing.color)]
         numbers += [item.x - 0.5, item.y - 0.5, item.radius]
     if len(placed) == 1:
         choices += [len(kinds), len(colors)]
@@ -201,34 +195,10 @@ def plan(scene: Scene) -> tuple[list[int], list[float]]:
     return choices, numbers
 
 
-def _samples(
-    random: np.random.Generator, batch: int, open_words: float
-) -> tuple[list[str], torch.Tensor, torch.Tensor]:
+def _samples(random: np.random.Generator, batch: int) -> tuple[list[str], torch.Tensor, torch.Tensor]:
     scenes = [random_scene_of(random, held_out=False) for _ in range(batch)]
-    scenes = [_opened(scene, random, open_words) for scene in scenes]
     choices, numbers = zip(*(plan(scene) for scene in scenes), strict=True)
     return [random_caption(scene, random) for scene in scenes], torch.tensor(choices), torch.tensor(numbers)
-
-
-def _opened(scene: Scene, random: np.random.Generator, share: float) -> Scene:
-    """The scene with some kinds and colours left open.
-
-    Some pairs of colour and kind are never seen. Without captions that say one of the two alone, the encoder would
-    learn that a purple thing is no star.
-    """
-    things = []
-    for thing in scene.things:
-        dice = random.random()
-        if dice < share / 2:
-            thing = replace(thing, kind=NO_KIND)
-        elif dice < share:
-            thing = replace(thing, color=NO_COLOR)
-        things.append(thing)
-    background = scene.background
-    if background is None and tuple(things) != scene.things:
-        # What an unsaid background is depends on a colour that may be unsaid now.
-        background = str(random.choice(["white", "black"]))
-    return replace(scene, things=tuple(things), background=background)
 
 
 def _disturbed(ids: list[list[int]], random: np.random.Generator) -> list[list[int]]:
@@ -257,7 +227,6 @@ def train_text_encoder(
     seed: int,
     batch: int,
     peak: float,
-    open_words: float,
 ) -> None:
     """Trains the encoder; logs which share of plans it reads without a mistake.
 
@@ -266,7 +235,6 @@ def train_text_encoder(
         vocabulary: the encoder's.
         steps, batch, peak: of AdamW with one cycle of learning rates.
         seed: of captions and of the part that reads plans, which is thrown away afterwards.
-        open_words: share of the shapes whose kind or colour the caption leaves open.
     """
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
@@ -276,7 +244,7 @@ def train_text_encoder(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=0.1)
     begun = time.monotonic()
     for step in range(steps):
-        captions, choices, numbers = _samples(random, batch, open_words)
+        captions, choices, numbers = _samples(random, batch)
         ids = _disturbed(vocabulary.read(captions), random)
         texts = text_batch(ids, vocabulary.pad, random_pads(ids, 4, random))
         states = _answering(encoder(texts), texts)
@@ -284,17 +252,14 @@ def train_text_encoder(
         loss = 50 * functional.mse_loss(guesses, numbers[:, None].expand_as(guesses))
         for column, part in enumerate(logits):
             target = choices[:, column, None].expand(part.shape[:2])
-            loss = loss + functional.cross_entropy(part.flatten(0, 1), target.flatten(), ignore_index=_OPEN)
+            loss = loss + functional.cross_entropy(part.flatten(0, 1), target.flatten())
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
         if step % 50 == 0 or step == steps - 1:
-            right = [
-                (part.argmax(-1) == choices[:, column, None]) | (choices[:, column, None] == _OPEN)
-                for column, part in enumerate(logits)
-            ]
+            right = [part.argmax(-1) == choices[:, column, None] for column, part in enumerate(logits)]
             share = torch.stack(right).all(0).float().mean().item()
             off = (guesses - numbers[:, None]).abs().mean().item()
             spent = time.monotonic() - begun

@@ -25,9 +25,6 @@ PLACES = (
 )  # fmt: skip
 RELATIONS = ("left of", "right of", "above", "below")
 
-NO_KIND, NO_COLOR = "thing", "colored"
-"""Said instead of a shape or a colour in captions that leave it open. Nothing of the kind is ever drawn."""
-
 SYNONYMS: Mapping[str, Sequence[str]] = {
     "red": ("red", "red", "crimson", "scarlet"),
     "orange": ("orange", "orange", "tangerine"),
@@ -48,7 +45,5 @@ SYNONYMS: Mapping[str, Sequence[str]] = {
     "small": ("small", "small", "little", "tiny"),
     "medium": ("medium", "medium-sized"),
     "large": ("large", "large", "big", "huge"),
-    NO_KIND: ("thing", "shape", "object", "figure"),
-    NO_COLOR: ("colored", "patterned", "bright", "some"),
 }
 """What a caption may say for each word; a word that stands twice is said twice as often."""
