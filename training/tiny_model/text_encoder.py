@@ -174,6 +174,8 @@ class Answer(nn.Module):
         slots = 2
         self.sizes = [len(COLORS), *([len(KINDS) + 1, len(COLORS) + 1] * slots)]
         self.linear = nn.Linear(CONTEXT_WIDTH, sum(self.sizes) + 3 * slots)
+        # A second stage begins with a new reader, which must not upset an encoder that knows its work.
+        nn.init.zeros_(self.linear.weight)
 
     def forward(self, states: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Logits of each choice, and (x, y, radius) of both shapes."""
