@@ -119,17 +119,18 @@ class DenoiserTraining:
     Args:
         lessons: what is learned from.
         steps: of the whole training; the learning rate falls to 0 over the second half of them.
+        batch: scenes in each step, some of one lesson.
         seed: of all that is random.
     """
 
-    def __init__(self, lessons: list[Lesson], *, steps: int, seed: int, peak: float = 2e-3) -> None:
+    def __init__(self, lessons: list[Lesson], *, steps: int, batch: int, seed: int, peak: float = 2e-3) -> None:
         torch.manual_seed(seed)
         self.model = small_klein()
         scale = torch.cat([lesson.text.states.float().flatten(0, 1) for lesson in lessons[:20]]).std()
         with torch.no_grad():
             self.model.context_embedder.weight.div_(scale)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.steps, self.step_index, self.peak = steps, 0, peak
+        self.steps, self.batch, self.step_index, self.peak = steps, batch, 0, peak
         self._lessons = shuffled(lessons, np.random.default_rng(seed))
         hidden = [
             parameter
@@ -157,7 +158,8 @@ class DenoiserTraining:
             for optimizer in self.optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = self.peak * self.rate()
-            loss = flow_loss(self.model, next(self._lessons))
+            lesson = next(self._lessons)
+            loss = flow_loss(self.model, lesson.pick(torch.randperm(len(lesson.latents))[: self.batch]))
             self.model.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -89,6 +89,10 @@ class Lesson:
     jitter: torch.Tensor
     text: TextStates
 
+    def pick(self, rows: torch.Tensor) -> Lesson:
+        """Some of the scenes."""
+        return Lesson(self.latents[rows], self.jitter[rows], self.text.pick(rows))
+
 
 @torch.no_grad()
 def paint(autoencoder: Autoencoder, *, count: int, batch: int, seed: int) -> list[Canvas]:

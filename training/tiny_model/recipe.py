@@ -52,7 +52,7 @@ class Recipe:
         vocabulary_captions: captions whose words the text encoder knows.
         canvases: batches of scenes that the denoiser learns from.
         batch: captions or scenes in a batch of the text encoder and the denoiser.
-        denoiser_steps: one batch each.
+        denoiser_steps, denoiser_batch: of the denoiser.
     """
 
     autoencoder: tuple[AutoencoderStage, ...]
@@ -61,6 +61,7 @@ class Recipe:
     canvases: int
     batch: int
     denoiser_steps: int
+    denoiser_batch: int
 
 
 FULL = Recipe(
@@ -74,6 +75,7 @@ FULL = Recipe(
     canvases=600,
     batch=64,
     denoiser_steps=3600,
+    denoiser_batch=32,
 )
 SMOKE = Recipe(
     autoencoder=(AutoencoderStage(3, batch=4, size=32, peak=1e-3),),
@@ -82,6 +84,7 @@ SMOKE = Recipe(
     canvases=3,
     batch=4,
     denoiser_steps=6,
+    denoiser_batch=4,
 )
 """A few steps of everything: that it runs, and that its files load."""
 
@@ -149,7 +152,7 @@ def _canvases(recipe: Recipe, autoencoder: Autoencoder, kept: Path) -> list[Canv
 
 
 def _denoiser(recipe: Recipe, lessons: list[Lesson], kept: Path) -> DenoiserTraining:
-    training = DenoiserTraining(lessons, steps=recipe.denoiser_steps, seed=_SEEDS["denoiser"])
+    training = DenoiserTraining(lessons, steps=recipe.denoiser_steps, batch=recipe.denoiser_batch, seed=_SEEDS["denoiser"])
     if kept.exists():
         training.load_state_dict(torch.load(kept, weights_only=True))
         _log.info("denoiser taken up at step %d", training.step_index)
