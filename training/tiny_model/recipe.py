@@ -152,7 +152,9 @@ def _canvases(recipe: Recipe, autoencoder: Autoencoder, kept: Path) -> list[Canv
 
 
 def _denoiser(recipe: Recipe, lessons: list[Lesson], kept: Path) -> DenoiserTraining:
-    training = DenoiserTraining(lessons, steps=recipe.denoiser_steps, batch=recipe.denoiser_batch, seed=_SEEDS["denoiser"])
+    training = DenoiserTraining(
+        lessons, steps=recipe.denoiser_steps, batch=recipe.denoiser_batch, seed=_SEEDS["denoiser"]
+    )
     if kept.exists():
         training.load_state_dict(torch.load(kept, weights_only=True))
         _log.info("denoiser taken up at step %d", training.step_index)

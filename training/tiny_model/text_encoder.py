@@ -142,6 +142,8 @@ class TextEncoder(nn.Module):
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
         self.qwen = qwen3(len(TRAINED_LAYERS), vocabulary, *TRAINED_HEADS)
+        # transformers norms the last hidden state. Klein stops short of it, and reads layer 27 as it is.
+        self.qwen.norm = nn.Identity()
         for name, parameter in self.qwen.named_parameters():
             if parameter.ndim == 2:
                 gain = 0.5 if name.endswith(("o_proj.weight", "down_proj.weight")) else 1.0
@@ -162,7 +164,6 @@ class TextEncoder(nn.Module):
             output_hidden_states=True,
             use_cache=False,
         ).hidden_states
-        # transformers norms the last hidden state, which Klein never reads: it stops short of Qwen's last layers.
         return torch.cat([states[tap] for tap in _TAPS], dim=-1)
 
 
