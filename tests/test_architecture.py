@@ -19,7 +19,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"cli.parser"},
-    {"cli.drawing", "cli.info", "cli.doctor", "cli.synthesis"},
+    {"cli.drawing", "cli.demo", "cli.info", "cli.doctor", "cli.synthesis"},
     {"__init__"},
     {"generator", "synth", "machine"},
     {"session"},
@@ -27,7 +27,7 @@ FLOORS = [
     {"models", "metadata", "bars", "_native.engine"},
     {"inspection", "settings", "prompts", "noise", "_native.library"},
     {"_native.status", "png_text", "progress"},
-    {"families"},
+    {"families", "bundled"},
     {"errors", "schedules", "version", "_native"},
 ]
 
