@@ -74,11 +74,13 @@ def test_muon_makes_updates_orthogonal(rows: int, columns: int, seed: int) -> No
     from tiny_model.muon import orthogonal
 
     torch.manual_seed(seed)
-    matrix = torch.randn(rows, columns)
-    values = torch.linalg.svdvals(orthogonal(matrix))
-    large = torch.linalg.svdvals(matrix / matrix.norm()) > 0.05
-    assert (values[large] > 0.5).all()
-    assert (values < 1.4).all()
+    matrices = [torch.randn(rows, columns), torch.randn(columns, rows), torch.randn(rows, 3)]
+    for matrix, update in zip(matrices, orthogonal(matrices), strict=True):
+        assert update.shape == matrix.shape
+        values = torch.linalg.svdvals(update)
+        large = torch.linalg.svdvals(matrix / matrix.norm()) > 0.05
+        assert (values[large] > 0.5).all()
+        assert (values < 1.4).all()
 
 
 def test_names_go_there_and_back() -> None:

@@ -92,11 +92,11 @@ def velocity(
 def random_sigmas(count: int) -> torch.Tensor:
     """Noise levels to train at.
 
-    Half lie where few steps look (FLUX.2's shifts put all but the last of them above 0.6), a sixth at pure noise, the
+    Most lie where few steps look (FLUX.2's shifts put all but the last of them above 0.6), a seventh at pure noise, the
     rest anywhere: image to image begins anywhere.
     """
     kind = torch.rand(count)
-    sigma = torch.where(kind < 0.5, 0.6 + 0.4 * torch.rand(count), 0.02 + 0.96 * torch.rand(count))
+    sigma = torch.where(kind < 0.7, 0.6 + 0.4 * torch.rand(count), 0.02 + 0.96 * torch.rand(count))
     return torch.where(kind > 0.85, torch.ones(count), sigma)
 
 
