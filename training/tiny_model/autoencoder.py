@@ -24,6 +24,9 @@ from .world.scenes import JITTERS, random_scene
 LATENT_CHANNELS = 32
 FORMAT_CHANNELS = 64
 _BLOCKS = 3  # in each stage but the outermost
+# A latent should know its surroundings and no more: what all of the picture has a say in is hard to predict.
+_ENCODER_BLOCKS = (1, 1, 0)
+_LARGEST_NOISE = 0.5  # standard deviation, of latents whose own is 1
 _log = logging.getLogger(__name__)
 
 
@@ -45,9 +48,10 @@ class Block(nn.Module):
         return functional.relu(self.conv(x) + x)
 
 
-def _down(channels: int) -> list[nn.Module]:
+def _down(channels: int, blocks: int) -> list[nn.Module]:
     halve = nn.Conv2d(channels, channels, 3, padding=1, stride=2, bias=False)
-    return [halve, *(Block(channels) for _ in range(_BLOCKS))]
+    silent = (nn.ReLU() for _ in range(_BLOCKS - blocks))  # what is left of a block without its convolutions
+    return [halve, *(Block(channels) for _ in range(blocks)), *silent]
 
 
 def _up(channels: int, blocks: int) -> list[nn.Module]:
@@ -75,8 +79,8 @@ class Autoencoder(nn.Module):
         self.encoder = nn.Sequential(
             nn.Conv2d(3, channels, 3, padding=1),
             Block(channels),
-            *(layer for _ in range(3) for layer in _down(channels)),
-            nn.Conv2d(channels, LATENT_CHANNELS, 3, padding=1),
+            *(layer for blocks in _ENCODER_BLOCKS for layer in _down(channels, blocks)),
+            nn.Conv2d(channels, LATENT_CHANNELS, 1),
         )
         # Gives every latent channel mean 0 and variance 1, as the denoiser expects; folded away in the end.
         self.norm = nn.BatchNorm2d(LATENT_CHANNELS, affine=False, momentum=0.01)
@@ -178,8 +182,8 @@ def train_autoencoder(model: Autoencoder, *, steps: int, seed: int, batch: int, 
         pictures = as_input(_random_pictures(random, batch, size, 3 if size < 64 else 1))
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         latents = model.encode(pictures)
-        # The denoiser's latents are never exact.
-        noisy = latents + 0.15 * torch.rand(batch, 1, 1, 1) * torch.randn_like(latents)
+        # The denoiser's latents are never exact: what they say must be said in several channels.
+        noisy = latents + _LARGEST_NOISE * torch.rand(batch, 1, 1, 1) * torch.randn_like(latents)
         difference = model.decode(noisy) - pictures
         loss = difference.abs().mean() + 2 * difference.square().mean()
         optimizer.zero_grad()
@@ -210,9 +214,17 @@ def widened(tensors: Mapping[str, torch.Tensor], channels: int = FORMAT_CHANNELS
             shape[0] = channels
         if tensor.ndim == 4 and layer != first:
             shape[1] = channels
+        if tensor.ndim == 4:
+            shape[2:] = [3, 3]
         padded = torch.zeros(shape)
-        padded[tuple(slice(extent) for extent in tensor.shape)] = tensor
+        corner = [slice(extent) for extent in tensor.shape]
+        if tensor.ndim == 4 and tensor.shape[2] == 1:  # the middle of a larger kernel
+            corner[2:] = [slice(1, 2), slice(1, 2)]
+        padded[tuple(corner)] = tensor
         wide[f"{half}.layers.{rest}"] = padded
+    for name in (f"encoder.layers.{layer}.conv.{conv}" for layer in _SILENT for conv in (0, 2, 4)):
+        wide[f"{name}.weight"] = torch.zeros(channels, channels, 3, 3)
+        wide[f"{name}.bias"] = torch.zeros(channels)
     for name in (f"{half}.layers.{layer}.pool" for half, layers in _POOLED.items() for layer in layers):
         wide[f"{name}.0.weight"] = torch.zeros(4 * channels, channels, 1, 1)
         wide[f"{name}.1.weight"] = torch.ones(4 * channels)
@@ -221,6 +233,21 @@ def widened(tensors: Mapping[str, torch.Tensor], channels: int = FORMAT_CHANNELS
     return wide
 
 
+def from_format(tensors: Mapping[str, torch.Tensor]) -> Autoencoder:
+    """An ``Autoencoder`` of the format's width, from the tensors of a file."""
+    autoencoder = Autoencoder(channels=FORMAT_CHANNELS)
+    state = autoencoder.state_dict()
+    for name, tensor in state.items():
+        if not name.startswith("norm."):
+            half, _, rest = name.partition(".")
+            whole = tensors[f"{half}.layers.{rest}"].float()
+            middle = tensor.ndim == 4 and tensor.shape[2] < whole.shape[2]
+            tensor.copy_(whole[:, :, 1:2, 1:2] if middle else whole)
+    return autoencoder.eval()
+
+
+# The stages' first layers are 2, 6 and 10, the halving; their blocks follow.
+_SILENT = [2 + 4 * stage + 1 + block for stage in range(3) for block in range(_ENCODER_BLOCKS[stage], _BLOCKS)]
 _ENDS = {"encoder": (0, 5 + 3 * _BLOCKS), "decoder": (0, 9 + 3 * _BLOCKS)}
 # Counted as the format counts: its decoder has the clamp outside, and an activation as layer 1.
 _POOLED = {"encoder": range(11, 14), "decoder": range(2, 2 + _BLOCKS)}

@@ -9,7 +9,7 @@ from diffusers import Flux2Transformer2DModel
 from safetensors.torch import load_file, save_file
 from transformers import Qwen3Model
 
-from .autoencoder import Autoencoder, widened
+from .autoencoder import Autoencoder, from_format, widened
 from .denoiser import small_klein
 from .gguf_file import read_gguf, write_gguf
 from .naming import diffusers_names, klein_names, llama_name, transformers_name
@@ -99,8 +99,4 @@ def write_autoencoder(autoencoder: Autoencoder, path: Path) -> None:
 
 def read_autoencoder(path: Path) -> Autoencoder:
     """The autoencoder of a file, as wide as it stands there, in float32."""
-    autoencoder = Autoencoder(channels=64)
-    tensors = {name.replace(".layers.", ".", 1): tensor.float() for name, tensor in load_file(path).items()}
-    trained = {name: tensor for name, tensor in tensors.items() if ".pool." not in name}
-    autoencoder.load_state_dict(trained | autoencoder.norm.state_dict(prefix="norm."))
-    return autoencoder.eval()
+    return from_format(load_file(path))

@@ -67,8 +67,8 @@ class Recipe:
 FULL = Recipe(
     autoencoder=(
         AutoencoderStage(2400, batch=48, size=32, peak=1.5e-3),
+        AutoencoderStage(800, batch=12, size=64, peak=1e-3),
         AutoencoderStage(300, batch=4, size=128, peak=5e-4),
-        AutoencoderStage(500, batch=12, size=64, peak=1e-3),
     ),
     text_encoder=(TextStage(2000, peak=3e-3), TextStage(500, peak=1e-3)),
     vocabulary_captions=30_000,
