@@ -20,6 +20,7 @@ FLOORS = [
     {"cli"},
     {"cli.parser"},
     {"cli.drawing", "cli.demo", "cli.info", "cli.doctor", "cli.synthesis"},
+    {"cli.opening"},
     {"__init__"},
     {"generator", "synth", "machine"},
     {"session"},

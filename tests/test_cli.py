@@ -91,7 +91,7 @@ def test_an_error_is_one_plain_line(
 
 def test_wrong_usage_is_2(model: SyntheticSet, capsys: pytest.CaptureFixture[str]) -> None:
     """Wrong usage ends with 2 and the usage line."""
-    for arguments in ([], ["generate"], ["generate", "cat", "--steps", "four"], ["paint"]):
+    for arguments in ([], ["generate", "cat", "--steps", "four"], ["paint"]):
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code == 2

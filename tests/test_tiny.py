@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_model.scores import drawn_scores, held_out_prompts, shares
+from tiny_model.scores import drawn_scores, held_out_prompts, share_right
 from tiny_model.world.scoring import read_picture
 
 from sdcpp_py import Generator, ModelMismatchError, ModelNotFoundError, SettingsError
@@ -32,8 +32,7 @@ def tiny() -> Iterator[Generator]:
 
 def right(generator: Generator) -> float:
     """The share of all that the prompts ask for which the pictures show."""
-    results = shares(drawn_scores(generator, PROMPTS)).values()
-    return sum(share * asked for share, asked in results) / sum(asked for _, asked in results)
+    return share_right(drawn_scores(generator, PROMPTS))
 
 
 def test_the_picture_shows_what_the_prompt_says(tiny: Generator) -> None:

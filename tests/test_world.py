@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -101,23 +103,33 @@ def test_a_caption_says_all_of_its_scene(seed: int) -> None:
         assert any(synonym in text for synonym in SYNONYMS[word]), (word, text)
 
 
-@given(seed=seeds, size=sizes)
-def test_shapes_stay_inside_the_picture_and_apart(seed: int, size: tuple[int, int]) -> None:
-    """No shape reaches over the edge, and two shapes never touch, however the jitter falls."""
-    random = np.random.default_rng(seed)
-    scene = random_scene(random)
-    placed = layout(scene, 4 * random.standard_normal(JITTERS), *size)
-    shorter = min(size)
+def assert_inside_and_apart(scene: Scene, jitter: list[float], size: tuple[int, int]) -> None:
     boxes = []
-    for item in placed:
-        corners = np.array(outline(item.thing.kind)) * item.radius * shorter + (item.x * size[0], item.y * size[1])
+    for item in layout(scene, jitter, *size):
+        corners = np.array(outline(item.thing.kind)) * item.radius * min(size) + (item.x * size[0], item.y * size[1])
         low, high = corners.min(axis=0), corners.max(axis=0)
         assert (low > -0.5).all()
         assert (high < np.array(size) + 0.5).all()
         boxes.append((low, high))
     if len(boxes) == 2:
         (_, first), (second, _) = boxes
-        assert (first < second).any()
+        assert (first < second).any(), (scene, boxes)
+
+
+@given(seed=seeds, size=sizes)
+def test_shapes_stay_inside_the_picture_and_apart(seed: int, size: tuple[int, int]) -> None:
+    """No shape reaches over the edge, and two shapes never touch, however the jitter falls."""
+    random = np.random.default_rng(seed)
+    assert_inside_and_apart(random_scene(random), list(4 * random.standard_normal(JITTERS)), size)
+
+
+@pytest.mark.parametrize("relation", ["left of", "above"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_largest_shapes_have_room_beside_each_other(size: tuple[int, int], relation: str) -> None:
+    """Two large shapes of any kinds, grown as far as they grow and moved towards each other, do not touch."""
+    for first, second in itertools.product(KINDS, KINDS):
+        scene = Scene((Thing(first, "red", "large"), Thing(second, "blue", "large")), "white", relation=relation)
+        assert_inside_and_apart(scene, [9.0, 9.0, 9.0, -9.0, -9.0, 9.0], size)
 
 
 @given(seed=seeds)

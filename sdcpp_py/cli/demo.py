@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from sdcpp_py.generator import Generator
+from sdcpp_py.bundled import TINY
+from sdcpp_py.cli.opening import open_named
 from sdcpp_py.result import check_output
 
 PROMPTS = (
@@ -34,11 +34,7 @@ def run(options: argparse.Namespace) -> None:
     output = Path(options.output)
     check_output(output)
     began = time.monotonic()
-    with Generator.from_pretrained(
-        device=options.device,
-        threads=options.threads,
-        progress_bar=not options.no_progress and sys.stderr.isatty(),
-    ) as generator:
+    with open_named(TINY, options) as generator:
         pictures = [
             generator.generate(prompt, seed=options.seed + number).image for number, prompt in enumerate(PROMPTS)
         ]

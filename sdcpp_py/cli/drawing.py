@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
 from pathlib import Path
 from typing import Any
 
-from sdcpp_py.bundled import TINY
+from sdcpp_py.cli.opening import open_model
 from sdcpp_py.errors import SettingsError
-from sdcpp_py.generator import Generator
 from sdcpp_py.result import GeneratedImage, check_output
 from sdcpp_py.settings import MAX_SEED, GenerationSettings, random_seed
 
@@ -31,40 +29,13 @@ def run(options: argparse.Namespace) -> None:
     first = whole.replace(**given)
     if first.seed > MAX_SEED - options.count + 1:
         raise SettingsError(f"--seed plus --count must not be above {MAX_SEED}")
-    with _open(options) as generator:
+    with open_model(options) as generator:
         numbers = itertools.count()
 
         def keep(picture: GeneratedImage) -> None:
             _report(picture.save(_numbered(output, next(numbers))), picture)
 
         generator.generate_batch(prompt, count=options.count, on_image=keep, **settings)
-
-
-def _open(options: argparse.Namespace) -> Generator:
-    """The generator over the model that the options name: by three files, by a name, or not at all."""
-    files = {
-        "--diffusion-model": options.diffusion_model,
-        "--text-encoder": options.text_encoder,
-        "--vae": options.vae,
-    }
-    missing = [name for name, file in files.items() if file is None]
-    machine: dict[str, Any] = {
-        "device": options.device,
-        "threads": options.threads,
-        "progress_bar": not options.no_progress and sys.stderr.isatty(),
-    }
-    if not missing and options.model is None:
-        return Generator(*files.values(), **machine)
-    if options.model is not None and len(missing) < len(files):
-        raise SettingsError("--model names a whole model; leave out its files, or leave out --model")
-    if 0 < len(missing) < len(files):
-        raise SettingsError(f"three files make a model; {' and '.join(missing)} is missing")
-    if options.model is None:
-        print(
-            "sdcpp-py: no model named: drawing with the one in the package, which knows simple shapes (--model tiny)",
-            file=sys.stderr,
-        )
-    return Generator.from_pretrained(options.model or TINY, **machine)
 
 
 def _prompt(options: argparse.Namespace) -> str | GenerationSettings:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tiny_model.scores import held_out_prompts
-from tiny_model.world.scoring import Score, score
+from tiny_model.scores import held_out_prompts, share_right
+from tiny_model.world.scoring import score
 
 COUNT = 8
 LARGEST_MEAN_DIFFERENCE = 2.0  # grey levels, over all pictures
@@ -35,16 +35,10 @@ def compare(first: Path, second: Path) -> None:
         scores.append([score(prompt.scene, picture) for picture in pictures])
         if scores[-1][0] != scores[-1][1]:
             sys.exit(f"{prompt.text!r}: {scores[-1][0]} on one device, {scores[-1][1]} on the other")
-    right = share_right([one for pair in scores for one in pair])
+    right = share_right(one for pair in scores for one in pair)
     print(f"mean difference {np.mean(differences):.3f} grey levels; {100 * right:.0f}% right on both devices")
     if np.mean(differences) > LARGEST_MEAN_DIFFERENCE or right < WORST_SHARE:
         sys.exit(f"more than {LARGEST_MEAN_DIFFERENCE} grey levels, or less than {WORST_SHARE} right")
-
-
-def share_right(scores: list[Score]) -> float:
-    """The share of all that was asked for."""
-    answers = [answer for one in scores for values in vars(one).values() for answer in values]
-    return sum(answers) / len(answers)
 
 
 if __name__ == "__main__":

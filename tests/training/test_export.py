@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from sdcpp_py import Generator
 from sdcpp_py.bundled import TINY, bundled_files
 
+from ..reference.reference_model import relative_error
+
 pytestmark = pytest.mark.training
 
 PROMPTS = (
@@ -19,12 +21,6 @@ PROMPTS = (
     "a purple star",
     "",
 )
-
-
-def relative_error(value: NDArray[Any], reference: NDArray[Any]) -> float:
-    """Norm of the difference over the norm of the reference."""
-    difference = value.astype(np.float64) - reference.astype(np.float64)
-    return float(np.linalg.norm(difference) / np.linalg.norm(reference.astype(np.float64)))
 
 
 def tokens_of(prompt: str) -> tuple[Any, Any]:

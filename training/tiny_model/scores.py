@@ -52,6 +52,12 @@ def shares(scores: Iterable[Score]) -> dict[str, tuple[float, int]]:
     return {name: (right[name] / asked[name], asked[name]) for name in asked if asked[name]}
 
 
+def share_right(scores: Iterable[Score]) -> float:
+    """The share of all that was asked for, whatever it is."""
+    answers: list[bool] = [answer for one in scores for field in fields(one) for answer in getattr(one, field.name)]
+    return sum(answers) / len(answers)
+
+
 def drawn_scores(
     generator: Generator, prompts: Sequence[Prompt], *, size: tuple[int, int] = SIZES[0], steps: int = 4, seed: int = 0
 ) -> list[Score]:

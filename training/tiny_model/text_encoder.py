@@ -150,12 +150,9 @@ class TextEncoder(nn.Module):
                 width = 1 if "embed" in name else parameter.shape[1]
                 nn.init.normal_(parameter, std=gain / width**0.5)
 
-    def forward(self, batch: TextBatch, known: torch.Tensor | None = None) -> torch.Tensor:
-        """States of shape (batch, tokens, 96): hidden layers 9, 18 and 27 side by side.
-
-        ``known`` is 0 for tokens to be taken for unknown words, else 1.
-        """
-        known = (batch.numbers > 0).float() if known is None else known * (batch.numbers > 0)
+    def forward(self, batch: TextBatch) -> torch.Tensor:
+        """States of shape (batch, tokens, 96): hidden layers 9, 18 and 27 side by side."""
+        known = (batch.numbers > 0).float()
         embeddings = self.qwen.embed_tokens(batch.numbers) * known[..., None]
         states = self.qwen(
             inputs_embeds=embeddings,

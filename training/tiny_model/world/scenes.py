@@ -14,8 +14,8 @@ from .palette import COLORS, KINDS, PLACES, RELATIONS, SIZES
 JITTERS = 6
 """Numbers that say where in its place each shape lies and how large it is: x, y, size of the first and the second."""
 
-_RADII = {1: {"small": 0.12, "medium": 0.20, "large": 0.30}, 2: {"small": 0.10, "medium": 0.15, "large": 0.21}}
-_OFF_CENTER = 0.24
+_RADII = {1: {"small": 0.12, "medium": 0.20, "large": 0.30}, 2: {"small": 0.10, "medium": 0.14, "large": 0.175}}
+_OFF_CENTER = {1: 0.24, 2: 0.25}  # of shapes, by how many there are
 _LARGEST_JITTER = 1.5  # standard deviations
 
 
@@ -76,7 +76,7 @@ def layout(scene: Scene, jitter: Sequence[float] | NDArray[np.float64], width: i
     placed = []
     for index, (thing, x, y, spread_x, spread_y) in enumerate(_spots(scene)):
         dx, dy, grow = bounded[3 * index : 3 * index + 3]
-        radius = radii[thing.size or "medium"] * (1 + 0.06 * grow)
+        radius = radii[thing.size or "medium"] * (1 + 0.04 * grow)
         margin = 1.3 * radius * shorter
         x = _inside(x + spread_x * dx, margin / width)
         y = _inside(y + spread_y * dy, margin / height)
@@ -92,16 +92,18 @@ def _spots(scene: Scene) -> list[tuple[Thing, float, float, float, float]]:
     """Each shape with the middle of its place and how far it may stray from there."""
     if len(scene.things) == 1:
         words = (scene.place or "center").split()
-        x = 0.5 + _OFF_CENTER * (("right" in words) - ("left" in words))
-        y = 0.5 + _OFF_CENTER * (("bottom" in words) - ("top" in words))
-        stray = 0.05 if scene.place is None else 0.025
+        x = 0.5 + _OFF_CENTER[1] * (("right" in words) - ("left" in words))
+        y = 0.5 + _OFF_CENTER[1] * (("bottom" in words) - ("top" in words))
+        stray = 0.03 if scene.place is None else 0.02
         return [(scene.things[0], x, y, stray, stray)]
     first, second = scene.things
     if scene.relation in ("right of", "below"):
         first, second = second, first
+    near, far = 0.5 - _OFF_CENTER[2], 0.5 + _OFF_CENTER[2]
+    along, across = 0.006, 0.03  # the line between them: along it they must not stray into each other
     if scene.relation in ("above", "below"):
-        return [(first, 0.5, 0.5 - _OFF_CENTER, 0.05, 0.012), (second, 0.5, 0.5 + _OFF_CENTER, 0.05, 0.012)]
-    return [(first, 0.5 - _OFF_CENTER, 0.5, 0.012, 0.05), (second, 0.5 + _OFF_CENTER, 0.5, 0.012, 0.05)]
+        return [(first, 0.5, near, across, along), (second, 0.5, far, across, along)]
+    return [(first, near, 0.5, along, across), (second, far, 0.5, along, across)]
 
 
 def is_held_out(scene: Scene) -> bool:
