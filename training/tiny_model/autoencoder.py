@@ -120,6 +120,11 @@ class Autoencoder(nn.Module):
         """Pictures of latents; values may lie a little outside 0 to 1."""
         return self.decoder(self.clamp(latents))
 
+    def disturbed(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents with noise, of another level each: a denoiser's are never exact, so they must say things twice."""
+        level = _LARGEST_NOISE * torch.rand(len(latents), 1, 1, 1)
+        return latents + level * torch.randn_like(latents)
+
     @torch.no_grad()
     def fold_norm(self) -> None:
         """Moves the statistics of the latents into the encoder's last convolution."""
@@ -129,6 +134,11 @@ class Autoencoder(nn.Module):
         last.bias.sub_(self.norm.running_mean).mul_(scale)
         self.norm.reset_running_stats()
         self.norm.running_var.fill_(1 - self.norm.eps)
+
+
+def reconstruction_loss(difference: torch.Tensor) -> torch.Tensor:
+    """Of pictures from 0 to 1: mostly the mean error, which keeps edges sharp."""
+    return difference.abs().mean() + 2 * difference.square().mean()
 
 
 def patchify(latents: torch.Tensor) -> torch.Tensor:
@@ -182,10 +192,8 @@ def train_autoencoder(model: Autoencoder, *, steps: int, seed: int, batch: int, 
         pictures = as_input(_random_pictures(random, batch, size, 3 if size < 64 else 1))
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         latents = model.encode(pictures)
-        # The denoiser's latents are never exact: what they say must be said in several channels.
-        noisy = latents + _LARGEST_NOISE * torch.rand(batch, 1, 1, 1) * torch.randn_like(latents)
-        difference = model.decode(noisy) - pictures
-        loss = difference.abs().mean() + 2 * difference.square().mean()
+        difference = model.decode(model.disturbed(latents)) - pictures
+        loss = reconstruction_loss(difference)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

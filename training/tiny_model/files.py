@@ -33,12 +33,12 @@ _LICENCE = {"general.license": "mit"}
 
 
 def write_denoiser(model: Flux2Transformer2DModel, path: Path, quant: str = "Q8_0") -> None:
-    """Writes the denoiser; ``quant`` is the type of the blocks' matrices."""
+    """Writes the denoiser; ``quant`` is the type of the blocks' matrices and of those that modulate them."""
 
     def type_of(name: str, tensor: torch.Tensor) -> str:
         if tensor.ndim == 1:
             return "F32"
-        return quant if "blocks" in name else "F16"
+        return quant if "blocks" in name or "modulation" in name else "F16"
 
     metadata = {
         "general.name": "sdcpp_py tiny",

@@ -14,11 +14,13 @@ from .files import (
     AUTOENCODER,
     DENOISER,
     TEXT_ENCODER,
+    read_denoiser,
     read_text_encoder,
     write_autoencoder,
     write_denoiser,
     write_text_encoder,
 )
+from .finishing import Draft, draft, finish_decoder
 from .lessons import Canvas, Lesson, caption, paint
 from .text_encoder import TextEncoder, Vocabulary, make_vocabulary, train_text_encoder, trained_part
 
@@ -44,6 +46,15 @@ class TextStage:
 
 
 @dataclass(frozen=True)
+class FinishingStage:
+    """Steps of the decoder on ``batch`` drafts and as many scenes, with learning rates up to ``peak``."""
+
+    steps: int
+    batch: int
+    peak: float
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How long each part is trained.
 
@@ -53,6 +64,8 @@ class Recipe:
         canvases: batches of scenes that the denoiser learns from.
         batch: captions or scenes in a batch of the text encoder and the denoiser.
         denoiser_steps, denoiser_batch: of the denoiser.
+        drafts: batches of scenes that the denoiser draws for its decoder to learn from.
+        finishing: steps on them.
     """
 
     autoencoder: tuple[AutoencoderStage, ...]
@@ -62,6 +75,8 @@ class Recipe:
     batch: int
     denoiser_steps: int
     denoiser_batch: int
+    drafts: int
+    finishing: FinishingStage
 
 
 FULL = Recipe(
@@ -76,6 +91,8 @@ FULL = Recipe(
     batch=64,
     denoiser_steps=3600,
     denoiser_batch=32,
+    drafts=60,
+    finishing=FinishingStage(1200, batch=3, peak=4e-4),
 )
 SMOKE = Recipe(
     autoencoder=(AutoencoderStage(3, batch=4, size=32, peak=1e-3),),
@@ -85,10 +102,12 @@ SMOKE = Recipe(
     batch=4,
     denoiser_steps=6,
     denoiser_batch=4,
+    drafts=2,
+    finishing=FinishingStage(2, batch=2, peak=4e-4),
 )
 """A few steps of everything: that it runs, and that its files load."""
 
-_SEEDS = {"vocabulary": 7, "scenes": 3, "captions": 5, "denoiser": 4}
+_SEEDS = {"vocabulary": 7, "scenes": 3, "captions": 5, "denoiser": 4, "finishing": 6}
 _SAVE_EVERY = 200
 
 
@@ -108,6 +127,9 @@ def train(recipe: Recipe, work: Path, output: Path) -> None:
     lessons = caption(canvases, encoder, vocabulary, seed=_SEEDS["captions"])
     training = _denoiser(recipe, lessons, work / "denoiser.pt")
     write_denoiser(training.average, output / DENOISER)
+    drafts = draft(read_denoiser(output / DENOISER), canvases[: recipe.drafts], lessons[: recipe.drafts])
+    _finish(recipe.finishing, autoencoder, drafts, work / "finished.pt")
+    write_autoencoder(autoencoder, output / AUTOENCODER)
 
 
 def _autoencoder(recipe: Recipe, kept: Path) -> Autoencoder:
@@ -162,3 +184,11 @@ def _denoiser(recipe: Recipe, lessons: list[Lesson], kept: Path) -> DenoiserTrai
         training.run(min(_SAVE_EVERY, recipe.denoiser_steps - training.step_index))
         torch.save(training.state_dict(), kept)
     return training
+
+
+def _finish(stage: FinishingStage, model: Autoencoder, drafts: list[Draft], kept: Path) -> None:
+    if kept.exists():
+        model.load_state_dict(torch.load(kept, weights_only=True))
+        return
+    finish_decoder(model, drafts, steps=stage.steps, batch=stage.batch, seed=_SEEDS["finishing"], peak=stage.peak)
+    torch.save(model.state_dict(), kept)
