@@ -16,11 +16,13 @@ from diffusers import Flux2Transformer2DModel
 from torch import nn
 
 from .coupling import noise_for
+from .hints import Hints
 from .lessons import Lesson, TextStates, shuffled
 from .muon import Muon
 from .text_encoder import CONTEXT_WIDTH
 
 LATENT_CHANNELS = 128
+_HINTS = 0.3  # what their errors count beside the velocity's
 _log = logging.getLogger(__name__)
 
 
@@ -92,16 +94,18 @@ def velocity(
 def random_sigmas(count: int) -> torch.Tensor:
     """Noise levels to train at.
 
-    Most lie where few steps look (FLUX.2's shifts put all but the last of them above 0.6), a seventh at pure noise, the
-    rest anywhere: image to image begins anywhere.
+    Most are pure noise, in which nothing is visible: there the caption alone says what to draw, and a model that knows
+    it there knows it everywhere. At lower levels it is easier to clean up what shows already; a model that mostly sees
+    those learns just that, and draws blobs. A quarter lies where few steps look (FLUX.2's shifts put all but the last
+    of them above 0.6), the rest anywhere: image to image begins anywhere.
     """
     kind = torch.rand(count)
-    sigma = torch.where(kind < 0.7, 0.6 + 0.4 * torch.rand(count), 0.02 + 0.96 * torch.rand(count))
-    return torch.where(kind > 0.85, torch.ones(count), sigma)
+    sigma = torch.where(kind < 0.25, 0.6 + 0.4 * torch.rand(count), 0.02 + 0.96 * torch.rand(count))
+    return torch.where(kind > 0.4, torch.ones(count), sigma)
 
 
-def flow_loss(model: Flux2Transformer2DModel, lesson: Lesson) -> torch.Tensor:
-    """Squared error of the velocity on straight lines from noise to latents."""
+def flow_loss(model: Flux2Transformer2DModel, lesson: Lesson, hints: Hints | None = None) -> torch.Tensor:
+    """Squared error of the velocity on straight lines from noise to latents, and of the hints at pure noise."""
     latents = lesson.latents.float()
     sigma = random_sigmas(len(latents))
     noise = noise_for(lesson.jitter, *latents.shape[1:])
@@ -110,7 +114,11 @@ def flow_loss(model: Flux2Transformer2DModel, lesson: Lesson) -> torch.Tensor:
     noise = torch.where(stranger[:, None, None, None], torch.randn_like(noise), noise)
     level = sigma[:, None, None, None]
     guess = velocity(model, (1 - level) * latents + level * noise, lesson.text, sigma)
-    return (guess - (noise - latents)).square().mean()
+    loss = (guess - (noise - latents)).square().mean()
+    if hints is None:
+        return loss
+    errors = hints.loss(*latents.shape[2:], lesson.jitter, lesson.shapes)
+    return loss + _HINTS * (errors * (sigma == 1)).mean()
 
 
 class DenoiserTraining:
@@ -130,6 +138,7 @@ class DenoiserTraining:
         with torch.no_grad():
             self.model.context_embedder.weight.div_(scale)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.hints = Hints(self.model)
         self.steps, self.batch, self.step_index, self.peak = steps, batch, 0, peak
         self._lessons = shuffled(lessons, np.random.default_rng(seed))
         hidden = [
@@ -139,6 +148,7 @@ class DenoiserTraining:
         ]
         chosen = {id(parameter) for parameter in hidden}
         rest = [parameter for parameter in self.model.parameters() if id(parameter) not in chosen]
+        rest += self.hints.parameters()
         self.optimizers = [
             Muon(hidden, lr=peak),
             torch.optim.AdamW(rest, lr=peak, betas=(0.9, 0.98), weight_decay=0.0),
@@ -159,7 +169,7 @@ class DenoiserTraining:
                 for group in optimizer.param_groups:
                     group["lr"] = self.peak * self.rate()
             lesson = next(self._lessons)
-            loss = flow_loss(self.model, lesson.pick(torch.randperm(len(lesson.latents))[: self.batch]))
+            loss = flow_loss(self.model, lesson.pick(torch.randperm(len(lesson.latents))[: self.batch]), self.hints)
             self.model.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -178,6 +188,7 @@ class DenoiserTraining:
             "step": self.step_index,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
+            "hints": self.hints.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "random": torch.get_rng_state(),
         }
@@ -187,6 +198,7 @@ class DenoiserTraining:
         self.step_index = state["step"]
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
+        self.hints.load_state_dict(state["hints"])
         for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
         torch.set_rng_state(state["random"])

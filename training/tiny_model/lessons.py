@@ -12,10 +12,10 @@ import torch
 
 from .autoencoder import Autoencoder, as_input, patchify
 from .sizes import random_size
-from .text_encoder import CONTEXT_TOKENS, TextEncoder, Vocabulary, random_pads, text_batch
+from .text_encoder import CONTEXT_TOKENS, TEMPLATE_TOKENS, TextEncoder, Vocabulary, random_pads, text_batch
 from .world.captions import random_caption
 from .world.rendering import draw_scene
-from .world.scenes import JITTERS, Scene, random_scene_of
+from .world.scenes import JITTERS, Scene, layout, random_scene_of
 
 _log = logging.getLogger(__name__)
 
@@ -52,24 +52,29 @@ def some_states(
     words: int,
     pads: int,
 ) -> TextStates:
-    """States of ``words`` tokens of the prompts and of ``pads`` pads, at random positions that all captions share."""
+    """States of the template's tokens, of ``words`` tokens of the captions and of ``pads`` pads.
+
+    The template's are always there. Nothing but RoPE tells the denoiser where in the picture a token lies, and pads are
+    all alike: it is by turning to this or that token of the template that a place learns which place it is.
+
+    All captions share the positions: those of words and pads are drawn at random, those of the template's end are where
+    one of the captions ends.
+    """
     ids = vocabulary.read(captions)
     lengths = np.array([len(row) for row in ids])
-    shortest = int(lengths.min())
+    before, after = TEMPLATE_TOKENS
+    first, last = np.arange(before), np.arange(-after, 0)
+    word_positions = before + np.sort(random.choice(int(lengths.min()) - before - after, words))
     pad_positions = random_pads(ids, pads, random)
-    word_positions = np.sort(random.choice(shortest, min(words, shortest), replace=False))
     batch = text_batch(ids, vocabulary.pad, pad_positions)
     states = encoder(batch)
-    chosen = torch.cat([states[:, word_positions], states[:, batch.prompt_tokens :]], dim=1)
-    counts = np.concatenate(
-        [
-            np.repeat((lengths / len(word_positions))[:, None], len(word_positions), axis=1),
-            np.repeat(((CONTEXT_TOKENS - lengths) / pads)[:, None], pads, axis=1),
-        ],
-        axis=1,
-    )
-    positions = torch.from_numpy(np.concatenate([word_positions, pad_positions]))
-    return TextStates(chosen, positions, torch.from_numpy(np.log(counts)).float())
+    ends = torch.stack([states[row, length + last] for row, length in enumerate(lengths)])
+    chosen = torch.cat([states[:, first], states[:, word_positions], ends, states[:, batch.prompt_tokens :]], dim=1)
+    counts = np.ones((len(ids), chosen.shape[1]))
+    counts[:, before : before + words] = ((lengths - before - after) / words)[:, None]
+    counts[:, -pads:] = ((CONTEXT_TOKENS - lengths) / pads)[:, None]
+    positions = np.concatenate([first, word_positions, random.choice(lengths) + last, pad_positions])
+    return TextStates(chosen, torch.from_numpy(positions), torch.from_numpy(np.log(counts)).float())
 
 
 @dataclass
@@ -83,15 +88,22 @@ class Canvas:
 
 @dataclass
 class Lesson:
-    """Scenes of one size with one caption for each."""
+    """Scenes of one size with one caption for each.
+
+    Attributes:
+        latents, jitter: as in ``Canvas``.
+        shapes: (batch, 2, 3), where the shapes lie: centre and radius in pixels, zeros where there is none.
+        text: the captions.
+    """
 
     latents: torch.Tensor
     jitter: torch.Tensor
+    shapes: torch.Tensor
     text: TextStates
 
     def pick(self, rows: torch.Tensor) -> Lesson:
         """Some of the scenes."""
-        return Lesson(self.latents[rows], self.jitter[rows], self.text.pick(rows))
+        return Lesson(self.latents[rows], self.jitter[rows], self.shapes[rows], self.text.pick(rows))
 
 
 @torch.no_grad()
@@ -118,8 +130,8 @@ def caption(
     vocabulary: Vocabulary,
     *,
     seed: int,
-    words: int = 6,
-    pads: int = 10,
+    words: int = 3,
+    pads: int = 5,
 ) -> list[Lesson]:
     """Each scene with a caption, as the text encoder reads it."""
     random = np.random.default_rng(seed)
@@ -127,8 +139,18 @@ def caption(
     for canvas in canvases:
         captions = [random_caption(scene, random) for scene in canvas.scenes]
         text = some_states(encoder, vocabulary, captions, random, words=words, pads=pads)
-        lessons.append(Lesson(canvas.latents, canvas.jitter, text))
+        lessons.append(Lesson(canvas.latents, canvas.jitter, shapes_of(canvas), text))
     return lessons
+
+
+def shapes_of(canvas: Canvas) -> torch.Tensor:
+    """(batch, 2, 3): centre and radius of the shapes in pixels, zeros where there is none."""
+    height, width = (16 * extent for extent in canvas.latents.shape[2:])
+    shapes = torch.zeros(len(canvas.scenes), 2, 3)
+    for row, (scene, jitter) in enumerate(zip(canvas.scenes, canvas.jitter.double().numpy(), strict=True)):
+        for index, item in enumerate(layout(scene, jitter, width, height)):
+            shapes[row, index] = torch.tensor([item.x * width, item.y * height, item.radius * min(width, height)])
+    return shapes
 
 
 def shuffled(lessons: list[Lesson], random: np.random.Generator) -> Iterator[Lesson]:

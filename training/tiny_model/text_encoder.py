@@ -45,6 +45,8 @@ _TAPS = tuple(sum(layer < after for layer in TRAINED_LAYERS) for after in READ_A
 _BEFORE = "<|im_start|>user\n"
 _AFTER = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
 _PAD = "<|endoftext|>"
+TEMPLATE_TOKENS = (3, 9)
+"""How many tokens of every prompt are the template's, before and after the caption."""
 _TAIL = 6  # tokens of the template's end that carry the answer too: a very long prompt leaves no pads
 _log = logging.getLogger(__name__)
 
@@ -208,7 +210,7 @@ def _disturbed(ids: list[list[int]], random: np.random.Generator) -> list[list[i
         row = list(row)
         if random.random() < 0.15:
             for _ in range(int(random.integers(1, 6))):
-                row.insert(int(random.integers(3, len(row) - 8)), 0)
+                row.insert(int(random.integers(TEMPLATE_TOKENS[0], len(row) - TEMPLATE_TOKENS[1] + 1)), 0)
         disturbed.append(row)
     return disturbed
 
