@@ -117,7 +117,7 @@ def flow_loss(model: Flux2Transformer2DModel, lesson: Lesson, hints: Hints | Non
     loss = (guess - (noise - latents)).square().mean()
     if hints is None:
         return loss
-    errors = hints.loss(*latents.shape[2:], lesson.jitter, lesson.shapes)
+    errors = hints.loss(lesson)
     return loss + _HINTS * (errors * (sigma == 1)).mean()
 
 

@@ -14,9 +14,13 @@ from .autoencoder import Autoencoder, as_input, patchify
 from .sizes import random_size
 from .text_encoder import CONTEXT_TOKENS, TEMPLATE_TOKENS, TextEncoder, Vocabulary, random_pads, text_batch
 from .world.captions import random_caption
-from .world.rendering import draw_scene
+from .world.palette import KINDS
+from .world.rendering import coverage, draw_scene
 from .world.scenes import JITTERS, Scene, layout, random_scene_of
 
+PATCH = 16
+"""Pixels of a token's edge."""
+CELLS = 4
 _log = logging.getLogger(__name__)
 
 
@@ -87,23 +91,42 @@ class Canvas:
 
 
 @dataclass
+class Truth:
+    """What scenes of one size look like, shapes in the picture's order.
+
+    Attributes:
+        shapes: (batch, 2, 3), centre and radius in pixels, zeros where there is none.
+        kinds: (batch, 2), numbers in ``KINDS``, one more than the last where there is none.
+        coverage: uint8 of (batch, 2, rows, columns): how much of each cell a shape covers, ``CELLS`` to a token's edge.
+    """
+
+    shapes: torch.Tensor
+    kinds: torch.Tensor
+    coverage: torch.Tensor
+
+    def pick(self, rows: torch.Tensor) -> Truth:
+        """That of some scenes."""
+        return Truth(self.shapes[rows], self.kinds[rows], self.coverage[rows])
+
+
+@dataclass
 class Lesson:
     """Scenes of one size with one caption for each.
 
     Attributes:
         latents, jitter: as in ``Canvas``.
-        shapes: (batch, 2, 3), where the shapes lie: centre and radius in pixels, zeros where there is none.
+        truth: what the scenes look like.
         text: the captions.
     """
 
     latents: torch.Tensor
     jitter: torch.Tensor
-    shapes: torch.Tensor
+    truth: Truth
     text: TextStates
 
     def pick(self, rows: torch.Tensor) -> Lesson:
         """Some of the scenes."""
-        return Lesson(self.latents[rows], self.jitter[rows], self.shapes[rows], self.text.pick(rows))
+        return Lesson(self.latents[rows], self.jitter[rows], self.truth.pick(rows), self.text.pick(rows))
 
 
 @torch.no_grad()
@@ -139,18 +162,22 @@ def caption(
     for canvas in canvases:
         captions = [random_caption(scene, random) for scene in canvas.scenes]
         text = some_states(encoder, vocabulary, captions, random, words=words, pads=pads)
-        lessons.append(Lesson(canvas.latents, canvas.jitter, shapes_of(canvas), text))
+        lessons.append(Lesson(canvas.latents, canvas.jitter, truth_of(canvas), text))
     return lessons
 
 
-def shapes_of(canvas: Canvas) -> torch.Tensor:
-    """(batch, 2, 3): centre and radius of the shapes in pixels, zeros where there is none."""
-    height, width = (16 * extent for extent in canvas.latents.shape[2:])
-    shapes = torch.zeros(len(canvas.scenes), 2, 3)
+def truth_of(canvas: Canvas) -> Truth:
+    """What the scenes of a canvas look like."""
+    count, (rows, columns) = len(canvas.scenes), canvas.latents.shape[2:]
+    width, height = PATCH * columns, PATCH * rows
+    shapes, kinds = torch.zeros(count, 2, 3), torch.full((count, 2), len(KINDS))
+    covered = torch.zeros(count, 2, CELLS * rows, CELLS * columns, dtype=torch.uint8)
     for row, (scene, jitter) in enumerate(zip(canvas.scenes, canvas.jitter.double().numpy(), strict=True)):
         for index, item in enumerate(layout(scene, jitter, width, height)):
             shapes[row, index] = torch.tensor([item.x * width, item.y * height, item.radius * min(width, height)])
-    return shapes
+            kinds[row, index] = list(KINDS).index(item.thing.kind)
+            covered[row, index] = torch.from_numpy(coverage(item, width, height, PATCH // CELLS).copy())
+    return Truth(shapes, kinds, covered)
 
 
 def shuffled(lessons: list[Lesson], random: np.random.Generator) -> Iterator[Lesson]:

@@ -25,7 +25,7 @@ from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3Model
 
 from .qwen_tokenizer import VOCABULARY_SIZE, qwen_tokenizer
 from .world.captions import random_caption
-from .world.palette import COLORS, KINDS
+from .world.palette import COLORS, KINDS, SIZES
 from .world.scenes import JITTERS, Scene, layout, random_scene_of
 
 HIDDEN_SIZE = 32
@@ -172,28 +172,29 @@ class Answer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         slots = 2
-        self.sizes = [len(COLORS), *([len(KINDS) + 1, len(COLORS) + 1] * slots)]
-        self.linear = nn.Linear(CONTEXT_WIDTH, sum(self.sizes) + 3 * slots)
+        self.options = [len(COLORS), *([len(KINDS) + 1, len(COLORS) + 1, len(SIZES) + 1] * slots)]
+        self.linear = nn.Linear(CONTEXT_WIDTH, sum(self.options) + 2 * slots)
         # A second stage begins with a new reader, which must not upset an encoder that knows its work.
         nn.init.zeros_(self.linear.weight)
 
     def forward(self, states: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Logits of each choice, and (x, y, radius) of both shapes."""
-        *choices, numbers = self.linear(states).split([*self.sizes, 6], dim=-1)
+        """Logits of each choice, and (x, y) of both shapes."""
+        *choices, numbers = self.linear(states).split([*self.options, 4], dim=-1)
         return choices, numbers
 
 
 def plan(scene: Scene) -> tuple[list[int], list[float]]:
-    """What ``Answer`` should read: choices, and (x, y, radius) of both shapes in the picture's order."""
-    colors, kinds = list(COLORS), list(KINDS)
+    """What ``Answer`` should read: choices, and (x, y) of both shapes in the picture's order."""
+    colors, kinds, sizes = list(COLORS), list(KINDS), list(SIZES)
     choices, numbers = [colors.index(scene.drawn_background)], []
     placed = layout(scene, np.zeros(JITTERS), 128, 128)
     for item in placed:
-        choices += [kinds.index(item.thing.kind), colors.index(item.thing.color)]
-        numbers += [item.x - 0.5, item.y - 0.5, item.radius]
+        thing = item.thing
+        choices += [kinds.index(thing.kind), colors.index(thing.color), sizes.index(thing.size or "medium")]
+        numbers += [item.x - 0.5, item.y - 0.5]
     if len(placed) == 1:
-        choices += [len(kinds), len(colors)]
-        numbers += [0.0, 0.0, 0.0]
+        choices += [len(kinds), len(colors), len(sizes)]
+        numbers += [0.0, 0.0]
     return choices, numbers
 
 

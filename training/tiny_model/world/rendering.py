@@ -42,18 +42,28 @@ def _regular(corners: int, radius: float, start: float) -> list[tuple[float, flo
     return [(radius * math.cos(angle), radius * math.sin(angle)) for angle in angles]
 
 
+def coverage(item: Placed, width: int, height: int, cell: int) -> NDArray[np.uint8]:
+    """How much of each cell of ``cell`` pixels the shape covers, of 255: shape (height / cell, width / cell)."""
+    image = Image.new("L", (width, height))
+    ImageDraw.Draw(image).polygon(_corners(item, width, height, 1), fill=255)
+    return np.asarray(image.reduce(cell))
+
+
+def _corners(item: Placed, width: int, height: int, scale: int) -> list[tuple[float, float]]:
+    radius = item.radius * min(width, height)
+    return [
+        (scale * (item.x * width + radius * x), scale * (item.y * height + radius * y))
+        for x, y in outline(item.thing.kind)
+    ]
+
+
 def draw_placed(placed: Sequence[Placed], background: str, width: int, height: int) -> NDArray[np.uint8]:
     """The picture of placed shapes, of shape (height, width, 3)."""
     scale = _SUPERSAMPLING
     large = Image.new("RGB", (width * scale, height * scale), COLORS[background])
     draw = ImageDraw.Draw(large)
     for item in placed:
-        radius = item.radius * min(width, height)
-        corners = [
-            (scale * (item.x * width + radius * x), scale * (item.y * height + radius * y))
-            for x, y in outline(item.thing.kind)
-        ]
-        draw.polygon(corners, fill=COLORS[item.thing.color])
+        draw.polygon(_corners(item, width, height, scale), fill=COLORS[item.thing.color])
     return np.asarray(large.reduce(scale))
 
 
