@@ -22,7 +22,7 @@ from .muon import Muon
 from .text_encoder import CONTEXT_WIDTH
 
 LATENT_CHANNELS = 128
-_HINTS = 0.3  # what their errors count beside the velocity's
+_HINTS = 0.2  # what their errors count beside the velocity's
 _log = logging.getLogger(__name__)
 
 
@@ -139,7 +139,8 @@ class DenoiserTraining:
             self.model.context_embedder.weight.div_(scale)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.hints = Hints(self.model)
-        self.steps, self.batch, self.step_index, self.peak = steps, batch, 0, peak
+        self.steps, self.batch, self.step_index = steps, batch, 0
+        self.peaks = (peak, 0.4 * peak)
         self._lessons = shuffled(lessons, np.random.default_rng(seed))
         hidden = [
             parameter
@@ -150,8 +151,8 @@ class DenoiserTraining:
         rest = [parameter for parameter in self.model.parameters() if id(parameter) not in chosen]
         rest += self.hints.parameters()
         self.optimizers = [
-            Muon(hidden, lr=peak),
-            torch.optim.AdamW(rest, lr=peak, betas=(0.9, 0.98), weight_decay=0.0),
+            Muon(hidden, lr=self.peaks[0]),
+            torch.optim.AdamW(rest, lr=self.peaks[1], betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.loss = 1.0
 
@@ -165,9 +166,9 @@ class DenoiserTraining:
         """Takes this many steps."""
         begun = time.monotonic()
         for index in range(steps):
-            for optimizer in self.optimizers:
+            for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
                 for group in optimizer.param_groups:
-                    group["lr"] = self.peak * self.rate()
+                    group["lr"] = peak * self.rate()
             lesson = next(self._lessons)
             loss = flow_loss(self.model, lesson.pick(torch.randperm(len(lesson.latents))[: self.batch]), self.hints)
             self.model.zero_grad()

@@ -21,7 +21,12 @@ from .world.palette import KINDS
 from .world.scenes import JITTERS
 
 _LARGEST_JITTER = 1.5
-_FAR = 2.0  # radii from a shape's centre; farther away, how far is all the same
+_LONGEST = 12  # tokens of the longest side that is trained
+_FAR = 48.0  # pixels from a shape's centre; farther away, how far is all the same
+_FAR_RADII = 2.0
+# Pixels that count as much as a standard deviation of the noise: an outline is wanted to a pixel or two, and a reader
+# that is off by some is not to be let off because pictures are large.
+_PRECISION = 6.0
 
 
 class Hints(nn.Module):
@@ -30,7 +35,7 @@ class Hints(nn.Module):
     def __init__(self, model: Flux2Transformer2DModel) -> None:
         super().__init__()
         width = model.x_embedder.weight.shape[0]
-        self.places = nn.Linear(width, 4 + JITTERS)
+        self.places = nn.Linear(width, 2 + 2 * _LONGEST + JITTERS)
         self.shapes = nn.Linear(width, JITTERS + 2 * (2 + 2 + 1 + len(KINDS)))
         self.outlines = nn.Linear(width, 2 * CELLS**2)
         self._inner: dict[str, torch.Tensor] = {}
@@ -45,24 +50,24 @@ class Hints(nn.Module):
         return hook
 
     def loss(self, lesson: Lesson) -> torch.Tensor:
-        """Squared errors of what is read from the model's last run, which was about the lesson: one for each scene."""
+        """Errors of what is read from the model's last run, which was about the lesson: one for each scene."""
         rows, columns = lesson.latents.shape[2:]
-        tokens = rows * columns
         places = _places(rows, columns)
-        noise = lesson.jitter.clamp(-_LARGEST_JITTER, _LARGEST_JITTER)[:, None].expand(-1, tokens, -1)
-        asked = torch.cat([_about_places(places, rows, columns).expand(len(noise), -1, -1), noise], dim=-1)
-        total = (self._read("places", tokens) - asked).square().mean((1, 2))
-        answers = torch.cat([_about_shapes(places, lesson.truth), noise], dim=-1)
-        # What cannot be asked, of a second shape where there is but one, is NaN.
-        errors = torch.where(answers.isnan(), 0.0, self._read("shapes", tokens) - answers.nan_to_num())
-        total = total + errors.square().mean((1, 2))
+        noise = lesson.jitter.clamp(-_LARGEST_JITTER, _LARGEST_JITTER)[:, None].expand(-1, rows * columns, -1)
         cells = functional.pixel_unshuffle(lesson.truth.coverage.float() / 255, CELLS).flatten(2).transpose(1, 2)
-        return total + (self._read("outlines", tokens) - 3 * cells).square().mean((1, 2))
+        asked = {
+            "places": torch.cat([_about_places(places).expand(len(noise), -1, -1), noise], dim=-1),
+            "shapes": torch.cat([_about_shapes(places, lesson.truth), noise], dim=-1),
+            "outlines": 3 * cells,
+        }
+        return sum((self._error(name, answers) for name, answers in asked.items()), torch.zeros(len(noise)))
 
-    def _read(self, name: str, tokens: int) -> torch.Tensor:
-        states = self._inner.pop(name)[:, -tokens:]
-        answers: torch.Tensor = getattr(self, name)(functional.layer_norm(states, states.shape[-1:]))
-        return answers
+    def _error(self, name: str, answers: torch.Tensor) -> torch.Tensor:
+        states = self._inner.pop(name)[:, -answers.shape[1] :]
+        read = getattr(self, name)(functional.layer_norm(states, states.shape[-1:]))
+        # What cannot be asked, of a second shape where there is but one, is NaN.
+        answers = torch.where(answers.isnan(), read.detach(), answers)
+        return functional.smooth_l1_loss(read, answers, reduction="none").mean((1, 2))
 
 
 def _places(rows: int, columns: int) -> torch.Tensor:
@@ -71,18 +76,17 @@ def _places(rows: int, columns: int) -> torch.Tensor:
     return PATCH * (torch.stack([x, y], dim=-1).flatten(0, 1) + 0.5)
 
 
-def _about_places(places: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-    """Where each token lies: in pixels from the corner, and as a share of the picture; with variances of about 1."""
-    share = places / torch.tensor([columns * PATCH, rows * PATCH])
-    return torch.cat([places / 32 - 2, 3.4 * (share - 0.5)], dim=-1)
+def _about_places(places: torch.Tensor) -> torch.Tensor:
+    """Column and row of each token, as numbers and as a choice."""
+    choices = functional.one_hot((places / PATCH).long(), _LONGEST).flatten(1)
+    return torch.cat([(places - 64) / _PRECISION, 3 * choices], dim=-1)
 
 
 def _about_shapes(places: torch.Tensor, truth: Truth) -> torch.Tensor:
     """How far each token is from both shapes, in pixels and in radii; how large they are, and of which kind."""
     offset = places[None, :, None] - truth.shapes[:, None, :, :2]  # batch, tokens, shapes, (x, y)
     radius = truth.shapes[:, None, :, 2:].expand(-1, len(places), -1, -1)
-    missing = radius == 0
-    radii = (offset / radius.clamp(min=1)).clamp(-_FAR, _FAR)
-    kinds = 2.5 * functional.one_hot(truth.kinds, len(KINDS) + 1)[:, None, :, :-1].expand(-1, len(places), -1, -1)
-    numbers = torch.cat([offset / 32, radii, (radius - 20) / 8], dim=-1).masked_fill(missing, torch.nan)
-    return torch.cat([numbers, kinds], dim=-1).flatten(2)
+    radii = (offset / radius.clamp(min=1)).clamp(-_FAR_RADII, _FAR_RADII)
+    kinds = 3 * functional.one_hot(truth.kinds, len(KINDS) + 1)[:, None, :, :-1].expand(-1, len(places), -1, -1)
+    numbers = torch.cat([offset.clamp(-_FAR, _FAR) / _PRECISION, 3 * radii, (radius - 20) / 4], dim=-1)
+    return torch.cat([numbers.masked_fill(radius == 0, torch.nan), kinds], dim=-1).flatten(2)
