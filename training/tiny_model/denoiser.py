@@ -140,7 +140,7 @@ class DenoiserTraining:
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.hints = Hints(self.model)
         self.steps, self.batch, self.step_index = steps, batch, 0
-        self.peaks = (peak, 0.4 * peak)
+        self.peaks = (2 * peak, 0.4 * peak)
         self._lessons = shuffled(lessons, np.random.default_rng(seed))
         hidden = [
             parameter
