@@ -100,8 +100,9 @@ def test_wrong_usage_is_2(model: SyntheticSet, capsys: pytest.CaptureFixture[str
 
 def test_no_prompt_is_said(model: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a prompt the command says how to give one."""
-    assert main(["generate", *model_options(model)]) == 1
-    assert "there is no prompt" in capsys.readouterr().err
+    for options in ([], model_options(model)):
+        assert main(["generate", *options]) == 1
+        assert "there is no prompt" in capsys.readouterr().err
 
 
 def test_prompts_that_are_no_text(model: SyntheticSet, work: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from sdcpp_py.bundled import TINY
 from sdcpp_py.errors import SettingsError
@@ -12,9 +13,7 @@ from sdcpp_py.generator import Generator
 
 def open_named(name: str, options: argparse.Namespace) -> Generator:
     """The model of that name, on the machine that the options describe."""
-    return Generator.from_pretrained(
-        name, device=options.device, threads=options.threads, progress_bar=_shows_progress(options)
-    )
+    return Generator.from_pretrained(name, **_machine(options))
 
 
 def open_model(options: argparse.Namespace) -> Generator:
@@ -26,9 +25,7 @@ def open_model(options: argparse.Namespace) -> Generator:
     }
     missing = [name for name, file in files.items() if file is None]
     if not missing and options.model is None:
-        return Generator(
-            *files.values(), device=options.device, threads=options.threads, progress_bar=_shows_progress(options)
-        )
+        return Generator(*files.values(), **_machine(options))
     if options.model is not None and len(missing) < len(files):
         raise SettingsError("--model names a whole model; leave out its files, or leave out --model")
     if 0 < len(missing) < len(files):
@@ -41,5 +38,9 @@ def open_model(options: argparse.Namespace) -> Generator:
     return open_named(options.model or TINY, options)
 
 
-def _shows_progress(options: argparse.Namespace) -> bool:
-    return not options.no_progress and sys.stderr.isatty()
+def _machine(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "device": options.device,
+        "threads": options.threads,
+        "progress_bar": not options.no_progress and sys.stderr.isatty(),
+    }

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .descent import OneCycle
 from .world.rendering import draw_scene
 from .world.scenes import JITTERS, random_scene
 
@@ -185,20 +186,14 @@ def train_autoencoder(model: Autoencoder, *, steps: int, seed: int, batch: int, 
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     model.train().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=0.0, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=0.05)
+    cycle = OneCycle(model.parameters(), peak=peak, steps=steps, warm_up=0.05, betas=(0.9, 0.99))
     begun = time.monotonic()
     for step in range(steps):
         pictures = as_input(_random_pictures(random, batch, size, 3 if size < 64 else 1))
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         latents = model.encode(pictures)
         difference = model.decode(model.disturbed(latents)) - pictures
-        loss = reconstruction_loss(difference)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        cycle.step(reconstruction_loss(difference))
         if step % 100 == 0 or step == steps - 1:
             error = 255 * difference.abs().mean().item()
             _log.info("autoencoder step %d: error %.2f, %.0f s", step, error, time.monotonic() - begun)

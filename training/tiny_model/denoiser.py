@@ -104,7 +104,7 @@ def random_sigmas(count: int) -> torch.Tensor:
     return torch.where(kind > 0.4, torch.ones(count), sigma)
 
 
-def flow_loss(model: Flux2Transformer2DModel, lesson: Lesson, hints: Hints | None = None) -> torch.Tensor:
+def flow_loss(model: Flux2Transformer2DModel, lesson: Lesson, hints: Hints) -> torch.Tensor:
     """Squared error of the velocity on straight lines from noise to latents, and of the hints at pure noise."""
     latents = lesson.latents.float()
     sigma = random_sigmas(len(latents))
@@ -114,11 +114,8 @@ def flow_loss(model: Flux2Transformer2DModel, lesson: Lesson, hints: Hints | Non
     noise = torch.where(stranger[:, None, None, None], torch.randn_like(noise), noise)
     level = sigma[:, None, None, None]
     guess = velocity(model, (1 - level) * latents + level * noise, lesson.text, sigma)
-    loss = (guess - (noise - latents)).square().mean()
-    if hints is None:
-        return loss
-    errors = hints.loss(lesson)
-    return loss + _HINTS * (errors * (sigma == 1)).mean()
+    missed = hints.loss(lesson) * (sigma == 1)
+    return (guess - (noise - latents)).square().mean() + _HINTS * missed.mean()
 
 
 class DenoiserTraining:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from diffusers import Flux2Transformer2DModel
-from torch import nn
 
 from sdcpp_py.families import FLUX2_KLEIN
 
 from .autoencoder import Autoencoder, as_input, reconstruction_loss, unpatchify
 from .coupling import noise_for
 from .denoiser import sample
+from .descent import OneCycle
 from .lessons import Canvas, Lesson
 from .world.rendering import draw_scene
 
@@ -36,9 +36,8 @@ class Draft:
 
     def pictures(self, rows: torch.Tensor) -> np.ndarray:
         """What some of the latents should show, uint8 of shape (batch, height, width, 3)."""
-        height, width = (16 * extent for extent in self.latents.shape[2:])
         jitter = self.canvas.jitter.double().numpy()
-        return np.stack([draw_scene(self.canvas.scenes[row], jitter[row], width, height) for row in rows.tolist()])
+        return np.stack([draw_scene(self.canvas.scenes[row], jitter[row], *self.canvas.size) for row in rows.tolist()])
 
 
 def draft(
@@ -47,9 +46,8 @@ def draft(
     """What the denoiser draws in a few steps from the captions of ``lessons``, which belong to ``canvases``."""
     drafts = []
     for canvas, lesson in zip(canvases, lessons, strict=True):
-        shape = canvas.latents.shape[1:]
-        sigmas = FLUX2_KLEIN.sigmas(steps, 16 * shape[2], 16 * shape[1])
-        latents = sample(model, lesson.text, noise_for(lesson.jitter, *shape), sigmas)
+        noise = noise_for(lesson.jitter, *canvas.latents.shape[1:])
+        latents = sample(model, lesson.text, noise, FLUX2_KLEIN.sigmas(steps, *canvas.size))
         drafts.append(Draft(canvas, latents.half()))
     return drafts
 
@@ -69,8 +67,7 @@ def finish_decoder(
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     model.eval().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=peak, weight_decay=0.0, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=0.1)
+    cycle = OneCycle(model.decoder.parameters(), peak=peak, steps=steps, warm_up=0.1, betas=(0.9, 0.99))
     begun = time.monotonic()
     for step in range(steps):
         chosen = drafts[int(random.integers(len(drafts)))]
@@ -81,12 +78,7 @@ def finish_decoder(
             true = model.encode(pictures[batch:])
         latents = torch.cat([made, model.disturbed(true)])
         difference = model.decode(latents.contiguous(memory_format=torch.channels_last)) - pictures
-        loss = reconstruction_loss(difference)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        cycle.step(reconstruction_loss(difference))
         if step % 100 == 0 or step == steps - 1:
             error = 255 * difference[:batch].abs().mean().item()
             _log.info("decoder step %d: error %.2f, %.0f s", step, error, time.monotonic() - begun)

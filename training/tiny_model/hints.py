@@ -17,11 +17,11 @@ from torch import nn
 from torch.nn import functional
 
 from .lessons import CELLS, PATCH, Lesson, Truth
+from .sizes import SIZES
 from .world.palette import KINDS
-from .world.scenes import JITTERS
+from .world.scenes import JITTERS, LARGEST_JITTER
 
-_LARGEST_JITTER = 1.5
-_LONGEST = 12  # tokens of the longest side that is trained
+_LONGEST = max(map(max, SIZES)) // PATCH  # tokens of the longest side that is trained
 _FAR = 48.0  # pixels from a shape's centre; farther away, how far is all the same
 _FAR_RADII = 2.0
 # Pixels that count as much as a standard deviation of the noise: an outline is wanted to a pixel or two, and a reader
@@ -53,7 +53,7 @@ class Hints(nn.Module):
         """Errors of what is read from the model's last run, which was about the lesson: one for each scene."""
         rows, columns = lesson.latents.shape[2:]
         places = _places(rows, columns)
-        noise = lesson.jitter.clamp(-_LARGEST_JITTER, _LARGEST_JITTER)[:, None].expand(-1, rows * columns, -1)
+        noise = lesson.jitter.clamp(-LARGEST_JITTER, LARGEST_JITTER)[:, None].expand(-1, rows * columns, -1)
         cells = functional.pixel_unshuffle(lesson.truth.coverage.float() / 255, CELLS).flatten(2).transpose(1, 2)
         asked = {
             "places": torch.cat([_about_places(places).expand(len(noise), -1, -1), noise], dim=-1),

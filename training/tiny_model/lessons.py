@@ -89,6 +89,12 @@ class Canvas:
     latents: torch.Tensor
     jitter: torch.Tensor
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the pictures, in pixels."""
+        rows, columns = self.latents.shape[2:]
+        return PATCH * columns, PATCH * rows
+
 
 @dataclass
 class Truth:
@@ -169,7 +175,7 @@ def caption(
 def truth_of(canvas: Canvas) -> Truth:
     """What the scenes of a canvas look like."""
     count, (rows, columns) = len(canvas.scenes), canvas.latents.shape[2:]
-    width, height = PATCH * columns, PATCH * rows
+    width, height = canvas.size
     shapes, kinds = torch.zeros(count, 2, 3), torch.full((count, 2), len(KINDS))
     covered = torch.zeros(count, 2, CELLS * rows, CELLS * columns, dtype=torch.uint8)
     for row, (scene, jitter) in enumerate(zip(canvas.scenes, canvas.jitter.double().numpy(), strict=True)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from diffusers import Flux2Transformer2DModel
 
 from .autoencoder import Autoencoder, train_autoencoder
 from .denoiser import DenoiserTraining
@@ -20,7 +21,7 @@ from .files import (
     write_denoiser,
     write_text_encoder,
 )
-from .finishing import Draft, draft, finish_decoder
+from .finishing import draft, finish_decoder
 from .lessons import Canvas, Lesson, caption, paint
 from .text_encoder import TextEncoder, Vocabulary, make_vocabulary, train_text_encoder, trained_part
 
@@ -116,7 +117,6 @@ def train(recipe: Recipe, work: Path, output: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     output.mkdir(parents=True, exist_ok=True)
     autoencoder = _autoencoder(recipe, work / "autoencoder.pt")
-    write_autoencoder(autoencoder, output / AUTOENCODER)
     vocabulary = make_vocabulary(_SEEDS["vocabulary"], recipe.vocabulary_captions)
     encoder = _text_encoder(recipe, vocabulary, work / "text_encoder.pt")
     write_text_encoder(encoder, vocabulary, output / TEXT_ENCODER)
@@ -127,8 +127,9 @@ def train(recipe: Recipe, work: Path, output: Path) -> None:
     lessons = caption(canvases, encoder, vocabulary, seed=_SEEDS["captions"])
     training = _denoiser(recipe, lessons, work / "denoiser.pt")
     write_denoiser(training.average, output / DENOISER)
-    drafts = draft(read_denoiser(output / DENOISER), canvases[: recipe.drafts], lessons[: recipe.drafts])
-    _finish(recipe.finishing, autoencoder, drafts, work / "finished.pt")
+    denoiser = read_denoiser(output / DENOISER)
+    some = slice(recipe.drafts)
+    _finish(recipe.finishing, autoencoder, denoiser, canvases[some], lessons[some], work / "finished.pt")
     write_autoencoder(autoencoder, output / AUTOENCODER)
 
 
@@ -186,9 +187,17 @@ def _denoiser(recipe: Recipe, lessons: list[Lesson], kept: Path) -> DenoiserTrai
     return training
 
 
-def _finish(stage: FinishingStage, model: Autoencoder, drafts: list[Draft], kept: Path) -> None:
+def _finish(
+    stage: FinishingStage,
+    model: Autoencoder,
+    denoiser: Flux2Transformer2DModel,
+    canvases: list[Canvas],
+    lessons: list[Lesson],
+    kept: Path,
+) -> None:
     if kept.exists():
         model.load_state_dict(torch.load(kept, weights_only=True))
         return
+    drafts = draft(denoiser, canvases, lessons)
     finish_decoder(model, drafts, steps=stage.steps, batch=stage.batch, seed=_SEEDS["finishing"], peak=stage.peak)
     torch.save(model.state_dict(), kept)

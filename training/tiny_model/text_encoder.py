@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3Model
 
+from .descent import OneCycle
 from .qwen_tokenizer import VOCABULARY_SIZE, qwen_tokenizer
 from .world.captions import random_caption
 from .world.palette import COLORS, KINDS, SIZES
@@ -190,7 +191,7 @@ def plan(scene: Scene) -> tuple[list[int], list[float]]:
     placed = layout(scene, np.zeros(JITTERS), 128, 128)
     for item in placed:
         thing = item.thing
-        choices += [kinds.index(thing.kind), colors.index(thing.color), sizes.index(thing.size or "medium")]
+        choices += [kinds.index(thing.kind), colors.index(thing.color), sizes.index(thing.drawn_size)]
         numbers += [item.x - 0.5, item.y - 0.5]
     if len(placed) == 1:
         choices += [len(kinds), len(colors), len(sizes)]
@@ -243,8 +244,7 @@ def train_text_encoder(
     random = np.random.default_rng(seed)
     answer = Answer()
     parameters = [*encoder.train().parameters(), *answer.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=peak, weight_decay=0.01, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=0.1)
+    cycle = OneCycle(parameters, peak=peak, steps=steps, warm_up=0.1, betas=(0.9, 0.98), weight_decay=0.01)
     begun = time.monotonic()
     for step in range(steps):
         captions, choices, numbers = _samples(random, batch)
@@ -256,11 +256,7 @@ def train_text_encoder(
         for column, part in enumerate(logits):
             target = choices[:, column, None].expand(part.shape[:2])
             loss = loss + functional.cross_entropy(part.flatten(0, 1), target.flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
+        cycle.step(loss)
         if step % 50 == 0 or step == steps - 1:
             right = [part.argmax(-1) == choices[:, column, None] for column, part in enumerate(logits)]
             share = torch.stack(right).all(0).float().mean().item()

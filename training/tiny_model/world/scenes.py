@@ -16,7 +16,8 @@ JITTERS = 6
 
 _RADII = {1: {"small": 0.12, "medium": 0.20, "large": 0.30}, 2: {"small": 0.10, "medium": 0.14, "large": 0.175}}
 _OFF_CENTER = {1: 0.24, 2: 0.25}  # of shapes, by how many there are
-_LARGEST_JITTER = 1.5  # standard deviations
+LARGEST_JITTER = 1.5
+"""Standard deviations; what is jittered more goes no farther."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Thing:
     kind: str
     color: str
     size: str | None = None
+
+    @property
+    def drawn_size(self) -> str:
+        """The size, said or not."""
+        return self.size or "medium"
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,12 @@ def layout(scene: Scene, jitter: Sequence[float] | NDArray[np.float64], width: i
         width, height: of the picture, in pixels.
     """
     shorter = min(width, height)
-    bounded = np.clip(np.asarray(jitter, dtype=np.float64), -_LARGEST_JITTER, _LARGEST_JITTER)
+    bounded = np.clip(np.asarray(jitter, dtype=np.float64), -LARGEST_JITTER, LARGEST_JITTER)
     radii = _RADII[len(scene.things)]
     placed = []
     for index, (thing, x, y, spread_x, spread_y) in enumerate(_spots(scene)):
         dx, dy, grow = bounded[3 * index : 3 * index + 3]
-        radius = radii[thing.size or "medium"] * (1 + 0.04 * grow)
+        radius = radii[thing.drawn_size] * (1 + 0.04 * grow)
         margin = 1.3 * radius * shorter
         x = _inside(x + spread_x * dx, margin / width)
         y = _inside(y + spread_y * dy, margin / height)
