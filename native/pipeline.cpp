@@ -8,16 +8,27 @@
 #include "boundary.h"
 #include "devices.h"
 #include "errors.h"
+#include "kernels/graph.h"
 #include "loader.h"
 #include "run.h"
 
-// The conditioner makes our tokenizer, and the Z-Image model our runner.
+// The conditioner makes our tokenizer, its language models and the denoisers use our attention, and the Z-Image model makes
+// our runner.
+#include "prompt_attention.h"
+#include "rotation.h"
 #include "tokenizer.h"
+#define ggml_ext_attention_ext sdpy::prompt_attention
+#include "llm.hpp"
+#undef ggml_ext_attention_ext
 #define Qwen2Tokenizer sdpy::PromptTokenizer
 #define parse_prompt_attention sdpy::whole_prompt
 #include "conditioner.hpp"
 #undef Qwen2Tokenizer
 #undef parse_prompt_attention
+#define attention rotated_attention
+#include "flux.hpp"
+#include "z_image.hpp"
+#undef attention
 #include "z_image_sizes.h"
 #define ZImageRunner SizedRunner
 #include "diffusion_model.hpp"
@@ -98,7 +109,8 @@ class EnginePipeline : public Pipeline {
 
     Arrays encode(const EncodeRequest &request, Run &run) override {
         WorkingBuffers buffers(*this);
-        TokenLimit limit(request.max_tokens);
+        Kernels kernels(ggml_backend_is_cpu(sd_->clip_backend));
+        PromptLength length(request.max_tokens);
         run.begin_phase(SDPY_PHASE_ENCODE, 1, 1);
         ConditionerParams params;
         params.text = request.prompt;
@@ -112,6 +124,7 @@ class EnginePipeline : public Pipeline {
 
     Array denoise(const DenoiseRequest &request, Run &run) override {
         WorkingBuffers buffers(*this);
+        Kernels kernels(ggml_backend_is_cpu(sd_->backend));
         sd_->n_threads = request.threads;
         sd_img_gen_params_t params = engine_params(request);
         const bool guided = !request.negative.empty();
@@ -145,6 +158,7 @@ class EnginePipeline : public Pipeline {
 
     Array decode(const DecodeRequest &request, Run &run) override {
         WorkingBuffers buffers(*this);
+        Kernels kernels(ggml_backend_is_cpu(sd_->vae_backend));
         sd_->n_threads = request.threads;
         run.begin_phase(SDPY_PHASE_DECODE, 1, 1);
         sd_->vae_tiling_params = {request.tile_size > 0, request.tile_size, request.tile_size, 0.5f, 0.f, 0.f};

@@ -19,6 +19,9 @@ enum ggml_status sdpy_graph_compute(ggml_backend_t backend, struct ggml_cgraph *
 ggml_backend_buffer_t sdpy_alloc_ctx_tensors(struct ggml_context *context, ggml_backend_t backend);
 bool sdpy_gallocr_reserve(ggml_gallocr_t allocator, struct ggml_cgraph *graph);
 bool sdpy_gallocr_alloc_graph(ggml_gallocr_t allocator, struct ggml_cgraph *graph);
+/* Our own convolution where it fits and a Kernels object says so. */
+struct ggml_tensor *sdpy_conv_2d(struct ggml_context *context, struct ggml_tensor *w, struct ggml_tensor *x, int s0, int s1,
+                                 int p0, int p1, int d0, int d1);
 /* The engine's log and progress functions share one buffer and one callback per process; ours belong to a job. */
 void sdpy_engine_log(enum sd_log_level_t level, const char *file, int line, const char *format, ...);
 void sdpy_engine_progress(int step, int steps, float seconds);
@@ -27,6 +30,7 @@ void sdpy_engine_progress(int step, int steps, float seconds);
 #define ggml_backend_alloc_ctx_tensors sdpy_alloc_ctx_tensors
 #define ggml_gallocr_reserve sdpy_gallocr_reserve
 #define ggml_gallocr_alloc_graph sdpy_gallocr_alloc_graph
+#define ggml_conv_2d sdpy_conv_2d
 #ifndef SDPY_DEFINES_ENGINE_LOG /* the engine's util.cpp, which defines the originals */
 #define log_printf sdpy_engine_log
 #define pretty_progress sdpy_engine_progress

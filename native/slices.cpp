@@ -1,6 +1,9 @@
 #include "slices.h"
 
+#include <algorithm>
+
 #include "ggml-impl.h"
+#include "kernels/graph.h"
 
 namespace sdpy {
 
@@ -26,6 +29,8 @@ double node_cost(const ggml_tensor *node) {
             return 4 * elements * static_cast<double>(node->src[1]->ne[1]);
         case GGML_OP_CONV_2D:
             return 2 * elements * static_cast<double>(ggml_nelements(node->src[0]) / node->src[0]->ne[3]);
+        case GGML_OP_CUSTOM:
+            return std::max(convolution_cost(node), element_cost * elements);
         default:
             return element_cost * elements;
     }

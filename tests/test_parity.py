@@ -25,6 +25,12 @@ def sd_cli() -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def engines_own_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our kernels switched off: the VAE's convolutions round differently (see ``test_kernels``)."""
+    monkeypatch.setenv("SDCPP_PY_KERNELS", "off")
+
+
 def draw_with_sd_cli(sd_cli: Path, files: SyntheticSet, output: Path, *options: str) -> np.ndarray:
     command = [sd_cli, "--diffusion-model", files.diffusion_model, "--llm", files.text_encoder, "--vae", files.vae]
     command += ["-p", "a red circle on white", "-s", "42", "-t", "2", "-o", output, *options]

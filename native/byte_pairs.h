@@ -1,0 +1,37 @@
+// Byte pair encoding: words to the numbers of their tokens.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sdpy {
+
+// The engine keeps its vocabulary of 151 thousand tokens as maps of strings, whose building takes as long as drawing a small
+// picture and some sixty megabytes. What encoding needs is which two tokens merge into which one: a table of numbers.
+class BytePairs {
+   public:
+    // `merges`: one merge a line, in the order of their ranks, as two tokens and a space between them, bytes written as
+    // GPT-2 writes them (each as a printable character). Tokens are numbered as in the Qwen models: first the bytes in that
+    // alphabet's order, then the merges.
+    explicit BytePairs(const std::string &merges);
+
+    // The tokens of a word of any bytes. Takes time in proportion to n log n.
+    std::vector<int> tokens(const std::string &word) const;
+
+   private:
+    static constexpr int none = -1;
+
+    int merged(int left, int right) const;
+    void add(int left, int right, int merged);
+
+    struct Entry {
+        int left = none, right = none, merged = none;
+    };
+
+    int byte_tokens_[256];
+    std::vector<Entry> pairs_;  // open addressing, a power of two
+};
+
+}  // namespace sdpy

@@ -1,0 +1,46 @@
+/* The VAE's convolutions: 3x3, stride 1, padded with one zero on each side.
+ *
+ * The engine's way, im2col in half precision and a matrix product, writes nine copies of its input and reads them again.
+ * Here a tile of the output stays in registers while the input's rows go by: direct convolution, in float32 throughout.
+ * The same source is compiled once for each instruction set, so it includes nothing that has code of its own: the linker
+ * would keep one copy of an inline function, and that might be one for another CPU.
+ */
+#ifndef SDPY_KERNELS_CONVOLUTION_H
+#define SDPY_KERNELS_CONVOLUTION_H
+
+#include <stdint.h>
+
+namespace sdpy {
+
+struct Convolution {
+    int64_t width, height, channels, out_channels;
+};
+
+/* All arrays are of float32 unless said otherwise. Work is divided among threads by the index in the last two arguments
+ * of each function: from, to.
+ *
+ *   padded:  (height + 2, channels, padded_width), rows of all channels side by side, so that a tile finds them near
+ *   packed:  (blocks of out channels, channels, 3, 3, block)
+ *   out:     (out_channels, height, width)
+ */
+struct ConvolutionKernels {
+    int block; /* out channels that are computed together */
+    /* Rows `from` to `to` (of height + 2) of one picture (channels, height, width) whose rows and planes are `row` and
+     * `plane` bytes apart. */
+    void (*pad)(const Convolution &shape, const char *picture, int64_t row, int64_t plane, float *padded, int64_t from,
+                int64_t to);
+    /* Blocks `from` to `to` of weights (out_channels, channels, 3, 3), of float16 or float32. */
+    void (*pack)(const Convolution &shape, const void *weights, bool half, float *packed, int64_t from, int64_t to);
+    /* Rows `from` to `to` (of height) of the result. */
+    void (*convolve)(const Convolution &shape, const float *padded, const float *packed, float *out, int64_t from,
+                     int64_t to);
+};
+
+/* Floats in a row of `padded`: a multiple of the longest vector, and one on each side. */
+static inline int64_t padded_width(const Convolution &shape) { return (shape.width + 15) / 16 * 16 + 2; }
+
+extern const ConvolutionKernels convolution_avx2, convolution_avx512;
+
+}  // namespace sdpy
+
+#endif
