@@ -81,8 +81,8 @@ def test_one_step_of_the_denoiser_agrees(tiny: Generator, size: tuple[int, int])
     The engine multiplies with activations in eight bits where the weights have eight; that is the difference allowed.
     """
     import torch
-    from tiny_model.denoiser import velocity
     from tiny_model.files import read_denoiser
+    from tiny_model.flow import velocity
     from tiny_model.lessons import TextStates
 
     noise = np.random.default_rng(1).standard_normal((128, size[1] // 16, size[0] // 16), dtype=np.float32)
@@ -118,8 +118,8 @@ def test_the_picture_of_a_latent_agrees(tiny: Generator) -> None:
 def test_four_steps_agree_with_diffusers_from_noise_to_latent(tiny: Generator) -> None:
     """The whole way, at the library's noise levels, ends where diffusers' model does."""
     import torch
-    from tiny_model.denoiser import sample
     from tiny_model.files import read_denoiser
+    from tiny_model.flow import sample
     from tiny_model.lessons import TextStates
 
     noise = np.random.default_rng(3).standard_normal((128, 8, 8), dtype=np.float32)

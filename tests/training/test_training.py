@@ -86,7 +86,7 @@ def test_muon_makes_updates_orthogonal(rows: int, columns: int, seed: int) -> No
 def test_names_go_there_and_back() -> None:
     """A denoiser's tensors, renamed for the file and back, are the same; likewise the text encoder's names."""
     import torch
-    from tiny_model.denoiser import small_klein
+    from tiny_model.flow import small_klein
     from tiny_model.naming import diffusers_names, klein_names, llama_name, transformers_name
 
     tensors = small_klein().state_dict()

@@ -1,13 +1,11 @@
-"""The denoiser: a FLUX.2 Klein of width 256, with one double and three single blocks, trained by rectified flow."""
+"""Training the denoiser: rectified flow, with hints for its inner blocks, then learning from its own drafts."""
 
 from __future__ import annotations
 
 import copy
-import itertools
 import logging
-import math
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,79 +14,14 @@ from diffusers import Flux2Transformer2DModel
 from torch import nn
 
 from .coupling import noise_for
+from .flow import small_klein, velocity
 from .hints import Hints
-from .lessons import Lesson, TextStates, shuffled
+from .lessons import Lesson, shuffled
 from .muon import Muon
-from .text_encoder import CONTEXT_WIDTH
+from .rollouts import rollout_losses
 
-LATENT_CHANNELS = 128
 _HINTS = 0.2  # what their errors count beside the velocity's
 _log = logging.getLogger(__name__)
-
-
-def small_klein() -> Flux2Transformer2DModel:
-    """Diffusers' model in this denoiser's sizes, begun so that it hands its input on: velocity is nearly noise."""
-    model = Flux2Transformer2DModel(
-        in_channels=LATENT_CHANNELS,
-        num_layers=1,
-        num_single_layers=3,
-        attention_head_dim=128,
-        num_attention_heads=2,
-        joint_attention_dim=CONTEXT_WIDTH,
-        mlp_ratio=3.0,
-        axes_dims_rope=(32, 32, 32, 32),
-        rope_theta=2000,
-        guidance_embeds=False,
-    )
-    with torch.no_grad():
-        nn.init.orthogonal_(model.x_embedder.weight)
-        model.proj_out.weight.copy_(model.x_embedder.weight.T / math.sqrt(2))
-        for modulation in (
-            model.double_stream_modulation_img,
-            model.double_stream_modulation_txt,
-            model.single_stream_modulation,
-        ):
-            modulation.linear.weight.mul_(0.1)
-        model.norm_out.linear.weight.zero_()
-    return model
-
-
-@dataclass(frozen=True)
-class Positions:
-    """RoPE positions as FLUX.2 counts them: (time, row, column, token)."""
-
-    text: torch.Tensor
-    image: torch.Tensor
-
-
-def positions_of(text: torch.Tensor, rows: int, columns: int) -> Positions:
-    """Positions of the text tokens at ``text`` and of a latent of rows x columns."""
-    zeros = torch.zeros_like(text)
-    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    flat = torch.zeros(rows * columns, dtype=torch.int64)
-    return Positions(
-        torch.stack([zeros, zeros, zeros, text], dim=-1),
-        torch.stack([flat, row.flatten(), column.flatten(), flat], dim=-1),
-    )
-
-
-def velocity(
-    model: Flux2Transformer2DModel, latents: torch.Tensor, text: TextStates, sigma: torch.Tensor
-) -> torch.Tensor:
-    """What the model says of noisy latents (batch, 128, rows, columns) at the noise levels (batch,)."""
-    count, channels, rows, columns = latents.shape
-    positions = positions_of(text.positions, rows, columns)
-    bias = torch.cat([text.bias, torch.zeros(count, rows * columns)], dim=1)
-    flat = model(
-        hidden_states=latents.flatten(2).transpose(1, 2),
-        encoder_hidden_states=text.states.float(),
-        timestep=sigma,
-        img_ids=positions.image,
-        txt_ids=positions.text,
-        joint_attention_kwargs={"attention_mask": bias[:, None, None, :]},
-        return_dict=False,
-    )[0]
-    return flat.transpose(1, 2).reshape(count, channels, rows, columns)
 
 
 def random_sigmas(count: int) -> torch.Tensor:
@@ -125,10 +58,13 @@ class DenoiserTraining:
         lessons: what is learned from.
         steps: of the whole training; the learning rate falls to 0 over the second half of them.
         batch: scenes in each step, some of one lesson.
+        rollouts: how many of the steps, the last ones, learn from the model's own drafts.
         seed: of all that is random.
     """
 
-    def __init__(self, lessons: list[Lesson], *, steps: int, batch: int, seed: int, peak: float = 2e-3) -> None:
+    def __init__(
+        self, lessons: list[Lesson], *, steps: int, batch: int, rollouts: int, seed: int, peak: float = 2e-3
+    ) -> None:
         torch.manual_seed(seed)
         self.model = small_klein()
         scale = torch.cat([lesson.text.states.float().flatten(0, 1) for lesson in lessons[:20]]).std()
@@ -136,9 +72,9 @@ class DenoiserTraining:
             self.model.context_embedder.weight.div_(scale)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.hints = Hints(self.model)
-        self.steps, self.batch, self.step_index = steps, batch, 0
+        self.steps, self.batch, self.rollouts, self.step_index = steps, batch, rollouts, 0
         self.peaks = (2 * peak, 0.4 * peak)
-        self._lessons = shuffled(lessons, np.random.default_rng(seed))
+        self._losses = self._all_losses(shuffled(lessons, np.random.default_rng(seed)))
         hidden = [
             parameter
             for name, parameter in self.model.named_parameters()
@@ -166,8 +102,7 @@ class DenoiserTraining:
             for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
                 for group in optimizer.param_groups:
                     group["lr"] = peak * self.rate()
-            lesson = next(self._lessons)
-            loss = flow_loss(self.model, lesson.pick(torch.randperm(len(lesson.latents))[: self.batch]), self.hints)
+            loss = next(self._losses)
             self.model.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -201,20 +136,17 @@ class DenoiserTraining:
             optimizer.load_state_dict(kept)
         torch.set_rng_state(state["random"])
 
+    def _all_losses(self, lessons: Iterator[Lesson]) -> Iterator[torch.Tensor]:
+        """What to descend, step by step. Some of the lessons stay ordinary to the end, for image to image."""
+        for lesson in lessons:
+            some = lesson.pick(torch.randperm(len(lesson.latents))[: self.batch])
+            if self.step_index < self.steps - self.rollouts or torch.rand(()) < 0.25:
+                yield flow_loss(self.model, some, self.hints)
+            else:
+                yield from rollout_losses(self.model, some, self.hints, _HINTS)
+
     @torch.no_grad()
     def _remember(self) -> None:
         keep = min(0.998, (1 + self.step_index) / (10 + self.step_index))
         for average, parameter in zip(self.average.parameters(), self.model.parameters(), strict=True):
             average.lerp_(parameter, 1 - keep)
-
-
-@torch.no_grad()
-def sample(
-    model: Flux2Transformer2DModel, text: TextStates, noise: torch.Tensor, sigmas: tuple[float, ...]
-) -> torch.Tensor:
-    """Latents of Euler's method along the noise levels, the last of which is 0."""
-    latents = noise
-    for now, after in itertools.pairwise(sigmas):
-        level = torch.full((len(latents),), now)
-        latents = latents + (after - now) * velocity(model, latents, text, level)
-    return latents

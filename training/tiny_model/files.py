@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen3Model
 
 from .autoencoder import Autoencoder, from_format, widened
-from .denoiser import small_klein
+from .flow import small_klein
 from .gguf_file import read_gguf, write_gguf
 from .naming import diffusers_names, klein_names, llama_name, transformers_name
 from .sizes import SIZES

@@ -19,8 +19,8 @@ from sdcpp_py.families import FLUX2_KLEIN
 
 from .autoencoder import Autoencoder, as_input, reconstruction_loss, unpatchify
 from .coupling import noise_for
-from .denoiser import sample
 from .descent import OneCycle
+from .flow import sample
 from .lessons import Canvas, Lesson
 from .world.rendering import draw_scene
 

@@ -65,6 +65,7 @@ class Recipe:
         canvases: batches of scenes that the denoiser learns from.
         batch: captions or scenes in a batch of the text encoder and the denoiser.
         denoiser_steps, denoiser_batch: of the denoiser.
+        denoiser_rollouts: how many of its steps, the last ones, learn from its own drafts.
         drafts: batches of scenes that the denoiser draws for its decoder to learn from.
         finishing: steps on them.
     """
@@ -75,6 +76,7 @@ class Recipe:
     canvases: int
     batch: int
     denoiser_steps: int
+    denoiser_rollouts: int
     denoiser_batch: int
     drafts: int
     finishing: FinishingStage
@@ -82,15 +84,16 @@ class Recipe:
 
 FULL = Recipe(
     autoencoder=(
-        AutoencoderStage(2400, batch=48, size=32, peak=1.5e-3),
-        AutoencoderStage(800, batch=12, size=64, peak=1e-3),
-        AutoencoderStage(300, batch=4, size=128, peak=5e-4),
+        AutoencoderStage(1500, batch=48, size=32, peak=1.5e-3),
+        AutoencoderStage(500, batch=12, size=64, peak=1e-3),
+        AutoencoderStage(150, batch=4, size=128, peak=4e-4),
     ),
-    text_encoder=(TextStage(2000, peak=3e-3), TextStage(500, peak=1e-3)),
+    text_encoder=(TextStage(2000, peak=3e-3), TextStage(700, peak=2e-3)),
     vocabulary_captions=30_000,
     canvases=600,
     batch=64,
-    denoiser_steps=3600,
+    denoiser_steps=14_000,
+    denoiser_rollouts=4000,
     denoiser_batch=32,
     drafts=60,
     finishing=FinishingStage(1200, batch=3, peak=4e-4),
@@ -101,7 +104,8 @@ SMOKE = Recipe(
     vocabulary_captions=200,
     canvases=3,
     batch=4,
-    denoiser_steps=6,
+    denoiser_steps=10,
+    denoiser_rollouts=6,
     denoiser_batch=4,
     drafts=2,
     finishing=FinishingStage(2, batch=2, peak=4e-4),
@@ -176,7 +180,11 @@ def _canvases(recipe: Recipe, autoencoder: Autoencoder, kept: Path) -> list[Canv
 
 def _denoiser(recipe: Recipe, lessons: list[Lesson], kept: Path) -> DenoiserTraining:
     training = DenoiserTraining(
-        lessons, steps=recipe.denoiser_steps, batch=recipe.denoiser_batch, seed=_SEEDS["denoiser"]
+        lessons,
+        steps=recipe.denoiser_steps,
+        batch=recipe.denoiser_batch,
+        rollouts=recipe.denoiser_rollouts,
+        seed=_SEEDS["denoiser"],
     )
     if kept.exists():
         training.load_state_dict(torch.load(kept, weights_only=True))
