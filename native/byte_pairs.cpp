@@ -19,7 +19,9 @@ uint64_t hash(const char *text, size_t size, uint64_t state = hash_begin) {
     return state;
 }
 
-size_t slot_of(uint64_t value, size_t slots) { return (value ^ value >> 29) * 0x9e3779b97f4a7c15u >> 20 & (slots - 1); }
+size_t slot_of(uint64_t value, size_t slots) {
+    return (value ^ value >> 29) * 0x9e3779b97f4a7c15u >> 20 & (slots - 1);
+}
 
 size_t slots_for(size_t entries) {
     size_t slots = 1024;
@@ -88,7 +90,9 @@ class Numbers {
     std::vector<Entry> entries_;
 };
 
-uint64_t pair_hash(int left, int right) { return hash_begin ^ static_cast<uint64_t>(left) << 32 ^ static_cast<uint64_t>(right); }
+uint64_t pair_hash(int left, int right) {
+    return hash_begin ^ static_cast<uint64_t>(left) << 32 ^ static_cast<uint64_t>(right);
+}
 
 }  // namespace
 
@@ -105,25 +109,18 @@ BytePairs::BytePairs(const std::string &merges) {
         const size_t space = merges.find(' ', begin);
         const char *right = merges.data() + space + 1;
         const uint64_t left = hash(merges.data() + begin, space - begin);
-        add(numbers[left], numbers[hash(right, end - space - 1)], next);
+        const int first = numbers[left], second = numbers[hash(right, end - space - 1)];
+        pairs_[slot(first, second)] = {first, second, next};
         numbers.add(hash(right, end - space - 1, left), next++);
     }
 }
 
-void BytePairs::add(int left, int right, int merged) {
-    size_t slot = slot_of(pair_hash(left, right), pairs_.size());
-    while (pairs_[slot].merged != none) {
-        slot = (slot + 1) & (pairs_.size() - 1);
-    }
-    pairs_[slot] = {left, right, merged};
-}
-
-int BytePairs::merged(int left, int right) const {
+size_t BytePairs::slot(int left, int right) const {
     size_t slot = slot_of(pair_hash(left, right), pairs_.size());
     while (pairs_[slot].merged != none && (pairs_[slot].left != left || pairs_[slot].right != right)) {
         slot = (slot + 1) & (pairs_.size() - 1);
     }
-    return pairs_[slot].merged;
+    return slot;
 }
 
 std::vector<int> BytePairs::tokens(const std::string &word) const {
@@ -135,7 +132,7 @@ std::vector<int> BytePairs::tokens(const std::string &word) const {
     std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> candidates;
     const auto consider = [&](int at) {
         if (at >= 0 && after[at] < size) {
-            const int both = merged(token[at], token[after[at]]);
+            const int both = pairs_[slot(token[at], token[after[at]])].merged;
             if (both != none) {
                 candidates.emplace(both, at, token[at], token[after[at]]);
             }

@@ -1,7 +1,7 @@
 // Byte pair encoding: words to the numbers of their tokens.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,8 +23,8 @@ class BytePairs {
    private:
     static constexpr int none = -1;
 
-    int merged(int left, int right) const;
-    void add(int left, int right, int merged);
+    // Where the table has the merge of two tokens, or has room for it.
+    size_t slot(int left, int right) const;
 
     struct Entry {
         int left = none, right = none, merged = none;

@@ -21,9 +21,9 @@ int sdpy_convolve(int level, const float *picture, const uint16_t *weights, floa
             throw sdpy::BadSettings("this CPU cannot run these kernels");
         }
         const sdpy::Convolution shape{width, height, channels, out_channels};
-        const int64_t blocks = (out_channels + kernels->block - 1) / kernels->block;
+        const int64_t blocks = sdpy::block_count(shape, *kernels);
         std::vector<float> padded((height + 2) * channels * sdpy::padded_width(shape));
-        std::vector<float> packed(blocks * channels * 9 * kernels->block);
+        std::vector<float> packed(blocks * sdpy::packed_size(shape, *kernels));
         const auto in_parts = [parts](int64_t all, auto &&part) {
             for (int i = 0; i < parts; ++i) {
                 part(all * i / parts, all * (i + 1) / parts);

@@ -12,14 +12,17 @@
 #include "loader.h"
 #include "run.h"
 
-// The conditioner makes our tokenizer, its language models and the denoisers use our attention, and the Z-Image model makes
-// our runner.
+// The conditioner makes our tokenizer, its language models leave out what adds nothing, they and the denoisers use our
+// attention, and the Z-Image model makes our runner.
 #include "prompt_attention.h"
 #include "rotation.h"
+#include "silent_layers.h"
 #include "tokenizer.h"
 #define ggml_ext_attention_ext sdpy::prompt_attention
+#define ggml_add_inplace sdpy::add_to_residual
 #include "llm.hpp"
 #undef ggml_ext_attention_ext
+#undef ggml_add_inplace
 #define Qwen2Tokenizer sdpy::PromptTokenizer
 #define parse_prompt_attention sdpy::whole_prompt
 #include "conditioner.hpp"

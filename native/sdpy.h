@@ -187,7 +187,7 @@ int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array);
 int sdpy_model_info_get(sdpy_engine *engine, sdpy_model_info *info, sdpy_failure *failure);
 
 /* Parts by themselves, so that tests can hold them against plain arithmetic. */
-typedef enum { SDPY_KERNELS_AVX2, SDPY_KERNELS_AVX512, SDPY_KERNELS_COUNT } sdpy_kernels;
+typedef enum { SDPY_KERNELS_AVX2, SDPY_KERNELS_AVX512 } sdpy_kernels;
 /* Whether this CPU can run them. */
 int sdpy_kernels_run(int level);
 /* out (out_channels, height, width) = picture (channels, height, width), with a zero around it, convolved with weights

@@ -39,6 +39,14 @@ struct ConvolutionKernels {
 /* Floats in a row of `padded`: a multiple of the longest vector, and one on each side. */
 static inline int64_t padded_width(const Convolution &shape) { return (shape.width + 15) / 16 * 16 + 2; }
 
+/* Blocks of out channels, and floats in each block of `packed`. */
+static inline int64_t block_count(const Convolution &shape, const ConvolutionKernels &kernels) {
+    return (shape.out_channels + kernels.block - 1) / kernels.block;
+}
+static inline int64_t packed_size(const Convolution &shape, const ConvolutionKernels &kernels) {
+    return shape.channels * 9 * kernels.block;
+}
+
 extern const ConvolutionKernels convolution_avx2, convolution_avx512;
 
 }  // namespace sdpy

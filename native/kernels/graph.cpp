@@ -107,9 +107,9 @@ ggml_tensor *sdpy_conv_2d(ggml_context *context, ggml_tensor *w, ggml_tensor *x,
         return ggml_conv_2d(context, w, x, s0, s1, p0, p1, d0, d1);
     }
     const Convolution shape{x->ne[0], x->ne[1], x->ne[2], w->ne[3]};
-    const int64_t blocks = (shape.out_channels + in_use->block - 1) / in_use->block;
     ggml_tensor *padded =
         node(context, pad, x, nullptr, padded_width(shape), shape.channels, shape.height + 2, x->ne[3]);
-    ggml_tensor *packed = node(context, pack, w, nullptr, shape.channels * 9 * in_use->block, blocks, 1, 1);
+    ggml_tensor *packed =
+        node(context, pack, w, nullptr, packed_size(shape, *in_use), block_count(shape, *in_use), 1, 1);
     return node(context, convolve, padded, packed, shape.width, shape.height, shape.out_channels, x->ne[3]);
 }
