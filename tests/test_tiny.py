@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from sdcpp_py import Generator, ModelMismatchError, ModelNotFoundError, Settings
 from sdcpp_py.bundled import TINY, bundled_files
 from sdcpp_py.cli import main
 from sdcpp_py.inspection import read_header
+from sdcpp_py.metadata import read_png
 from sdcpp_py.models import check_files
 from sdcpp_py.synth import SyntheticSet
 
@@ -52,7 +52,8 @@ def test_the_readme_prompt_gives_a_red_circle(tiny: Generator) -> None:
 def test_seeds_move_the_shapes(tiny: Generator) -> None:
     """Seeds choose what the caption leaves open: where exactly the shape lies, not what it is."""
     shapes = [
-        read_picture(tiny.generate("a blue square on a yellow background", seed=seed).image).shapes for seed in range(6)
+        read_picture(tiny.generate("a blue square on a yellow background", seed=seed).image).shapes
+        for seed in range(12)
     ]
     assert all(len(found) == 1 and found[0].color == "blue" for found in shapes)
     assert np.ptp([found[0].x for found in shapes]) > 0.05
@@ -233,9 +234,7 @@ def test_it_serves_as_a_model_in_memory_only_as_long_as_it_is_open() -> None:
     assert "closed" in repr(generator)
 
 
-def test_pictures_remember_it(tiny: Generator) -> None:
-    """A picture's metadata names the model's files."""
-    buffer = io.BytesIO()
-    picture = tiny.generate("a red circle", seed=5)
-    picture.save(buffer, format="PNG")
-    assert picture.model["diffusion_model"] == "denoiser.gguf"
+def test_pictures_remember_it(tiny: Generator, tmp_path: Path) -> None:
+    """A picture's file names the model's files."""
+    file = tiny.generate("a red circle", seed=5).save(tmp_path / "circle.png")
+    assert read_png(file).model["diffusion_model"] == "denoiser.gguf"

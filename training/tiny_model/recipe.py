@@ -92,11 +92,11 @@ FULL = Recipe(
     vocabulary_captions=30_000,
     canvases=600,
     batch=64,
-    denoiser_steps=13_200,
-    denoiser_rollouts=3200,
+    denoiser_steps=17_200,
+    denoiser_rollouts=7200,
     denoiser_batch=32,
     drafts=60,
-    finishing=FinishingStage(400, batch=3, peak=4e-4),
+    finishing=FinishingStage(500, batch=3, peak=4e-4),
 )
 SMOKE = Recipe(
     autoencoder=(AutoencoderStage(3, batch=4, size=32, peak=1e-3),),
