@@ -6,6 +6,7 @@
 
 #include "errors.h"
 #include "ggml-backend.h"
+#include "kernels/levels.h"
 #include "run.h"
 #include "util.h"
 #include "weight_reading.h"
@@ -66,7 +67,30 @@ bool on_gpu(const std::vector<Piece> &pieces) {
     });
 }
 
+bool is_table(const std::string &name) {
+    const std::string end = ".embed_tokens.weight";
+    return name.size() > end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
+}
+
+// Whether the engine looks rows up in a quantized tensor as it is.
+bool is_looked_up(ggml_type type) {
+    return type == GGML_TYPE_Q8_0 || type == GGML_TYPE_Q5_1 || type == GGML_TYPE_Q5_0 || type == GGML_TYPE_Q4_1 ||
+           type == GGML_TYPE_Q4_0;
+}
+
 }  // namespace
+
+void StreamingLoader::convert_tensors_name() {
+    ::ModelLoader::convert_tensors_name();
+    if (switched_off()) {
+        return;
+    }
+    for (auto &[name, stored] : tensor_storage_map) {
+        if (is_table(name) && ggml_is_quantized(stored.type) && !is_looked_up(stored.type)) {
+            stored.expected_type = GGML_TYPE_Q8_0;
+        }
+    }
+}
 
 bool StreamingLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors, std::set<std::string> ignored,
                                    int threads, bool /*use_mmap*/) {

@@ -4,40 +4,76 @@
 
 #include "boundary.h"
 #include "errors.h"
+#include "ggml.h"
 #include "kernels/convolution.h"
-#include "kernels/graph.h"
+#include "kernels/levels.h"
+#include "kernels/product_nodes.h"
 #include "sdpy.h"
 #include "tokenizer.h"
 
+namespace {
+
+const sdpy::Level &level_of(const char *name) {
+    const sdpy::Level *level = sdpy::level_named(name);
+    if (level == nullptr) {
+        throw sdpy::BadSettings("this CPU cannot run these kernels");
+    }
+    return *level;
+}
+
+template <class Part>
+void in_parts(int parts, int64_t all, Part &&part) {
+    for (int i = 0; i < parts; ++i) {
+        part(all * i / parts, all * (i + 1) / parts);
+    }
+}
+
+}  // namespace
+
 extern "C" {
 
-int sdpy_kernels_run(int level) { return sdpy::convolution_kernels_of(level) != nullptr; }
+int sdpy_kernels_run(const char *level) { return sdpy::level_named(level) != nullptr; }
 
-int sdpy_convolve(int level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
-                  int width, int out_channels, int parts, sdpy_failure *failure) {
+int sdpy_convolve(const char *level, const float *picture, const uint16_t *weights, float *out, int channels,
+                  int height, int width, int out_channels, int parts, sdpy_failure *failure) {
     return sdpy::guarded(failure, [&] {
-        const sdpy::ConvolutionKernels *kernels = sdpy::convolution_kernels_of(level);
-        if (kernels == nullptr) {
-            throw sdpy::BadSettings("this CPU cannot run these kernels");
-        }
+        const sdpy::ConvolutionKernels &kernels = *level_of(level).convolution;
         const sdpy::Convolution shape{width, height, channels, out_channels};
-        const int64_t blocks = sdpy::block_count(shape, *kernels);
+        const int64_t blocks = sdpy::block_count(shape, kernels);
         std::vector<float> padded((height + 2) * channels * sdpy::padded_width(shape));
-        std::vector<float> packed(blocks * sdpy::packed_size(shape, *kernels));
-        const auto in_parts = [parts](int64_t all, auto &&part) {
-            for (int i = 0; i < parts; ++i) {
-                part(all * i / parts, all * (i + 1) / parts);
-            }
-        };
+        std::vector<float> packed(blocks * sdpy::packed_size(shape, kernels));
         const int64_t row = width * static_cast<int64_t>(sizeof(float));
-        in_parts(height + 2, [&](int64_t from, int64_t to) {
-            kernels->pad(shape, reinterpret_cast<const char *>(picture), row, row * height, padded.data(), from, to);
+        in_parts(parts, height + 2, [&](int64_t from, int64_t to) {
+            kernels.pad(shape, reinterpret_cast<const char *>(picture), row, row * height, padded.data(), from, to);
         });
-        in_parts(blocks, [&](int64_t from, int64_t to) {
-            kernels->pack(shape, weights, true, packed.data(), from, to);
+        in_parts(parts, blocks, [&](int64_t from, int64_t to) {
+            kernels.pack(shape, weights, true, packed.data(), from, to);
         });
-        in_parts(height, [&](int64_t from, int64_t to) {
-            kernels->convolve(shape, padded.data(), packed.data(), out, from, to);
+        in_parts(parts, height, [&](int64_t from, int64_t to) {
+            kernels.convolve(shape, padded.data(), packed.data(), out, from, to);
+        });
+    });
+}
+
+int sdpy_multiply(const char *level, int type, const void *weights, const float *activations, float *out, int inputs,
+                  int outputs, int tokens, int parts, sdpy_failure *failure) {
+    return sdpy::guarded(failure, [&] {
+        const sdpy::ProductKernels &kernels = *level_of(level).product;
+        const auto kind = sdpy::weight_type(type);
+        if (!kind || inputs % ggml_blck_size(static_cast<ggml_type>(type)) != 0) {
+            throw sdpy::BadSettings("no kernel multiplies weights of this type and shape");
+        }
+        const auto row = static_cast<int64_t>(ggml_row_size(static_cast<ggml_type>(type), inputs));
+        const sdpy::Product product{inputs, outputs, tokens, *kind, weights, row};
+        std::vector<char> rounded(sdpy::rounded_bytes(product));
+        in_parts(parts, tokens, [&](int64_t from, int64_t to) {
+            kernels.round(product, reinterpret_cast<const char *>(activations), inputs * sizeof(float), rounded.data(),
+                          from, to);
+        });
+        in_parts(parts, sdpy::block_count(product, kernels), [&](int64_t from, int64_t to) {
+            in_parts(parts, tokens, [&](int64_t first, int64_t last) {
+                kernels.multiply(product, rounded.data(), out, from, to, first, last);
+            });
         });
     });
 }

@@ -187,14 +187,17 @@ int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array);
 int sdpy_model_info_get(sdpy_engine *engine, sdpy_model_info *info, sdpy_failure *failure);
 
 /* Parts by themselves, so that tests can hold them against plain arithmetic. */
-typedef enum { SDPY_KERNELS_AVX2, SDPY_KERNELS_AVX512 } sdpy_kernels;
-/* Whether this CPU can run them. */
-int sdpy_kernels_run(int level);
+/* Whether this CPU can run our kernels of a level: avx2, avx_vnni, avx512 or avx512_vnni. */
+int sdpy_kernels_run(const char *level);
 /* out (out_channels, height, width) = picture (channels, height, width), with a zero around it, convolved with weights
  * (out_channels, channels, 3, 3) of float16; the rest is float32. The work is cut into `parts` as among so many threads.
  */
-int sdpy_convolve(int level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
+int sdpy_convolve(const char *level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
                   int width, int out_channels, int parts, sdpy_failure *failure);
+/* out (tokens, outputs) = activations (tokens, inputs) times the transposed weights (outputs, inputs), which are of ggml's
+ * type of that number. */
+int sdpy_multiply(const char *level, int type, const void *weights, const float *activations, float *out, int inputs,
+                  int outputs, int tokens, int parts, sdpy_failure *failure);
 /* The tokens of a UTF-8 text as Qwen numbers them, at most `capacity` of them; `count` is how many there are. */
 int sdpy_tokenize(const char *text, int *tokens, int capacity, int *count, sdpy_failure *failure);
 

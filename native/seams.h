@@ -22,6 +22,9 @@ bool sdpy_gallocr_alloc_graph(ggml_gallocr_t allocator, struct ggml_cgraph *grap
 /* Our own convolution where it fits and a Kernels object says so. */
 struct ggml_tensor *sdpy_conv_2d(struct ggml_context *context, struct ggml_tensor *w, struct ggml_tensor *x, int s0, int s1,
                                  int p0, int p1, int d0, int d1);
+/* Our own product where it fits, likewise; it has no precision to set. */
+struct ggml_tensor *sdpy_mul_mat(struct ggml_context *context, struct ggml_tensor *w, struct ggml_tensor *x);
+void sdpy_mul_mat_set_prec(struct ggml_tensor *node, enum ggml_prec precision);
 /* The engine's log and progress functions share one buffer and one callback per process; ours belong to a job. */
 void sdpy_engine_log(enum sd_log_level_t level, const char *file, int line, const char *format, ...);
 void sdpy_engine_progress(int step, int steps, float seconds);
@@ -31,6 +34,8 @@ void sdpy_engine_progress(int step, int steps, float seconds);
 #define ggml_gallocr_reserve sdpy_gallocr_reserve
 #define ggml_gallocr_alloc_graph sdpy_gallocr_alloc_graph
 #define ggml_conv_2d sdpy_conv_2d
+#define ggml_mul_mat sdpy_mul_mat
+#define ggml_mul_mat_set_prec sdpy_mul_mat_set_prec
 #ifndef SDPY_DEFINES_ENGINE_LOG /* the engine's util.cpp, which defines the originals */
 #define log_printf sdpy_engine_log
 #define pretty_progress sdpy_engine_progress

@@ -39,8 +39,8 @@ inline bool all_zero(const ggml_tensor *w) {
 // graph. The encoder of the model in the package has 28 layers, because the engine counts on them, and uses six. Takes the
 // place of ggml_add_inplace inside of the engine's language models.
 inline ggml_tensor *add_to_residual(ggml_context *context, ggml_tensor *output, ggml_tensor *residual) {
-    if (Kernels::on() && output->op == GGML_OP_MUL_MAT && ggml_are_same_shape(output, residual) &&
-        all_zero(output->src[0])) {
+    const ggml_tensor *weights = weights_of(output);
+    if (Kernels::on() && weights != nullptr && ggml_are_same_shape(output, residual) && all_zero(weights)) {
         return residual;
     }
     return ggml_add_inplace(context, output, residual);

@@ -30,7 +30,7 @@ double node_cost(const ggml_tensor *node) {
         case GGML_OP_CONV_2D:
             return 2 * elements * static_cast<double>(ggml_nelements(node->src[0]) / node->src[0]->ne[3]);
         case GGML_OP_CUSTOM:
-            return std::max(convolution_cost(node), element_cost * elements);
+            return std::max(kernel_cost(node), element_cost * elements);
         default:
             return element_cost * elements;
     }

@@ -1,22 +1,16 @@
-#include "kernels/graph.h"
-
-#include <cstdlib>
-#include <cstring>
-
+// The VAE's convolutions in the engine's graphs.
 #include "kernels/convolution.h"
+#include "kernels/graph.h"
+#include "kernels/levels.h"
+#include "kernels/nodes.h"
 #include "seams.h"
-#include "sdpy.h"
 #undef ggml_conv_2d
 
 namespace sdpy {
 
 namespace {
 
-thread_local const ConvolutionKernels *in_use = nullptr;
-
 const ConvolutionKernels &kernels_of(void *user_data) { return *static_cast<const ConvolutionKernels *>(user_data); }
-
-int64_t share(int64_t all, int thread, int threads) { return all * thread / threads; }
 
 // Result (padded width, channels, height + 2, batch) of a picture (width, height, channels, batch).
 void pad(ggml_tensor *result, int thread, int threads, void *kernels) {
@@ -50,13 +44,6 @@ void convolve(ggml_tensor *result, int thread, int threads, void *kernels) {
     }
 }
 
-ggml_tensor *node(ggml_context *context, ggml_custom_op_t kernel, ggml_tensor *first, ggml_tensor *second, int64_t ne0,
-                  int64_t ne1, int64_t ne2, int64_t ne3) {
-    ggml_tensor *sources[] = {first, second};
-    return ggml_custom_4d(context, GGML_TYPE_F32, ne0, ne1, ne2, ne3, sources, second == nullptr ? 1 : 2, kernel,
-                          GGML_N_TASKS_MAX, const_cast<ConvolutionKernels *>(in_use));
-}
-
 bool fits(const ggml_tensor *w, const ggml_tensor *x) {
     return w->ne[0] == 3 && w->ne[1] == 3 && w->ne[2] == x->ne[2] && ggml_is_contiguous(w) &&
            (w->type == GGML_TYPE_F16 || w->type == GGML_TYPE_F32) && x->type == GGML_TYPE_F32 &&
@@ -65,37 +52,7 @@ bool fits(const ggml_tensor *w, const ggml_tensor *x) {
 
 }  // namespace
 
-const ConvolutionKernels *convolution_kernels_of(int level) {
-    switch (level) {
-        case SDPY_KERNELS_AVX512:
-            return __builtin_cpu_supports("avx512f") ? &convolution_avx512 : nullptr;
-        case SDPY_KERNELS_AVX2:
-            return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")
-                       ? &convolution_avx2
-                       : nullptr;
-        default:
-            return nullptr;
-    }
-}
-
-const ConvolutionKernels *convolution_kernels() {
-    const char *wish = std::getenv("SDCPP_PY_KERNELS");
-    if (wish != nullptr && std::strcmp(wish, "off") == 0) {
-        return nullptr;
-    }
-    const ConvolutionKernels *best = convolution_kernels_of(SDPY_KERNELS_AVX512);
-    return best != nullptr ? best : convolution_kernels_of(SDPY_KERNELS_AVX2);
-}
-
-double convolution_cost(const ggml_tensor *node) {
-    ggml_custom_op_t kernel = nullptr;  // the first of the node's parameters
-    std::memcpy(&kernel, node->op_params, sizeof kernel);
-    return kernel == convolve ? 2.0 * 9 * static_cast<double>(node->src[0]->ne[1] * ggml_nelements(node)) : 0;
-}
-
-Kernels::Kernels(bool on) { in_use = on ? convolution_kernels() : nullptr; }
-Kernels::~Kernels() { in_use = nullptr; }
-bool Kernels::on() { return in_use != nullptr; }
+bool is_convolution(const ggml_tensor *node) { return runs(node, convolve); }
 
 }  // namespace sdpy
 
@@ -103,13 +60,16 @@ ggml_tensor *sdpy_conv_2d(ggml_context *context, ggml_tensor *w, ggml_tensor *x,
                           int d1) {
     using namespace sdpy;
     const bool plain = s0 == 1 && s1 == 1 && p0 == 1 && p1 == 1 && d0 == 1 && d1 == 1;
-    if (in_use == nullptr || !plain || !fits(w, x)) {
+    const Level *level = Kernels::in_use();
+    if (level == nullptr || !plain || !fits(w, x)) {
         return ggml_conv_2d(context, w, x, s0, s1, p0, p1, d0, d1);
     }
+    const ConvolutionKernels &kernels = *level->convolution;
     const Convolution shape{x->ne[0], x->ne[1], x->ne[2], w->ne[3]};
-    ggml_tensor *padded =
-        node(context, pad, x, nullptr, padded_width(shape), shape.channels, shape.height + 2, x->ne[3]);
-    ggml_tensor *packed =
-        node(context, pack, w, nullptr, packed_size(shape, *in_use), block_count(shape, *in_use), 1, 1);
-    return node(context, convolve, padded, packed, shape.width, shape.height, shape.out_channels, x->ne[3]);
+    ggml_tensor *padded = kernel_node(context, pad, &kernels, GGML_TYPE_F32, x, nullptr, padded_width(shape),
+                                      shape.channels, shape.height + 2, x->ne[3]);
+    ggml_tensor *packed = kernel_node(context, pack, &kernels, GGML_TYPE_F32, w, nullptr, packed_size(shape, kernels),
+                                      block_count(shape, kernels), 1, 1);
+    return kernel_node(context, convolve, &kernels, GGML_TYPE_F32, padded, packed, shape.width, shape.height,
+                       shape.out_channels, x->ne[3]);
 }

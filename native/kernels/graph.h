@@ -6,26 +6,24 @@
 
 namespace sdpy {
 
-struct ConvolutionKernels;
-
-/* Those of a level (sdpy_kernels), or null where this CPU cannot run them. */
-const ConvolutionKernels *convolution_kernels_of(int level);
-/* The fastest that this CPU can run, or null: none, or SDCPP_PY_KERNELS=off in the environment. */
-const ConvolutionKernels *convolution_kernels();
-
-/* Operations of a node that is one of our convolutions, else 0. */
-double convolution_cost(const ggml_tensor *node);
+struct Level;
 
 /* As long as it lives, graphs that this thread builds use our kernels, if `on`. They run on the CPU alone. */
 class Kernels {
    public:
     explicit Kernels(bool on);
     ~Kernels();
-    /* Whether this thread's graphs use our kernels. */
-    static bool on();
+    /* Those that this thread's graphs use, or null. */
+    static const Level *in_use();
+    static bool on() { return in_use() != nullptr; }
     Kernels(const Kernels &) = delete;
     Kernels &operator=(const Kernels &) = delete;
 };
+
+/* Operations of a node that is one of our convolutions or products, else 0. */
+double kernel_cost(const ggml_tensor *node);
+/* The weights of a node that is a matrix product, ggml's or ours, else null. */
+const ggml_tensor *weights_of(const ggml_tensor *node);
 
 }  // namespace sdpy
 

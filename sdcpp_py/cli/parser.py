@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from sdcpp_py.cli import demo, doctor, drawing, info, synthesis
+from sdcpp_py.cli import benchmark, demo, doctor, drawing, info, synthesis
 from sdcpp_py.families import SAMPLERS, SCHEDULERS
 from sdcpp_py.version import __version__
 
@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_info(commands, common)
     _add_doctor(commands, common)
     _add_synth(commands, common)
+    _add_bench(commands, common)
     return parser
 
 
@@ -113,3 +114,19 @@ def _add_synth(commands: _Commands[argparse.ArgumentParser], common: argparse.Ar
     command.add_argument("directory", metavar="DIR", nargs="?", default=None, help="where to (default: here)")
     command.add_argument("--quant", default="Q4_K", metavar="TYPE", help="weight type (default: %(default)s)")
     command.add_argument("--seed", type=int, default=0, help="the same seed writes the same bytes")
+
+
+def _add_bench(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    command = commands.add_parser(
+        "bench", parents=[common], help="say how long pictures will take on this machine, before downloading a model"
+    )
+    command.set_defaults(run=benchmark.run)
+    command.add_argument(
+        "name", metavar="MODEL", nargs="?", default="tiny", help="tiny (default), klein-4b, z-image-turbo, ..."
+    )
+    command.add_argument("--quant", default="Q4_K", metavar="TYPE", help="weight type (default: %(default)s)")
+    command.add_argument("--sizes", default="256,512,768,1024", metavar="PIXELS,...", help="(default: %(default)s)")
+    command.add_argument("--repeat", type=int, default=3, metavar="N", help="times to measure (default: %(default)s)")
+    command.add_argument("--folder", metavar="DIR", help="keep the files of random weights here, for the next time")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    _add_machine(command)

@@ -1,0 +1,28 @@
+#include "kernels/graph.h"
+
+#include "kernels/levels.h"
+#include "kernels/nodes.h"
+
+namespace sdpy {
+
+namespace {
+thread_local const Level *level_in_use = nullptr;
+}  // namespace
+
+Kernels::Kernels(bool on) { level_in_use = on ? level_to_use() : nullptr; }
+Kernels::~Kernels() { level_in_use = nullptr; }
+const Level *Kernels::in_use() { return level_in_use; }
+
+double kernel_cost(const ggml_tensor *node) {
+    const auto elements = static_cast<double>(ggml_nelements(node));
+    if (is_convolution(node)) {
+        return 2 * 9 * elements * static_cast<double>(node->src[0]->ne[1]);
+    }
+    return is_product(node) ? 2 * elements * static_cast<double>(weights_of(node)->ne[0]) : 0;
+}
+
+const ggml_tensor *weights_of(const ggml_tensor *node) {
+    return node->op == GGML_OP_MUL_MAT ? node->src[0] : is_product(node) ? node->src[1] : nullptr;
+}
+
+}  // namespace sdpy

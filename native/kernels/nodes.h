@@ -1,0 +1,37 @@
+/* What the nodes of all our kernels have in common. */
+#ifndef SDPY_KERNELS_NODES_H
+#define SDPY_KERNELS_NODES_H
+
+#include <cstdint>
+#include <cstring>
+
+#include "ggml.h"
+
+namespace sdpy {
+
+/* A node of float32 or bytes that runs `function` over `table`, on all threads. */
+inline ggml_tensor *kernel_node(ggml_context *context, ggml_custom_op_t function, const void *table, ggml_type type,
+                                ggml_tensor *first, ggml_tensor *second, int64_t ne0, int64_t ne1, int64_t ne2,
+                                int64_t ne3) {
+    ggml_tensor *sources[] = {first, second};
+    return ggml_custom_4d(context, type, ne0, ne1, ne2, ne3, sources, second == nullptr ? 1 : 2, function,
+                          GGML_N_TASKS_MAX, const_cast<void *>(table));
+}
+
+inline bool runs(const ggml_tensor *node, ggml_custom_op_t function) {
+    ggml_custom_op_t own = nullptr;
+    if (node->op == GGML_OP_CUSTOM) {
+        std::memcpy(&own, node->op_params, sizeof own);  // the first of the node's parameters
+    }
+    return own == function;
+}
+
+/* Where a thread's share of `all` begins; the next one's beginning is its end. */
+inline int64_t share(int64_t all, int thread, int threads) { return all * thread / threads; }
+
+bool is_convolution(const ggml_tensor *node);
+bool is_product(const ggml_tensor *node);
+
+}  // namespace sdpy
+
+#endif

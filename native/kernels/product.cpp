@@ -1,0 +1,317 @@
+// Compiled once for each instruction set: SDPY_KERNELS is the name of the table.
+#include "kernels/product.h"
+
+#include "kernels/dot.h"
+#include "kernels/unpack.h"
+
+namespace {
+
+using sdpy::Product;
+using sdpy::Rounding;
+
+constexpr int vectors = 2, block = vectors * lanes;
+constexpr int depth = 512;  // inputs in a panel: with its share of activations it stays in a core's first cache
+
+// Numbers of `block` rows of weights, four inputs of a row side by side, and their groups' scales and minima.
+struct alignas(64) Panel {
+    uint8_t numbers[depth / 4][block][4];
+    float scales[depth / 16][block], minima[depth / 16][block];
+};
+
+struct Rounded {
+    const int8_t *numbers;
+    const float *scales;
+    const void *sums;
+};
+
+template <class Type>
+constexpr int zero_of() {
+    return signed_bytes && Type::bits == 8 ? 0 : Type::zero;
+}
+
+// Tokens that are computed together: as many as the registers hold.
+template <class Type>
+constexpr int rows_of() {
+#if defined(__AVX512VNNI__)
+    return 6;
+#elif defined(__AVX512F__)
+    return Type::bits == 4 ? 6 : 4;
+#elif defined(__AVXVNNI__)
+    return 3;
+#else
+    return Type::bits == 4 ? 3 : 2;
+#endif
+}
+
+template <class Type>
+void unpack_panel(const Product &product, int64_t row, int64_t from, int64_t count, Panel &panel) {
+    for (int out = 0; out < block; ++out) {
+        const int64_t groups = count / Type::group;
+        if (row + out >= product.outputs) {
+            for (int64_t group = 0; group < groups; ++group) {
+                panel.scales[group][out] = panel.minima[group][out] = 0;
+            }
+            continue;  // whatever numbers there are count nothing
+        }
+        const auto *blocks = reinterpret_cast<const typename Type::Block *>(
+            static_cast<const char *>(product.weights) + (row + out) * product.row_bytes) + from / Type::weights;
+        for (int64_t i = 0; i < count / Type::weights; ++i) {
+            alignas(64) uint8_t numbers[Type::weights];
+            float scales[Type::weights / Type::group], minima[Type::weights / Type::group];
+            Type::unpack(blocks[i], numbers, scales, minima);
+            for (int four = 0; four < Type::weights / 4; ++four) {
+                __builtin_memcpy(panel.numbers[i * Type::weights / 4 + four][out], numbers + 4 * four, 4);
+            }
+            for (int group = 0; group < Type::weights / Type::group; ++group) {
+                panel.scales[i * Type::weights / Type::group + group][out] = scales[group];
+                if (Type::zero < 0) {
+                    panel.minima[i * Type::weights / Type::group + group][out] = minima[group];
+                }
+            }
+        }
+    }
+}
+
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+
+// Sums of a group's products, for some tokens whose activations are `stride` apart.
+template <class Type, int rows>
+inline void sum_group(const uint8_t (*numbers)[block][4], const int8_t *activations, int64_t stride,
+                      Integers (&sum)[rows][vectors]) {
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; ++v) {
+            sum[r][v] = all(0);
+        }
+    }
+#pragma GCC unroll 8
+    for (int four = 0; four < Type::group / 4; ++four) {
+        Integers weights[vectors];
+        for (int v = 0; v < vectors; ++v) {
+            weights[v] = load(numbers[four][v * lanes]);
+        }
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; ++r) {
+            const Integers activation = all_four(activations + r * stride + 4 * four);
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; ++v) {
+                sum[r][v] = four_products_added(sum[r][v], weights[v], activation);
+            }
+        }
+    }
+}
+
+#else
+
+// The same; sums of pairs grow in 16 bits for as long as they fit.
+template <class Type, int rows>
+inline void sum_group(const uint8_t (*numbers)[block][4], const int8_t *activations, int64_t stride,
+                      Integers (&sum)[rows][vectors]) {
+    constexpr int steps = Type::group / 4, fitting = sums_in_16_bits(Type::bits), fold = fitting < steps ? fitting : steps;
+#pragma GCC unroll 8
+    for (int first = 0; first < steps; first += fold) {
+        Integers some[rows][vectors];
+#pragma GCC unroll 8
+        for (int four = first; four < first + fold; ++four) {
+            Integers weights[vectors];
+            for (int v = 0; v < vectors; ++v) {
+                weights[v] = load(numbers[four][v * lanes]);
+            }
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; ++r) {
+                const Integers activation = all_four(activations + r * stride + 4 * four);
+#pragma GCC unroll 2
+                for (int v = 0; v < vectors; ++v) {
+                    const Integers two = Type::bits == 8 ? pairs(magnitude(weights[v]), with_sign_of(activation, weights[v]))
+                                                         : pairs(weights[v], activation);
+                    some[r][v] = four == first ? two : add_16(some[r][v], two);
+                }
+            }
+        }
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; ++v) {
+                sum[r][v] = first == 0 ? fours(some[r][v]) : add_32(sum[r][v], fours(some[r][v]));
+            }
+        }
+    }
+}
+
+#endif
+
+// Adds a panel's products with the activations of some tokens to `total`.
+template <class Type, int rows>
+inline void add_up(const Panel &panel, const Rounded &rounded, int64_t inputs, int64_t count,
+                   Floats (&total)[rows][vectors]) {
+    constexpr int zero = zero_of<Type>();
+    const int64_t stride_32 = inputs / 32, stride = inputs / Type::group;
+    for (int64_t group = 0; group < count / Type::group; ++group) {
+        Integers sum[rows][vectors];
+        sum_group<Type, rows>(panel.numbers + group * Type::group / 4, rounded.numbers + group * Type::group, inputs, sum);
+        const float *scale = rounded.scales + group * Type::group / 32;
+        const auto *zeros = static_cast<const int32_t *>(rounded.sums) + group;
+        const auto *minima = static_cast<const float *>(rounded.sums) + group;
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; ++v) {
+            const Floats scales = load(panel.scales[group] + v * lanes);
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; ++r) {
+                const Integers exact = zero > 0 ? add_32(sum[r][v], all(zeros[r * stride])) : sum[r][v];
+                total[r][v] = product_added(to_floats(exact), scales * all(scale[r * stride_32]), total[r][v]);
+                if (zero < 0) {
+                    const Floats minimum = load(panel.minima[group] + v * lanes);
+                    total[r][v] = product_taken(minimum, all(minima[r * stride]), total[r][v]);
+                }
+            }
+        }
+    }
+}
+
+inline void add_to(float *to, Floats sum, int64_t count, bool begun) {
+    if (count >= lanes) {
+        store(to, begun ? load(static_cast<const float *>(to)) + sum : sum);
+        return;
+    }
+    float some[lanes];
+    store(some, sum);
+    for (int64_t i = 0; i < count; ++i) {
+        to[i] = (begun ? to[i] : 0) + some[i];
+    }
+}
+
+template <class Type, int rows>
+void tile(const Panel &panel, const Rounded &rounded, int64_t inputs, int64_t count, float *out, int64_t outputs,
+          int64_t outs, bool begun) {
+    Floats total[rows][vectors] = {};
+    add_up<Type, rows>(panel, rounded, inputs, count, total);
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; ++v) {
+            add_to(out + r * outputs + v * lanes, total[r][v], outs - v * lanes, begun);
+        }
+    }
+}
+
+template <class Type, int rows>
+void tiles(const Panel &panel, Rounded rounded, const Product &product, int64_t tokens, int64_t count, float *out,
+           int64_t outs, bool begun) {
+    const int64_t inputs = product.inputs;
+    for (; tokens >= rows; tokens -= rows) {
+        tile<Type, rows>(panel, rounded, inputs, count, out, product.outputs, outs, begun);
+        rounded.numbers += rows * inputs;
+        rounded.scales += rows * inputs / 32;
+        rounded.sums = static_cast<const char *>(rounded.sums) + rows * inputs / Type::group * 4;
+        out += rows * product.outputs;
+    }
+    if constexpr (rows > 1) {
+        tiles<Type, rows - 1>(panel, rounded, product, tokens, count, out, outs, begun);
+    }
+}
+
+const int8_t *numbers_of(const void *rounded) { return static_cast<const int8_t *>(rounded); }
+
+template <class Type>
+void multiply_type(const Product &product, const void *rounded, float *out, int64_t from, int64_t to, int64_t first,
+                   int64_t last) {
+    const int64_t inputs = product.inputs;
+    const int8_t *numbers = numbers_of(rounded);
+    const auto *scales = reinterpret_cast<const float *>(numbers + product.tokens * inputs);
+    const auto *sums = reinterpret_cast<const char *>(scales + product.tokens * inputs / 32);
+    Panel panel;
+    for (int64_t row = from * block; row < to * block && row < product.outputs; row += block) {
+        for (int64_t begin = 0; begin < inputs; begin += depth) {
+            const int64_t count = inputs - begin < depth ? inputs - begin : depth;
+            unpack_panel<Type>(product, row, begin, count, panel);
+            const int64_t groups = (first * inputs + begin) / Type::group;
+            const Rounded part{numbers + first * inputs + begin, scales + (first * inputs + begin) / 32, sums + 4 * groups};
+            tiles<Type, rows_of<Type>()>(panel, part, product, last - first, count, out + first * product.outputs + row,
+                                         product.outputs - row, begin > 0);
+        }
+    }
+}
+
+template <class Function>
+auto with_type(sdpy::WeightType type, Function &&function) {
+    switch (type) {
+        case sdpy::weight_q4_0: return function(Q4_0{});
+        case sdpy::weight_q4_1: return function(Q4_1{});
+        case sdpy::weight_q5_0: return function(Q5_0{});
+        case sdpy::weight_q5_1: return function(Q5_1{});
+        case sdpy::weight_q8_0: return function(Q8_0{});
+        case sdpy::weight_q4_k: return function(Q4_K{});
+        case sdpy::weight_q5_k: return function(Q5_K{});
+        default: return function(Q6_K{});
+    }
+}
+
+Rounding rounding(sdpy::WeightType type) {
+    return with_type(type, [](auto weight) {
+        using Type = decltype(weight);
+        return Rounding{Type::group, zero_of<Type>()};
+    });
+}
+
+void multiply(const Product &product, const void *rounded, float *out, int64_t from, int64_t to, int64_t first,
+              int64_t last) {
+    with_type(product.type, [&](auto weight) {
+        multiply_type<decltype(weight)>(product, rounded, out, from, to, first, last);
+    });
+}
+
+// Rounds 32 activations, and returns their scale.
+float round_32(const float *from, int8_t *to) {
+    __m256 values[4], largest = _mm256_setzero_ps();
+    for (int i = 0; i < 4; ++i) {
+        values[i] = _mm256_loadu_ps(from + 8 * i);
+        largest = _mm256_max_ps(largest, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), values[i]));
+    }
+    float most = 0;
+    for (int i = 0; i < 8; ++i) {
+        most = largest[i] > most ? largest[i] : most;
+    }
+    const __m256 factor = _mm256_set1_ps(most > 0 ? 127 / most : 0);
+    __m256i numbers[4];
+    for (int i = 0; i < 4; ++i) {
+        numbers[i] = _mm256_cvtps_epi32(_mm256_mul_ps(values[i], factor));
+    }
+    const __m256i halves = _mm256_packs_epi16(_mm256_packs_epi32(numbers[0], numbers[1]),
+                                              _mm256_packs_epi32(numbers[2], numbers[3]));
+    // Packing works within halves of a vector: put the fours back in order.
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), _mm256_permutevar8x32_epi32(halves, order));
+    return most / 127;
+}
+
+void round(const Product &product, const char *activations, int64_t row_bytes, void *rounded, int64_t from, int64_t to) {
+    const int64_t inputs = product.inputs;
+    const Rounding kind = rounding(product.type);
+    auto *numbers = static_cast<int8_t *>(rounded);
+    auto *scales = reinterpret_cast<float *>(numbers + product.tokens * inputs);
+    void *sums = scales + product.tokens * inputs / 32;
+    for (int64_t token = from; token < to; ++token) {
+        const auto *row = reinterpret_cast<const float *>(activations + token * row_bytes);
+        for (int64_t i = 0; i < inputs; i += 32) {
+            const int64_t at = token * inputs + i;
+            scales[at / 32] = round_32(row + i, numbers + at);
+            for (int group = 0; group < 32; group += kind.group) {
+                int32_t sum = 0;
+                for (int j = 0; j < kind.group; ++j) {
+                    sum += numbers[at + group + j];
+                }
+                const int64_t place = (at + group) / kind.group;
+                if (kind.zero < 0) {
+                    static_cast<float *>(sums)[place] = scales[at / 32] * static_cast<float>(sum);
+                } else {
+                    static_cast<int32_t *>(sums)[place] = -kind.zero * sum;
+                }
+            }
+        }
+    }
+}
+
+}  // namespace
+
+const sdpy::ProductKernels sdpy::SDPY_KERNELS = {block, rounding, round, multiply};

@@ -1,0 +1,93 @@
+// Products with quantized weights in the engine's graphs.
+#include <algorithm>
+
+#include "ggml-backend.h"
+#include "kernels/graph.h"
+#include "kernels/levels.h"
+#include "kernels/nodes.h"
+#include "kernels/product_nodes.h"
+#include "seams.h"
+#undef ggml_mul_mat
+#undef ggml_mul_mat_set_prec
+
+namespace sdpy {
+
+namespace {
+
+// With fewer tokens, unpacking a panel is most of the work, and ggml is quicker.
+constexpr int64_t fewest_tokens = 16;
+// Each thread should have a few pieces of work at least, and each piece enough tokens for its panel.
+constexpr int64_t pieces_per_thread = 4, fewest_tokens_in_piece = 128;
+
+const ProductKernels &kernels_of(void *user_data) { return *static_cast<const ProductKernels *>(user_data); }
+
+Product product_of(const ggml_tensor *w, int64_t tokens) {
+    return {w->ne[0], w->ne[1], tokens, *weight_type(w->type), w->data, static_cast<int64_t>(w->nb[1])};
+}
+
+// Result: bytes, as many as rounding activations (inputs, tokens, ...) takes for the weights that are the second source.
+void round(ggml_tensor *result, int thread, int threads, void *kernels) {
+    const ggml_tensor *x = result->src[0];
+    const int64_t tokens = ggml_nrows(x);
+    kernels_of(kernels).round(product_of(result->src[1], tokens), static_cast<const char *>(x->data), x->nb[1],
+                              result->data, share(tokens, thread, threads), share(tokens, thread + 1, threads));
+}
+
+// Result (outputs, tokens, ...) of rounded activations and weights.
+void multiply(ggml_tensor *result, int thread, int threads, void *kernels) {
+    const Product product = product_of(result->src[1], ggml_nrows(result));
+    const int64_t blocks = block_count(product, kernels_of(kernels));
+    const int64_t wanted = (pieces_per_thread * threads + blocks - 1) / blocks;
+    const int64_t parts = std::max<int64_t>(1, std::min(wanted, product.tokens / fewest_tokens_in_piece));
+    for (int64_t piece = share(blocks * parts, thread, threads); piece < share(blocks * parts, thread + 1, threads);
+         ++piece) {
+        const int64_t block = piece / parts, part = piece % parts;
+        kernels_of(kernels).multiply(product, result->src[0]->data, static_cast<float *>(result->data), block, block + 1,
+                                     product.tokens * part / parts, product.tokens * (part + 1) / parts);
+    }
+}
+
+bool fits(const ggml_tensor *w, const ggml_tensor *x) {
+    return w->op == GGML_OP_NONE && w->view_src == nullptr && w->buffer != nullptr &&
+           ggml_backend_buffer_is_host(w->buffer) && weight_type(w->type) && ggml_is_contiguous(w) && w->ne[2] == 1 &&
+           w->ne[3] == 1 && x->type == GGML_TYPE_F32 && ggml_is_contiguous(x) && ggml_nrows(x) >= fewest_tokens;
+}
+
+}  // namespace
+
+std::optional<WeightType> weight_type(int ggml_type_number) {
+    switch (ggml_type_number) {
+        case GGML_TYPE_Q4_0: return weight_q4_0;
+        case GGML_TYPE_Q4_1: return weight_q4_1;
+        case GGML_TYPE_Q5_0: return weight_q5_0;
+        case GGML_TYPE_Q5_1: return weight_q5_1;
+        case GGML_TYPE_Q8_0: return weight_q8_0;
+        case GGML_TYPE_Q4_K: return weight_q4_k;
+        case GGML_TYPE_Q5_K: return weight_q5_k;
+        case GGML_TYPE_Q6_K: return weight_q6_k;
+        default: return {};
+    }
+}
+
+bool is_product(const ggml_tensor *node) { return runs(node, multiply); }
+
+}  // namespace sdpy
+
+ggml_tensor *sdpy_mul_mat(ggml_context *context, ggml_tensor *w, ggml_tensor *x) {
+    using namespace sdpy;
+    const Level *level = Kernels::in_use();
+    if (level == nullptr || !fits(w, x)) {
+        return ggml_mul_mat(context, w, x);
+    }
+    const ProductKernels *kernels = level->product;
+    ggml_tensor *rounded = kernel_node(context, round, kernels, GGML_TYPE_I8, x, w,
+                                       rounded_bytes(product_of(w, ggml_nrows(x))), 1, 1, 1);
+    return kernel_node(context, multiply, kernels, GGML_TYPE_F32, rounded, w, w->ne[1], x->ne[1], x->ne[2], x->ne[3]);
+}
+
+// Ours have but one precision.
+void sdpy_mul_mat_set_prec(ggml_tensor *node, ggml_prec precision) {
+    if (node->op == GGML_OP_MUL_MAT) {
+        ggml_mul_mat_set_prec(node, precision);
+    }
+}

@@ -1,0 +1,64 @@
+"""The native kernels by themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcpp_py._native.library import ffi, lib
+from sdcpp_py._native.status import Status
+
+LEVELS = ("avx2", "avx_vnni", "avx512", "avx512_vnni")
+RUNNING = [level for level in LEVELS if lib.sdpy_kernels_run(level.encode())]
+"""The levels that this CPU can run."""
+
+
+def _pointer(kind: str, array: NDArray[Any]) -> Any:
+    return ffi.cast(kind, ffi.from_buffer(array))
+
+
+def convolved(
+    level: str, picture: NDArray[np.float32], weights: NDArray[np.float16], parts: int
+) -> NDArray[np.float32]:
+    """A picture (channels, height, width) convolved with weights (out channels, channels, 3, 3)."""
+    channels, height, width = picture.shape
+    out = np.full((len(weights), height, width), np.nan, np.float32)
+    failure = ffi.new("sdpy_failure *")
+    status = lib.sdpy_convolve(
+        level.encode(),
+        _pointer("float *", picture),
+        _pointer("uint16_t *", weights),
+        _pointer("float *", out),
+        channels,
+        height,
+        width,
+        len(weights),
+        parts,
+        failure,
+    )
+    assert status == Status.OK, ffi.string(failure.message)
+    return out
+
+
+def multiplied(
+    level: str, type_: int, weights: NDArray[np.uint8], activations: NDArray[np.float32], parts: int
+) -> NDArray[np.float32]:
+    """Activations (tokens, inputs) times weights (outputs, bytes of a row) of ggml's type of that number."""
+    out = np.full((len(activations), len(weights)), np.nan, np.float32)
+    failure = ffi.new("sdpy_failure *")
+    status = lib.sdpy_multiply(
+        level.encode(),
+        type_,
+        _pointer("void *", weights),
+        _pointer("float *", activations),
+        _pointer("float *", out),
+        activations.shape[1],
+        len(weights),
+        len(activations),
+        parts,
+        failure,
+    )
+    assert status == Status.OK, ffi.string(failure.message)
+    return out
