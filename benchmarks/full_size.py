@@ -15,24 +15,26 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sdcpp_py import Generator, Phase, Progress
 from sdcpp_py.machine import describe_machine
-from sdcpp_py.synth import write_set
+from sdcpp_py.synth import SyntheticSet, write_set
 
 FAMILIES = ("klein-4b", "z-image-turbo")
+PROMPT = "a lovely cat on a windowsill"
+SEED = 42
 
 
-def draw(family: str, files: list[str], folder: Path, quant: str, size: int) -> dict[str, Any]:
-    """Draws one picture in this process; returns seconds by phase and bytes."""
+def draw(family: str, files: list[str], folder: Path, quant: str, size: int, count: int | None) -> dict[str, Any]:
+    """Draws one picture of ``count`` steps in this process; returns seconds by phase and bytes."""
     load: list[Progress] = []
     with Generator(*files, device="cpu", on_progress=load.append) as generator:
         steps: list[Progress] = []
-        picture = generator.generate(
-            "a lovely cat on a windowsill", width=size, height=size, seed=42, on_progress=steps.append
-        )
+        picture = generator.generate(PROMPT, width=size, height=size, steps=count, seed=SEED, on_progress=steps.append)
         picture.save(folder / f"{family}-{quant}-{size}.png")
         count = picture.settings.steps
         return {
@@ -49,13 +51,29 @@ def draw(family: str, files: list[str], folder: Path, quant: str, size: int) -> 
         }
 
 
-def draw_apart(family: str, folder: Path, quant: str, size: int) -> dict[str, Any]:
-    """``draw`` in a process of its own; the model files are written before its memory counts."""
+def written(family: str, folder: Path, quant: str) -> SyntheticSet:
+    """The files of a family, on the disk: it must not be busy with writing while reading is timed."""
     files = write_set(family, folder, quant=quant)
-    os.sync()  # the disk must not be busy with the writing while the reading is timed
+    os.sync()
+    return files
+
+
+def draw_apart(
+    family: str,
+    files: SyntheticSet,
+    folder: Path,
+    quant: str,
+    size: int,
+    steps: int | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """``draw`` in a process of its own, with additions to its environment, so that its memory is counted alone."""
     command = [sys.executable, __file__, str(folder), "--only", family, "--quant", quant, "--size", str(size)]
     command += ["--files", str(files.diffusion_model), str(files.text_encoder), str(files.vae)]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    command += ["--steps", str(steps)] if steps else []
+    output = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    ).stdout
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
     assert len(result["phases_seen"]) == len(Phase)
     return result
@@ -77,15 +95,15 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def section(results: list[dict[str, Any]], command: str) -> str:
-    """The results with what is needed to judge them."""
+def section(table: str, command: str) -> str:
+    """A table of results with what is needed to judge them."""
     machine = describe_machine()
     cpu = machine["cpu"]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     return (
         f"\n### {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}, commit {commit or 'unknown'}\n\n"
         f"{cpu['name']}, {cpu['physical_cores']} cores, CPU module {cpu['module']}, "
-        f"engine {machine['engine_commit']}; `{command}`\n\n{table(results)}\n"
+        f"engine {machine['engine_commit']}; `{command}`\n\n{table}\n"
     )
 
 
@@ -97,14 +115,20 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--only", choices=FAMILIES, help=argparse.SUPPRESS)
     parser.add_argument("--files", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--steps", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--record", type=Path, metavar="FILE.md", help="append the result to this file")
     options = parser.parse_args()
     if options.only:
-        print(json.dumps(draw(options.only, options.files, options.folder, options.quant, options.size)))
+        print(json.dumps(draw(options.only, options.files, options.folder, options.quant, options.size, options.steps)))
         return
     options.folder.mkdir(parents=True, exist_ok=True)
-    results = [draw_apart(family, options.folder, options.quant, options.size) for family in FAMILIES]
-    text = section(results, f"python benchmarks/full_size.py FOLDER --quant {options.quant} --size {options.size}")
+    results = [
+        draw_apart(family, written(family, options.folder, options.quant), options.folder, options.quant, options.size)
+        for family in FAMILIES
+    ]
+    text = section(
+        table(results), f"python benchmarks/full_size.py FOLDER --quant {options.quant} --size {options.size}"
+    )
     print(text)
     if options.record:
         with open(options.record, "a", encoding="utf-8") as stream:

@@ -1,7 +1,11 @@
 #include "devices.h"
 
 #include <dlfcn.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -75,6 +79,19 @@ ggml_backend_dev_t find_device(const std::string &name) {
     throw NoBackend("there is no device called '" + name + "'");
 }
 
+// The one CPU module that SDCPP_PY_CPU_MODULE in the environment names, and every module for GPUs.
+void load_chosen_modules(const std::string &module_dir, const std::string &wish) {
+    const bool plain = std::all_of(wish.begin(), wish.end(), [](unsigned char c) { return std::isalnum(c) != 0; });
+    const std::string file = module_dir + "/libggml-cpu" + (wish == "x64" ? "" : "-" + wish) + ".so";
+    if (!plain || ggml_backend_load(file.c_str()) == nullptr) {
+        throw NoBackend("SDCPP_PY_CPU_MODULE is '" + wish + "', and this CPU or this installation has no such module");
+    }
+    const std::string vulkan = module_dir + "/libggml-vulkan.so";
+    if (access(vulkan.c_str(), R_OK) == 0) {
+        ggml_backend_load(vulkan.c_str());
+    }
+}
+
 }  // namespace
 
 void load_backend_modules(const std::string &module_dir) {
@@ -83,7 +100,12 @@ void load_backend_modules(const std::string &module_dir) {
     std::lock_guard<std::mutex> lock(mutex);
     if (ggml_backend_reg_by_name("CPU") == nullptr) {
         ggml_log_set(log_of_ggml, nullptr);
-        ggml_backend_load_all_from_path(module_dir.c_str());
+        const char *wish = std::getenv("SDCPP_PY_CPU_MODULE");
+        if (wish != nullptr && *wish != '\0') {
+            load_chosen_modules(module_dir, wish);
+        } else {
+            ggml_backend_load_all_from_path(module_dir.c_str());
+        }
     }
     ggml_backend_reg_t cpu = ggml_backend_reg_by_name("CPU");
     if (cpu == nullptr) {

@@ -142,9 +142,9 @@ def benchmark(
                     Estimate(
                         size,
                         encode.median,
-                        _step(tokens, steps, size),
+                        step_time(tokens, steps, size),
                         family.steps,
-                        _decode(decodes, size),
+                        decode_time(decodes, size),
                         size in measured,
                     )
                     for size in sizes
@@ -176,7 +176,7 @@ def _rounds(
     return rounds
 
 
-def _step(tokens: dict[int, int], steps: dict[int, Times], size: int) -> float:
+def step_time(tokens: dict[int, int], steps: dict[int, Times], size: int) -> float:
     """A step's work grows with the tokens, and attention's with their square: a t + b t^2 through what was timed."""
     if size in steps:
         return steps[size].median
@@ -186,7 +186,7 @@ def _step(tokens: dict[int, int], steps: dict[int, Times], size: int) -> float:
     return linear * tokens[size] + quadratic * tokens[size] ** 2
 
 
-def _decode(decodes: dict[int, Times], size: int) -> float:
+def decode_time(decodes: dict[int, Times], size: int) -> float:
     """Decoding's work grows with the pixels, over a small constant."""
     if size in decodes:
         return decodes[size].median
