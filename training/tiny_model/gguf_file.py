@@ -50,7 +50,8 @@ def read_gguf(path: Path) -> dict[str, torch.Tensor]:
     """All tensors of a file in float32, as whoever loads it understands them."""
     return {
         tensor.name: torch.from_numpy(
-            np.ascontiguousarray(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32).reshape(
+            # A copy in any case: what is stored in float32 comes as a read-only view of the file.
+            np.array(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32).reshape(
                 tuple(int(extent) for extent in reversed(tensor.shape))
             )
         )
