@@ -1,35 +1,35 @@
 // Layers that add nothing are not computed.
 #pragma once
 
+#include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "ggml-backend.h"
 #include "ggml.h"
 #include "kernels/graph.h"
+#include "kernels/levels.h"
 
 namespace sdpy {
 
-// Whether a weight in the CPU's memory is zero throughout. Any other is known after its first row or two.
+// Whether a weight, in whatever device's memory, is zero throughout. Any other is known after its first row or two.
 inline bool all_zero(const ggml_tensor *w) {
-    if (w->op != GGML_OP_NONE || w->buffer == nullptr || !ggml_backend_buffer_is_host(w->buffer) || !ggml_is_contiguous(w)) {
-        return false;
-    }
     const ggml_to_float_t to_float = ggml_get_type_traits(w->type)->to_float;
-    if (to_float == nullptr && w->type != GGML_TYPE_F32) {
+    if (w->op != GGML_OP_NONE || w->buffer == nullptr || !ggml_is_contiguous(w) ||
+        (to_float == nullptr && w->type != GGML_TYPE_F32)) {
         return false;
     }
-    std::vector<float> converted(w->ne[0]);
+    std::vector<char> stored(w->nb[1]);
+    std::vector<float> values(w->ne[0]);
     for (int64_t row = 0; row < ggml_nrows(w); ++row) {
-        const char *stored = static_cast<const char *>(w->data) + row * w->nb[1];
-        const auto *values = reinterpret_cast<const float *>(stored);
+        ggml_backend_tensor_get(w, stored.data(), row * w->nb[1], w->nb[1]);
         if (to_float != nullptr) {
-            to_float(stored, converted.data(), w->ne[0]);
-            values = converted.data();
+            to_float(stored.data(), values.data(), w->ne[0]);
+        } else {
+            std::memcpy(values.data(), stored.data(), w->nb[1]);
         }
-        for (int64_t i = 0; i < w->ne[0]; ++i) {
-            if (values[i] != 0) {
-                return false;
-            }
+        if (std::any_of(values.begin(), values.end(), [](float value) { return value != 0; })) {
+            return false;
         }
     }
     return true;
@@ -40,7 +40,7 @@ inline bool all_zero(const ggml_tensor *w) {
 // place of ggml_add_inplace inside of the engine's language models.
 inline ggml_tensor *add_to_residual(ggml_context *context, ggml_tensor *output, ggml_tensor *residual) {
     const ggml_tensor *weights = weights_of(output);
-    if (Kernels::on() && weights != nullptr && ggml_are_same_shape(output, residual) && all_zero(weights)) {
+    if (!switched_off() && weights != nullptr && ggml_are_same_shape(output, residual) && all_zero(weights)) {
         return residual;
     }
     return ggml_add_inplace(context, output, residual);
