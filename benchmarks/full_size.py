@@ -107,6 +107,12 @@ def section(table: str, command: str) -> str:
     )
 
 
+def record(text: str, file: Path) -> None:
+    """Appends a section to a document."""
+    with open(file, "a", encoding="utf-8") as stream:
+        stream.write(text)
+
+
 def main() -> None:
     """Draws with both families and prints, and where wanted records, what it took."""
     parser = argparse.ArgumentParser(description="Draws with models of full size and records time and memory.")
@@ -131,8 +137,7 @@ def main() -> None:
     )
     print(text)
     if options.record:
-        with open(options.record, "a", encoding="utf-8") as stream:
-            stream.write(text)
+        record(text, options.record)
 
 
 if __name__ == "__main__":

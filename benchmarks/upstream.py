@@ -15,11 +15,10 @@ import argparse
 import os
 import re
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
-from full_size import PROMPT, SEED, draw_apart, section, written
+from full_size import PROMPT, SEED, draw_apart, record, section, written
 
 from sdcpp_py._native.library import physical_cores
 from sdcpp_py.synth import SyntheticSet
@@ -33,7 +32,6 @@ BUILDS = {
 OURS = {"best": {}, "avx2": {"SDCPP_PY_CPU_MODULE": "haswell", "SDCPP_PY_KERNELS": "avx2"}}
 # What the program says about itself: "... completed, taking 123 ms", or seconds.
 PHASES = {
-    "load": r"loading tensors completed, taking ([\d.]+)(m?s)",
     "encode": r"get_learned_condition completed, taking ([\d.]+) ?(m?s)",
     "denoise": r"sampling completed, taking ([\d.]+) ?(m?s)",
     "decode": r"decode_first_stage completed, taking ([\d.]+) ?(m?s)",
@@ -56,17 +54,15 @@ def draw_upstream(program: Path, files: SyntheticSet, folder: Path, size: int, s
     command = [program, "--diffusion-model", files.diffusion_model, "--llm", files.text_encoder, "--vae", files.vae]
     command += ["-p", PROMPT, "--cfg-scale", 1, "--steps", steps, "-W", size, "-H", size, "-s", SEED, "-v"]
     command += ["-t", physical_cores(), "-o", folder / "upstream.png"]
-    begin = time.perf_counter()
     with open(folder / "upstream.log", "w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begin
         log.seek(0)
         text = log.read()
     if status:
         raise SystemExit(f"sd-cli ended with status {status}:\n{text[-2000:]}")
     times = {name: _seconds(text, pattern) for name, pattern in PHASES.items()}
-    return {**times, "step": times["denoise"] / steps, "whole": seconds, "peak": usage.ru_maxrss * 1024}
+    return {**times, "step": times["denoise"] / steps, "peak": usage.ru_maxrss * 1024}
 
 
 def _seconds(log: str, pattern: str) -> float:
@@ -119,10 +115,8 @@ def main() -> None:
             print(table(rows[-1:], options.full_steps), flush=True)
     command = f"python benchmarks/upstream.py FOLDER --models {' '.join(options.models)} --level {options.level}"
     command += f" --sizes {' '.join(map(str, options.sizes))} --steps {options.steps}"
-    text = section(table(rows, options.full_steps), command)
     if options.record:
-        with open(options.record, "a", encoding="utf-8") as stream:
-            stream.write(text)
+        record(section(table(rows, options.full_steps), command), options.record)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include "ggml.h"
 #include "kernels/convolution.h"
 #include "kernels/levels.h"
+#include "kernels/nodes.h"
 #include "kernels/product_nodes.h"
 #include "sdpy.h"
 #include "tokenizer.h"
@@ -24,7 +25,7 @@ const sdpy::Level &level_of(const char *name) {
 template <class Part>
 void in_parts(int parts, int64_t all, Part &&part) {
     for (int i = 0; i < parts; ++i) {
-        part(all * i / parts, all * (i + 1) / parts);
+        part(sdpy::share(all, i, parts), sdpy::share(all, i + 1, parts));
     }
 }
 

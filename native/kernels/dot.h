@@ -44,27 +44,34 @@ inline Integers all_four(const int8_t *from) {
     return all(four);
 }
 
+/* Sums of four products each: `products` begins them, `products_added` goes on, `fours` ends them. How many may be added up
+ * before they must end depends on the bits of the weights. */
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 
 /* One instruction multiplies and adds up in 32 bits. Weights are the unsigned factor. */
 constexpr bool signed_bytes = false;
+constexpr int most_added(int) { return 1 << 10; }
 
-inline Integers four_products_added(Integers sum, Integers weights, Integers activations) {
+template <int bits>
+inline Integers products_added(Integers sum, Integers weights, Integers activations) {
 #ifdef __AVX512VNNI__
     return _mm512_dpbusd_epi32(sum, weights, activations);
 #else
     return _mm256_dpbusd_avx_epi32(sum, weights, activations);
 #endif
 }
+template <int bits>
+inline Integers products(Integers weights, Integers activations) {
+    return products_added<bits>(all(0), weights, activations);
+}
+inline Integers fours(Integers sums) { return sums; }
 
 #else
 
 /* Without it, two products are added up in 16 bits, which hold the sums of several pairs if weights have few bits. Weights
  * of eight bits do not fit unless they give their sign to the activation. */
 constexpr bool signed_bytes = true;
-
-/* How many sums of two products fit into 16 bits. */
-constexpr int sums_in_16_bits(int bits) { return bits == 8 ? 1 : 32767 / (((1 << bits) - 1) * 127 * 2); }
+constexpr int most_added(int bits) { return bits == 8 ? 1 : 32767 / (((1 << bits) - 1) * 127 * 2); }
 
 #ifdef __AVX512F__
 inline Integers pairs(Integers weights, Integers activations) { return _mm512_maddubs_epi16(weights, activations); }
@@ -81,6 +88,15 @@ inline Integers fours(Integers pairs) { return _mm256_madd_epi16(pairs, _mm256_s
 inline Integers magnitude(Integers weights) { return _mm256_abs_epi8(weights); }
 inline Integers with_sign_of(Integers activations, Integers weights) { return _mm256_sign_epi8(activations, weights); }
 #endif
+
+template <int bits>
+inline Integers products(Integers weights, Integers activations) {
+    return bits == 8 ? pairs(magnitude(weights), with_sign_of(activations, weights)) : pairs(weights, activations);
+}
+template <int bits>
+inline Integers products_added(Integers sum, Integers weights, Integers activations) {
+    return add_16(sum, products<bits>(weights, activations));
+}
 
 #endif
 

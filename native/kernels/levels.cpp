@@ -26,6 +26,11 @@ const Level levels[] = {
     {"avx2", runs_avx2, &convolution_avx2, &product_avx2},
 };
 
+const char *wish() {
+    const char *set = std::getenv("SDCPP_PY_KERNELS");
+    return set != nullptr ? set : "";
+}
+
 }  // namespace
 
 const Level *level_named(const char *name) {
@@ -37,15 +42,11 @@ const Level *level_named(const char *name) {
     return nullptr;
 }
 
-bool switched_off() {
-    const char *wish = std::getenv("SDCPP_PY_KERNELS");
-    return wish != nullptr && std::strcmp(wish, "off") == 0;
-}
+bool switched_off() { return std::strcmp(wish(), "off") == 0; }
 
 const Level *level_to_use() {
-    const char *wish = std::getenv("SDCPP_PY_KERNELS");
-    if (wish != nullptr && *wish != '\0') {
-        return level_named(wish);  // null for "off"
+    if (*wish() != '\0') {
+        return level_named(wish());  // null for "off"
     }
     for (const Level &level : levels) {
         if (level.runs()) {

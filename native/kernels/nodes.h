@@ -26,8 +26,8 @@ inline bool runs(const ggml_tensor *node, ggml_custom_op_t function) {
     return own == function;
 }
 
-/* Where a thread's share of `all` begins; the next one's beginning is its end. */
-inline int64_t share(int64_t all, int thread, int threads) { return all * thread / threads; }
+/* Where one of several shares of `all` begins; the next one's beginning is its end. */
+inline int64_t share(int64_t all, int64_t number, int64_t count) { return all * number / count; }
 
 bool is_convolution(const ggml_tensor *node);
 bool is_product(const ggml_tensor *node);

@@ -7,7 +7,6 @@
 namespace {
 
 using sdpy::Product;
-using sdpy::Rounding;
 
 constexpr int vectors = 2, block = vectors * lanes;
 constexpr int depth = 512;  // inputs in a panel: with its share of activations it stays in a core's first cache
@@ -18,10 +17,25 @@ struct alignas(64) Panel {
     float scales[depth / 16][block], minima[depth / 16][block];
 };
 
+// Where the three arrays of rounded activations begin (product.h).
 struct Rounded {
-    const int8_t *numbers;
-    const float *scales;
-    const void *sums;
+    int8_t *numbers;
+    float *scales;
+    char *sums;
+
+    Rounded(const Product &product, void *bytes)
+        : numbers(static_cast<int8_t *>(bytes)),
+          scales(reinterpret_cast<float *>(numbers + product.tokens * product.inputs)),
+          sums(reinterpret_cast<char *>(scales + product.tokens * product.inputs / 32)) {}
+
+    // The same from the activation of that number on.
+    Rounded from(int64_t activation, int group) const {
+        Rounded rest = *this;
+        rest.numbers += activation;
+        rest.scales += activation / 32;
+        rest.sums += activation / group * 4;
+        return rest;
+    }
 };
 
 template <class Type>
@@ -72,43 +86,11 @@ void unpack_panel(const Product &product, int64_t row, int64_t from, int64_t cou
     }
 }
 
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
-
 // Sums of a group's products, for some tokens whose activations are `stride` apart.
 template <class Type, int rows>
 inline void sum_group(const uint8_t (*numbers)[block][4], const int8_t *activations, int64_t stride,
                       Integers (&sum)[rows][vectors]) {
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; ++r) {
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; ++v) {
-            sum[r][v] = all(0);
-        }
-    }
-#pragma GCC unroll 8
-    for (int four = 0; four < Type::group / 4; ++four) {
-        Integers weights[vectors];
-        for (int v = 0; v < vectors; ++v) {
-            weights[v] = load(numbers[four][v * lanes]);
-        }
-#pragma GCC unroll 6
-        for (int r = 0; r < rows; ++r) {
-            const Integers activation = all_four(activations + r * stride + 4 * four);
-#pragma GCC unroll 2
-            for (int v = 0; v < vectors; ++v) {
-                sum[r][v] = four_products_added(sum[r][v], weights[v], activation);
-            }
-        }
-    }
-}
-
-#else
-
-// The same; sums of pairs grow in 16 bits for as long as they fit.
-template <class Type, int rows>
-inline void sum_group(const uint8_t (*numbers)[block][4], const int8_t *activations, int64_t stride,
-                      Integers (&sum)[rows][vectors]) {
-    constexpr int steps = Type::group / 4, fitting = sums_in_16_bits(Type::bits), fold = fitting < steps ? fitting : steps;
+    constexpr int steps = Type::group / 4, fold = most_added(Type::bits) < steps ? most_added(Type::bits) : steps;
 #pragma GCC unroll 8
     for (int first = 0; first < steps; first += fold) {
         Integers some[rows][vectors];
@@ -123,9 +105,8 @@ inline void sum_group(const uint8_t (*numbers)[block][4], const int8_t *activati
                 const Integers activation = all_four(activations + r * stride + 4 * four);
 #pragma GCC unroll 2
                 for (int v = 0; v < vectors; ++v) {
-                    const Integers two = Type::bits == 8 ? pairs(magnitude(weights[v]), with_sign_of(activation, weights[v]))
-                                                         : pairs(weights[v], activation);
-                    some[r][v] = four == first ? two : add_16(some[r][v], two);
+                    some[r][v] = four == first ? products<Type::bits>(weights[v], activation)
+                                               : products_added<Type::bits>(some[r][v], weights[v], activation);
                 }
             }
         }
@@ -139,8 +120,6 @@ inline void sum_group(const uint8_t (*numbers)[block][4], const int8_t *activati
     }
 }
 
-#endif
-
 // Adds a panel's products with the activations of some tokens to `total`.
 template <class Type, int rows>
 inline void add_up(const Panel &panel, const Rounded &rounded, int64_t inputs, int64_t count,
@@ -151,8 +130,8 @@ inline void add_up(const Panel &panel, const Rounded &rounded, int64_t inputs, i
         Integers sum[rows][vectors];
         sum_group<Type, rows>(panel.numbers + group * Type::group / 4, rounded.numbers + group * Type::group, inputs, sum);
         const float *scale = rounded.scales + group * Type::group / 32;
-        const auto *zeros = static_cast<const int32_t *>(rounded.sums) + group;
-        const auto *minima = static_cast<const float *>(rounded.sums) + group;
+        const auto *zeros = reinterpret_cast<const int32_t *>(rounded.sums) + group;
+        const auto *minima = reinterpret_cast<const float *>(rounded.sums) + group;
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; ++v) {
             const Floats scales = load(panel.scales[group] + v * lanes);
@@ -201,9 +180,7 @@ void tiles(const Panel &panel, Rounded rounded, const Product &product, int64_t 
     const int64_t inputs = product.inputs;
     for (; tokens >= rows; tokens -= rows) {
         tile<Type, rows>(panel, rounded, inputs, count, out, product.outputs, outs, begun);
-        rounded.numbers += rows * inputs;
-        rounded.scales += rows * inputs / 32;
-        rounded.sums = static_cast<const char *>(rounded.sums) + rows * inputs / Type::group * 4;
+        rounded = rounded.from(rows * inputs, Type::group);
         out += rows * product.outputs;
     }
     if constexpr (rows > 1) {
@@ -211,24 +188,17 @@ void tiles(const Panel &panel, Rounded rounded, const Product &product, int64_t 
     }
 }
 
-const int8_t *numbers_of(const void *rounded) { return static_cast<const int8_t *>(rounded); }
-
 template <class Type>
-void multiply_type(const Product &product, const void *rounded, float *out, int64_t from, int64_t to, int64_t first,
+void multiply_type(const Product &product, const Rounded &rounded, float *out, int64_t from, int64_t to, int64_t first,
                    int64_t last) {
     const int64_t inputs = product.inputs;
-    const int8_t *numbers = numbers_of(rounded);
-    const auto *scales = reinterpret_cast<const float *>(numbers + product.tokens * inputs);
-    const auto *sums = reinterpret_cast<const char *>(scales + product.tokens * inputs / 32);
     Panel panel;
     for (int64_t row = from * block; row < to * block && row < product.outputs; row += block) {
         for (int64_t begin = 0; begin < inputs; begin += depth) {
             const int64_t count = inputs - begin < depth ? inputs - begin : depth;
             unpack_panel<Type>(product, row, begin, count, panel);
-            const int64_t groups = (first * inputs + begin) / Type::group;
-            const Rounded part{numbers + first * inputs + begin, scales + (first * inputs + begin) / 32, sums + 4 * groups};
-            tiles<Type, rows_of<Type>()>(panel, part, product, last - first, count, out + first * product.outputs + row,
-                                         product.outputs - row, begin > 0);
+            tiles<Type, rows_of<Type>()>(panel, rounded.from(first * inputs + begin, Type::group), product, last - first,
+                                         count, out + first * product.outputs + row, product.outputs - row, begin > 0);
         }
     }
 }
@@ -247,17 +217,11 @@ auto with_type(sdpy::WeightType type, Function &&function) {
     }
 }
 
-Rounding rounding(sdpy::WeightType type) {
-    return with_type(type, [](auto weight) {
-        using Type = decltype(weight);
-        return Rounding{Type::group, zero_of<Type>()};
-    });
-}
-
 void multiply(const Product &product, const void *rounded, float *out, int64_t from, int64_t to, int64_t first,
               int64_t last) {
+    const Rounded parts(product, const_cast<void *>(rounded));
     with_type(product.type, [&](auto weight) {
-        multiply_type<decltype(weight)>(product, rounded, out, from, to, first, last);
+        multiply_type<decltype(weight)>(product, parts, out, from, to, first, last);
     });
 }
 
@@ -285,33 +249,37 @@ float round_32(const float *from, int8_t *to) {
     return most / 127;
 }
 
-void round(const Product &product, const char *activations, int64_t row_bytes, void *rounded, int64_t from, int64_t to) {
-    const int64_t inputs = product.inputs;
-    const Rounding kind = rounding(product.type);
-    auto *numbers = static_cast<int8_t *>(rounded);
-    auto *scales = reinterpret_cast<float *>(numbers + product.tokens * inputs);
-    void *sums = scales + product.tokens * inputs / 32;
+template <class Type>
+void round_type(const Product &product, const char *activations, int64_t row_bytes, const Rounded &rounded, int64_t from,
+                int64_t to) {
+    constexpr int zero = zero_of<Type>();
     for (int64_t token = from; token < to; ++token) {
         const auto *row = reinterpret_cast<const float *>(activations + token * row_bytes);
-        for (int64_t i = 0; i < inputs; i += 32) {
-            const int64_t at = token * inputs + i;
-            scales[at / 32] = round_32(row + i, numbers + at);
-            for (int group = 0; group < 32; group += kind.group) {
+        for (int64_t i = 0; i < product.inputs; i += 32) {
+            const int64_t at = token * product.inputs + i;
+            rounded.scales[at / 32] = round_32(row + i, rounded.numbers + at);
+            for (int64_t group = at; group < at + 32; group += Type::group) {
                 int32_t sum = 0;
-                for (int j = 0; j < kind.group; ++j) {
-                    sum += numbers[at + group + j];
+                for (int j = 0; j < Type::group; ++j) {
+                    sum += rounded.numbers[group + j];
                 }
-                const int64_t place = (at + group) / kind.group;
-                if (kind.zero < 0) {
-                    static_cast<float *>(sums)[place] = scales[at / 32] * static_cast<float>(sum);
+                if (zero < 0) {
+                    reinterpret_cast<float *>(rounded.sums)[group / Type::group] =
+                        rounded.scales[at / 32] * static_cast<float>(sum);
                 } else {
-                    static_cast<int32_t *>(sums)[place] = -kind.zero * sum;
+                    reinterpret_cast<int32_t *>(rounded.sums)[group / Type::group] = -zero * sum;
                 }
             }
         }
     }
 }
 
+void round(const Product &product, const char *activations, int64_t row_bytes, void *rounded, int64_t from, int64_t to) {
+    with_type(product.type, [&](auto weight) {
+        round_type<decltype(weight)>(product, activations, row_bytes, Rounded(product, rounded), from, to);
+    });
+}
+
 }  // namespace
 
-const sdpy::ProductKernels sdpy::SDPY_KERNELS = {block, rounding, round, multiply};
+const sdpy::ProductKernels sdpy::SDPY_KERNELS = {block, round, multiply};

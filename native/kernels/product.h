@@ -27,17 +27,11 @@ struct Product {
  *
  *   numbers: int8 (tokens, inputs)
  *   scales:  float32 (tokens, inputs / 32)
- *   sums:    (tokens, inputs / group), of each group's numbers: float32 with the scale where the type has minima, else
- *            int32 times minus the number that stands for zero
+ *   sums:    (tokens, inputs / group), of the numbers of each group of 16 or 32 that share a weight's scale: float32 with
+ *            the activations' scale where the type has minima, else int32 times minus the number that stands for zero
  */
-struct Rounding {
-    int group; /* weights that share a scale: 16 or 32 */
-    int zero;  /* the number that stands for zero, or -1 where the type has minima */
-};
-
 struct ProductKernels {
     int block; /* outputs that are computed together */
-    Rounding (*rounding)(WeightType type);
     /* Tokens `from` to `to` of activations (tokens, inputs) whose rows are `row_bytes` apart. */
     void (*round)(const Product &product, const char *activations, int64_t row_bytes, void *rounded, int64_t from,
                   int64_t to);

@@ -43,7 +43,7 @@ void multiply(ggml_tensor *result, int thread, int threads, void *kernels) {
          ++piece) {
         const int64_t block = piece / parts, part = piece % parts;
         kernels_of(kernels).multiply(product, result->src[0]->data, static_cast<float *>(result->data), block, block + 1,
-                                     product.tokens * part / parts, product.tokens * (part + 1) / parts);
+                                     share(product.tokens, part, parts), share(product.tokens, part + 1, parts));
     }
 }
 

@@ -14,6 +14,15 @@
 
 namespace {
 
+/* Bytes of two numbers each: the lower halves first, then the upper ones. */
+template <int bytes>
+inline void unpack_nibbles(const uint8_t *nibbles, uint8_t *numbers) {
+    for (int i = 0; i < bytes; ++i) {
+        numbers[i] = nibbles[i] & 15;
+        numbers[i + bytes] = nibbles[i] >> 4;
+    }
+}
+
 /* What a type is made of. `weights`: in a block of the file. `group`: weights that share a scale. `bits`: of a number.
  * `zero`: the number that stands for zero, or -1 where there are minima.
  * `unpack` writes a block's numbers, and the scale and minimum of each of its groups. */
@@ -22,10 +31,7 @@ struct Q4_0 {
     static constexpr int weights = 32, group = 32, bits = 4, zero = 8;
 
     static void unpack(const Block &block, uint8_t *numbers, float *scales, float *) {
-        for (int i = 0; i < 16; ++i) {
-            numbers[i] = block.qs[i] & 15;
-            numbers[i + 16] = block.qs[i] >> 4;
-        }
+        unpack_nibbles<16>(block.qs, numbers);
         scales[0] = _cvtsh_ss(block.d);
     }
 };
@@ -35,10 +41,7 @@ struct Q4_1 {
     static constexpr int weights = 32, group = 32, bits = 4, zero = -1;
 
     static void unpack(const Block &block, uint8_t *numbers, float *scales, float *minima) {
-        for (int i = 0; i < 16; ++i) {
-            numbers[i] = block.qs[i] & 15;
-            numbers[i + 16] = block.qs[i] >> 4;
-        }
+        unpack_nibbles<16>(block.qs, numbers);
         scales[0] = _cvtsh_ss(block.d);
         minima[0] = -_cvtsh_ss(block.m);
     }
@@ -103,10 +106,7 @@ struct Q4_K {
 
     static void unpack(const Block &block, uint8_t *numbers, float *scales, float *minima) {
         for (int pair = 0; pair < 4; ++pair) {
-            for (int i = 0; i < 32; ++i) {
-                numbers[pair * 64 + i] = block.qs[pair * 32 + i] & 15;
-                numbers[pair * 64 + 32 + i] = block.qs[pair * 32 + i] >> 4;
-            }
+            unpack_nibbles<32>(block.qs + pair * 32, numbers + pair * 64);
         }
         unpack_super_block(block.scales, _cvtsh_ss(block.d), _cvtsh_ss(block.dmin), scales, minima);
     }
