@@ -9,7 +9,8 @@ namespace {
 using sdpy::Product;
 
 constexpr int vectors = 2, block = vectors * lanes;
-constexpr int depth = 512;  // inputs in a panel: with its share of activations it stays in a core's first cache
+constexpr int depth = 512;         // inputs in a panel: with its share of activations it stays in a core's first cache
+constexpr int most_tokens = 1024;  // that go by a panel: their sums stay in its second cache, and in a thread's stack
 
 // Numbers of `block` rows of weights, four inputs of a row side by side, and their groups' scales and minima.
 struct alignas(64) Panel {
@@ -44,18 +45,13 @@ constexpr int zero_of() {
 }
 
 // Tokens that are computed together: as many as the registers hold.
-template <class Type>
-constexpr int rows_of() {
 #if defined(__AVX512VNNI__)
-    return 6;
-#elif defined(__AVX512F__)
-    return Type::bits == 4 ? 6 : 4;
+constexpr int rows_of_tile = 6;
 #elif defined(__AVXVNNI__)
-    return 3;
+constexpr int rows_of_tile = 3;
 #else
-    return Type::bits == 4 ? 3 : 2;
+constexpr int rows_of_tile = 4;
 #endif
-}
 
 template <class Type>
 void unpack_panel(const Product &product, int64_t row, int64_t from, int64_t count, Panel &panel) {
@@ -148,57 +144,58 @@ inline void add_up(const Panel &panel, const Rounded &rounded, int64_t inputs, i
     }
 }
 
-inline void add_to(float *to, Floats sum, int64_t count, bool begun) {
-    if (count >= lanes) {
-        store(to, begun ? load(static_cast<const float *>(to)) + sum : sum);
-        return;
-    }
-    float some[lanes];
-    store(some, sum);
-    for (int64_t i = 0; i < count; ++i) {
-        to[i] = (begun ? to[i] : 0) + some[i];
-    }
-}
-
 template <class Type, int rows>
-void tile(const Panel &panel, const Rounded &rounded, int64_t inputs, int64_t count, float *out, int64_t outputs,
-          int64_t outs, bool begun) {
+void tile(const Panel &panel, const Rounded &rounded, int64_t inputs, int64_t count, float (*sums)[block], bool begun) {
     Floats total[rows][vectors] = {};
     add_up<Type, rows>(panel, rounded, inputs, count, total);
 #pragma GCC unroll 6
     for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; ++v) {
-            add_to(out + r * outputs + v * lanes, total[r][v], outs - v * lanes, begun);
+            float *sum = sums[r] + v * lanes;
+            store(sum, begun ? load(static_cast<const float *>(sum)) + total[r][v] : total[r][v]);
         }
     }
 }
 
 template <class Type, int rows>
-void tiles(const Panel &panel, Rounded rounded, const Product &product, int64_t tokens, int64_t count, float *out,
-           int64_t outs, bool begun) {
-    const int64_t inputs = product.inputs;
-    for (; tokens >= rows; tokens -= rows) {
-        tile<Type, rows>(panel, rounded, inputs, count, out, product.outputs, outs, begun);
+void tiles(const Panel &panel, Rounded rounded, int64_t inputs, int64_t tokens, int64_t count, float (*sums)[block],
+           bool begun) {
+    for (; tokens >= rows; tokens -= rows, sums += rows) {
+        tile<Type, rows>(panel, rounded, inputs, count, sums, begun);
         rounded = rounded.from(rows * inputs, Type::group);
-        out += rows * product.outputs;
     }
     if constexpr (rows > 1) {
-        tiles<Type, rows - 1>(panel, rounded, product, tokens, count, out, outs, begun);
+        tiles<Type, rows - 1>(panel, rounded, inputs, tokens, count, sums, begun);
+    }
+}
+
+// A block of outputs from `row` on, for tokens `first` to `last`, at most `most_tokens`. Their sums stay together until all
+// inputs went by: in the result, one token's lie pages away from the next one's.
+template <class Type>
+void multiply_block(const Product &product, const Rounded &rounded, float *out, int64_t row, int64_t first,
+                    int64_t last) {
+    const int64_t inputs = product.inputs, outs = product.outputs - row < block ? product.outputs - row : block;
+    Panel panel;
+    alignas(64) float sums[most_tokens][block];
+    for (int64_t begin = 0; begin < inputs; begin += depth) {
+        const int64_t count = inputs - begin < depth ? inputs - begin : depth;
+        unpack_panel<Type>(product, row, begin, count, panel);
+        tiles<Type, rows_of_tile>(panel, rounded.from(first * inputs + begin, Type::group), inputs, last - first, count,
+                                  sums, begin > 0);
+    }
+    for (int64_t token = first; token < last; ++token) {
+        __builtin_memcpy(out + token * product.outputs + row, sums[token - first], outs * sizeof(float));
     }
 }
 
 template <class Type>
 void multiply_type(const Product &product, const Rounded &rounded, float *out, int64_t from, int64_t to, int64_t first,
                    int64_t last) {
-    const int64_t inputs = product.inputs;
-    Panel panel;
     for (int64_t row = from * block; row < to * block && row < product.outputs; row += block) {
-        for (int64_t begin = 0; begin < inputs; begin += depth) {
-            const int64_t count = inputs - begin < depth ? inputs - begin : depth;
-            unpack_panel<Type>(product, row, begin, count, panel);
-            tiles<Type, rows_of<Type>()>(panel, rounded.from(first * inputs + begin, Type::group), product, last - first,
-                                         count, out + first * product.outputs + row, product.outputs - row, begin > 0);
+        for (int64_t token = first; token < last; token += most_tokens) {
+            const int64_t end = last - token < most_tokens ? last : token + most_tokens;
+            multiply_block<Type>(product, rounded, out, row, token, end);
         }
     }
 }
