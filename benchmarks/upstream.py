@@ -1,7 +1,7 @@
 """Times the engine's own program, built as its README says, and this library in turn, on the same files.
 
     python benchmarks/upstream.py FOLDER [--models klein-4b:Q4_K ...] [--sizes 256 ...] [--steps 1]
-        [--level best|avx2] [--record docs/measurements.md]
+        [--repeat 1] [--level best|avx2] [--record docs/measurements.md]
 
 FOLDER keeps the build of the program and the model files (random weights of the true size, 5 to 8 GB for each model).
 The source of the engine is the pinned one, vendor/stable-diffusion.cpp. One run times both, one after the other:
@@ -15,12 +15,14 @@ import argparse
 import os
 import re
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from full_size import PROMPT, SEED, draw_apart, record, section, written
 
-from sdcpp_py._native.library import physical_cores
+from sdcpp_py.cores import physical_cores
 from sdcpp_py.synth import SyntheticSet
 
 ENGINE = Path(__file__).parent.parent / "vendor" / "stable-diffusion.cpp"
@@ -36,6 +38,9 @@ PHASES = {
     "denoise": r"sampling completed, taking ([\d.]+) ?(m?s)",
     "decode": r"decode_first_stage completed, taking ([\d.]+) ?(m?s)",
 }
+
+# Model, edge of the picture in pixels, what they took, what this library took.
+Row = tuple[str, int, dict[str, Any], dict[str, Any]]
 
 
 def build(folder: Path, level: str) -> Path:
@@ -73,14 +78,14 @@ def _seconds(log: str, pattern: str) -> float:
     return float(number) / (1000 if unit == "ms" else 1)
 
 
-def table(rows: list[tuple[str, int, dict[str, Any], dict[str, Any]]], full_steps: int) -> str:
+def table(rows: list[Row], full_steps: int, their_name: str = "upstream") -> str:
     """Both sides of each comparison, and what they are to each other."""
     lines = [
         f"| model | size | who | encode | one step | decode | picture of {full_steps} steps | peak memory |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for model, size, theirs, ours in rows:
-        sides = {"upstream": theirs, "here": ours}
+        sides = {their_name: theirs, "here": ours}
         for side in sides.values():
             side["picture"] = side["encode"] + full_steps * side["step"] + side["decode"]
         for who, side in sides.items():
@@ -91,16 +96,29 @@ def table(rows: list[tuple[str, int, dict[str, Any], dict[str, Any]]], full_step
     return "\n".join(lines)
 
 
+def in_turn(repeat: int, *sides: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Runs the sides one after the other, so many times, and keeps the least of each figure of each side."""
+    rounds = [[side() for side in sides] for _ in range(repeat)]
+    phases = ("encode", "step", "decode", "peak")
+    return [{name: min(one[side][name] for one in rounds) for name in phases} for side in range(len(sides))]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What to draw, how often, and where to write it down."""
+    parser.add_argument("--sizes", nargs="+", type=int, default=[256])
+    parser.add_argument("--steps", type=int, default=1, help="steps to time (default: %(default)s)")
+    parser.add_argument("--full-steps", type=int, default=4, help="steps of a picture (default: %(default)s)")
+    parser.add_argument("--repeat", type=int, default=1, help="rounds, of which the quickest counts")
+    parser.add_argument("--record", type=Path, metavar="FILE.md", help="append the result to this file")
+
+
 def main() -> None:
     """Times both sides for each model and size, and prints, and where wanted records, what they took."""
     parser = argparse.ArgumentParser(description="Times the engine's own program and this library in turn.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--models", nargs="+", default=["klein-4b:Q4_K"], metavar="NAME:QUANT")
-    parser.add_argument("--sizes", nargs="+", type=int, default=[256])
-    parser.add_argument("--steps", type=int, default=1, help="steps to time (default: %(default)s)")
-    parser.add_argument("--full-steps", type=int, default=4, help="steps of a picture (default: %(default)s)")
     parser.add_argument("--level", choices=BUILDS, default="best")
-    parser.add_argument("--record", type=Path, metavar="FILE.md", help="append the result to this file")
+    add_options(parser)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     program = build(options.folder, options.level)
@@ -109,12 +127,15 @@ def main() -> None:
         family, _, quant = model.partition(":")
         files = written(family, options.folder, quant)
         for size in options.sizes:
-            theirs = draw_upstream(program, files, options.folder, size, options.steps)
-            ours = draw_apart(family, files, options.folder, quant, size, options.steps, OURS[options.level])
+            theirs, ours = in_turn(
+                options.repeat,
+                partial(draw_upstream, program, files, options.folder, size, options.steps),
+                partial(draw_apart, family, files, options.folder, quant, size, options.steps, OURS[options.level]),
+            )
             rows.append((f"{family} {quant}", size, theirs, ours))
             print(table(rows[-1:], options.full_steps), flush=True)
     command = f"python benchmarks/upstream.py FOLDER --models {' '.join(options.models)} --level {options.level}"
-    command += f" --sizes {' '.join(map(str, options.sizes))} --steps {options.steps}"
+    command += f" --sizes {' '.join(map(str, options.sizes))} --steps {options.steps} --repeat {options.repeat}"
     if options.record:
         record(section(table(rows, options.full_steps), command), options.record)
 

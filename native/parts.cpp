@@ -36,15 +36,15 @@ extern "C" {
 int sdpy_kernels_run(const char *level) { return sdpy::level_named(level) != nullptr; }
 
 int sdpy_convolve(const char *level, const float *picture, const uint16_t *weights, float *out, int channels,
-                  int height, int width, int out_channels, int parts, sdpy_failure *failure) {
+                  int height, int width, int out_channels, int edge, int parts, sdpy_failure *failure) {
     return sdpy::guarded(failure, [&] {
         const sdpy::ConvolutionKernels &kernels = *level_of(level).convolution;
-        const sdpy::Convolution shape{width, height, channels, out_channels};
+        const sdpy::Convolution shape{width, height, channels, out_channels, edge};
         const int64_t blocks = sdpy::block_count(shape, kernels);
-        std::vector<float> padded((height + 2) * channels * sdpy::padded_width(shape));
+        std::vector<float> padded(sdpy::padded_height(shape) * channels * sdpy::padded_width(shape));
         std::vector<float> packed(blocks * sdpy::packed_size(shape, kernels));
         const int64_t row = width * static_cast<int64_t>(sizeof(float));
-        in_parts(parts, height + 2, [&](int64_t from, int64_t to) {
+        in_parts(parts, sdpy::padded_height(shape), [&](int64_t from, int64_t to) {
             kernels.pad(shape, reinterpret_cast<const char *>(picture), row, row * height, padded.data(), from, to);
         });
         in_parts(parts, blocks, [&](int64_t from, int64_t to) {

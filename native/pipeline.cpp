@@ -11,6 +11,7 @@
 #include "kernels/graph.h"
 #include "loader.h"
 #include "run.h"
+#include "threads.h"
 
 // The conditioner makes our tokenizer, its language models leave out what adds nothing, they and the denoisers use our
 // attention, and the Z-Image model makes our runner.
@@ -75,6 +76,7 @@ class EnginePipeline : public Pipeline {
    public:
     EnginePipeline(const LoadRequest &request, Run &run) : sd_(std::make_unique<StableDiffusionGGML>()) {
         run.begin_phase(SDPY_PHASE_LOAD, 1, 1);
+        check_threads(request.threads);
         device_ = request.device;
         DeviceScope device(request.device);
         sd_ctx_params_t params;

@@ -189,11 +189,11 @@ int sdpy_model_info_get(sdpy_engine *engine, sdpy_model_info *info, sdpy_failure
 /* Parts by themselves, so that tests can hold them against plain arithmetic. */
 /* Whether this CPU can run our kernels of a level: avx2, avx_vnni, avx512 or avx512_vnni. */
 int sdpy_kernels_run(const char *level);
-/* out (out_channels, height, width) = picture (channels, height, width), with a zero around it, convolved with weights
- * (out_channels, channels, 3, 3) of float16; the rest is float32. The work is cut into `parts` as among so many threads.
- */
+/* out (out_channels, height, width) = picture (channels, height, width), with zeros around it, convolved with weights
+ * (out_channels, channels, edge, edge) of float16; the rest is float32. `edge`: 3 or 1. The work is cut into `parts` as
+ * among so many threads. */
 int sdpy_convolve(const char *level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
-                  int width, int out_channels, int parts, sdpy_failure *failure);
+                  int width, int out_channels, int edge, int parts, sdpy_failure *failure);
 /* out (tokens, outputs) = activations (tokens, inputs) times the transposed weights (outputs, inputs), which are of ggml's
  * type of that number. */
 int sdpy_multiply(const char *level, int type, const void *weights, const float *activations, float *out, int inputs,

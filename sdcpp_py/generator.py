@@ -36,7 +36,8 @@ class Generator:
         text_encoder: the text encoder, a Qwen3 for the families known here (``sd-cli --llm``).
         vae: the autoencoder (``sd-cli --vae``).
         device: "auto" (a GPU where there is one), "cpu", "vulkan0", ...: one of ``sdcpp_py.devices()``.
-        threads: CPU threads for loading and drawing; the number of physical cores where None.
+        threads: CPU threads for loading and drawing; where None, one for each physical core, or for each that a
+                container may use.
         on_progress: is called with a ``Progress`` while the weights are read.
         progress_bar: shows a progress bar on standard error, here and for every picture.
 
@@ -49,7 +50,7 @@ class Generator:
         ModelNotFoundError, ModelLoadError, ModelMismatchError: about the files.
         OutOfMemoryError: the weights do not fit.
         NativeLibraryError: there is no such device.
-        SettingsError: ``threads`` is not 1 to 1024.
+        SettingsError: ``threads`` is not 1 to 1024, or more than the system gives this process.
     """
 
     def __init__(

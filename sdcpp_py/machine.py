@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sdcpp_py._native import library
+from sdcpp_py.cores import default_threads, physical_cores
 from sdcpp_py.version import __version__
 
 _WATCHDOG = Path("/sys/module/amdgpu/parameters/lockup_timeout")
@@ -23,9 +24,9 @@ def describe_machine() -> dict[str, Any]:
         "ggml_version": library.ggml_version(),
         "cpu": {
             "name": cpu_name(),
-            "physical_cores": library.physical_cores(),
+            "physical_cores": physical_cores(),
             "logical_cores": os.cpu_count() or 1,
-            "default_threads": library.physical_cores(),
+            "default_threads": default_threads(),
             "module": library.cpu_module(),
             "modules_built": library.modules_built("cpu"),
             "features": library.cpu_features(),

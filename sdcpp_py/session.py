@@ -10,6 +10,7 @@ from PIL import Image
 
 from sdcpp_py._native import library
 from sdcpp_py._native.engine import Engine, ModelInfo
+from sdcpp_py.cores import default_threads
 from sdcpp_py.families import REFERENCE_SCHEDULER
 from sdcpp_py.meter import Meter
 from sdcpp_py.models import ModelFiles
@@ -149,5 +150,5 @@ class Session:
 
 
 def resolve_threads(threads: int | None) -> int:
-    """How many CPU threads to use: the physical cores where None. Raises SettingsError where it is not 1 to 1024."""
-    return library.physical_cores() if threads is None else check_whole("threads", threads, 1, 1024)
+    """How many CPU threads to use; None is one for each core. Raises SettingsError where it is not 1 to 1024."""
+    return default_threads() if threads is None else check_whole("threads", threads, 1, 1024)

@@ -22,7 +22,7 @@ def _pointer(kind: str, array: NDArray[Any]) -> Any:
 def convolved(
     level: str, picture: NDArray[np.float32], weights: NDArray[np.float16], parts: int
 ) -> NDArray[np.float32]:
-    """A picture (channels, height, width) convolved with weights (out channels, channels, 3, 3)."""
+    """A picture (channels, height, width) convolved with weights (out channels, channels, 3, 3) or (..., 1, 1)."""
     channels, height, width = picture.shape
     out = np.full((len(weights), height, width), np.nan, np.float32)
     failure = ffi.new("sdpy_failure *")
@@ -35,6 +35,7 @@ def convolved(
         height,
         width,
         len(weights),
+        weights.shape[-1],
         parts,
         failure,
     )

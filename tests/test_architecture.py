@@ -29,7 +29,7 @@ FLOORS = [
     {"inspection", "settings", "prompts", "noise", "_native.library"},
     {"_native.status", "png_text", "progress"},
     {"families", "bundled"},
-    {"errors", "schedules", "version", "_native"},
+    {"errors", "schedules", "version", "cores", "_native"},
 ]
 
 

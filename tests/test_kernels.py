@@ -24,14 +24,17 @@ PROMPTS = (
 
 def reference(picture: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The same by scipy in double precision."""
-    padded = np.pad(picture.astype(float), ((0, 0), (1, 1), (1, 1)))
+    border = weights.shape[-1] // 2
+    padded = np.pad(picture.astype(float), ((0, 0), (border, border), (border, border)))
     return np.stack([correlate(padded, one.astype(float), mode="valid", method="direct")[0] for one in weights])
 
 
-def random_case(channels: int, out_channels: int, height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def random_case(
+    channels: int, out_channels: int, height: int, width: int, seed: int, edge: int = 3
+) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     picture = random.standard_normal((channels, height, width)).astype(np.float32)
-    return picture, random.standard_normal((out_channels, channels, 3, 3)).astype(np.float16)
+    return picture, random.standard_normal((out_channels, channels, edge, edge)).astype(np.float16)
 
 
 def test_there_are_kernels_for_this_cpu() -> None:
@@ -43,18 +46,18 @@ def test_there_are_kernels_for_this_cpu() -> None:
 @settings(deadline=None, max_examples=60)
 @given(
     channels=st.integers(1, 20), out_channels=st.integers(1, 20), height=SIZES, width=SIZES, parts=st.integers(1, 5),
-    seed=st.integers(0, 1000),
+    seed=st.integers(0, 1000), edge=st.sampled_from((1, 3)),
 )  # fmt: skip
 def test_convolutions_of_any_shape(
-    level: str, channels: int, out_channels: int, height: int, width: int, parts: int, seed: int
+    level: str, channels: int, out_channels: int, height: int, width: int, parts: int, seed: int, edge: int
 ) -> None:
     """Any size, tails of vectors and blocks included, cut into any parts: each sum is within float32's rounding errors.
 
     A sum of n products is off by n/2 rounding steps of the products' absolute sum at most, which here is below 6 n.
     """
-    picture, weights = random_case(channels, out_channels, height, width, seed)
+    picture, weights = random_case(channels, out_channels, height, width, seed, edge)
     got = convolved(level, picture, weights, parts)
-    terms = 9 * channels
+    terms = edge**2 * channels
     bound = terms / 2 * np.finfo(np.float32).eps * reference(np.abs(picture), np.abs(weights))
     assert (np.abs(got - reference(picture, weights)) <= bound + 1e-12).all()
 
@@ -79,7 +82,7 @@ def test_an_unknown_level_is_refused() -> None:
     failure = ffi.new("sdpy_failure *")
     nothing = ffi.NULL
     assert not lib.sdpy_kernels_run(b"avx1024")
-    assert lib.sdpy_convolve(b"avx1024", nothing, nothing, nothing, 1, 1, 1, 1, 1, failure) == Status.BAD_SETTINGS
+    assert lib.sdpy_convolve(b"avx1024", nothing, nothing, nothing, 1, 1, 1, 1, 3, 1, failure) == Status.BAD_SETTINGS
     assert b"cannot run" in ffi.string(failure.message)
 
 

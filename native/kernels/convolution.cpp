@@ -12,13 +12,12 @@ constexpr int lanes = 16, block = 8, widest = 2;  // 16 of 32 registers add up, 
 #else
 constexpr int lanes = 8, block = 4, widest = 3;  // 12 of 16
 #endif
-constexpr int taps = 9;
 constexpr int64_t band_bytes = 512 << 10;  // rows of the input that should stay in a core's second cache
 
 typedef float Vector __attribute__((vector_size(lanes * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 // A tile of `tiles` vectors of one row, for a block of out channels, added up over all channels and taps.
-template <int tiles>
+template <int edge, int tiles>
 inline void add_up(const float *padded, int64_t channels, int64_t width, const float *weights, Vector (&sum)[block][tiles]) {
     for (int o = 0; o < block; ++o) {
         for (int t = 0; t < tiles; ++t) {
@@ -27,8 +26,8 @@ inline void add_up(const float *padded, int64_t channels, int64_t width, const f
     }
     for (int64_t channel = 0; channel < channels; ++channel, padded += width) {
 #pragma GCC unroll 9
-        for (int tap = 0; tap < taps; ++tap, weights += block) {
-            const float *from = padded + tap / 3 * channels * width + tap % 3;
+        for (int tap = 0; tap < edge * edge; ++tap, weights += block) {
+            const float *from = padded + tap / edge * channels * width + tap % edge;
             Vector value[tiles];
 #pragma GCC unroll 3
             for (int t = 0; t < tiles; ++t) {
@@ -45,11 +44,11 @@ inline void add_up(const float *padded, int64_t channels, int64_t width, const f
     }
 }
 
-template <int tiles>
+template <int edge, int tiles>
 inline void tile(const Convolution &shape, const float *padded, const float *weights, float *out, int64_t outs,
                  int64_t pixels) {
     Vector sum[block][tiles];
-    add_up<tiles>(padded, shape.channels, sdpy::padded_width(shape), weights, sum);
+    add_up<edge, tiles>(padded, shape.channels, sdpy::padded_width(shape), weights, sum);
     for (int o = 0; o < block; ++o) {
         if (o < outs) {
             float *to = out + o * shape.height * shape.width;
@@ -68,21 +67,21 @@ inline void tile(const Convolution &shape, const float *padded, const float *wei
 
 void pad(const Convolution &shape, const char *picture, int64_t row, int64_t plane, float *padded, int64_t from,
          int64_t to) {
-    const int64_t width = sdpy::padded_width(shape);
+    const int64_t width = sdpy::padded_width(shape), border = shape.edge / 2;
     for (int64_t y = from; y < to; ++y) {
         for (int64_t channel = 0; channel < shape.channels; ++channel) {
             float *line = padded + (y * shape.channels + channel) * width;
-            const bool inside = y > 0 && y <= shape.height;
-            const auto *source = reinterpret_cast<const float *>(picture + (y - 1) * row + channel * plane);
+            const bool inside = y >= border && y < shape.height + border;
+            const auto *source = reinterpret_cast<const float *>(picture + (y - border) * row + channel * plane);
             for (int64_t x = 0; x < width; ++x) {
-                line[x] = inside && x > 0 && x <= shape.width ? source[x - 1] : 0.0f;
+                line[x] = inside && x >= border && x < shape.width + border ? source[x - border] : 0.0f;
             }
         }
     }
 }
 
 void pack(const Convolution &shape, const void *weights, bool half, float *packed, int64_t from, int64_t to) {
-    const int64_t size = shape.channels * taps;
+    const int64_t size = shape.channels * shape.edge * shape.edge;
     for (int64_t b = from; b < to; ++b) {
         for (int o = 0; o < block; ++o) {
             float *line = packed + b * size * block + o;
@@ -97,10 +96,12 @@ void pack(const Convolution &shape, const void *weights, bool half, float *packe
     }
 }
 
-void convolve(const Convolution &shape, const float *padded, const float *packed, float *out, int64_t from, int64_t to) {
+template <int edge>
+void convolve_edge(const Convolution &shape, const float *padded, const float *packed, float *out, int64_t from,
+                   int64_t to) {
     const int64_t width = sdpy::padded_width(shape), line = shape.channels * width;
-    const int64_t size = shape.channels * taps * block;
-    const int64_t fitting = band_bytes / static_cast<int64_t>(sizeof(float)) / line - 2;
+    const int64_t size = shape.channels * edge * edge * block;
+    const int64_t fitting = band_bytes / static_cast<int64_t>(sizeof(float)) / line - (edge - 1);
     const int64_t rows = fitting > 1 ? fitting : 1;
     for (int64_t first = from; first < to; first += rows) {
         const int64_t last = first + rows < to ? first + rows : to;
@@ -113,16 +114,20 @@ void convolve(const Convolution &shape, const float *padded, const float *packed
                 for (int64_t x = 0; x < shape.width; x += widest * lanes) {
                     const int64_t left = shape.width - x;
                     if (left > (widest - 1) * lanes) {
-                        tile<widest>(shape, source + x, weights, target + x, outs, left);
+                        tile<edge, widest>(shape, source + x, weights, target + x, outs, left);
                     } else if (widest > 2 && left > lanes) {
-                        tile<2>(shape, source + x, weights, target + x, outs, left);
+                        tile<edge, 2>(shape, source + x, weights, target + x, outs, left);
                     } else {
-                        tile<1>(shape, source + x, weights, target + x, outs, left);
+                        tile<edge, 1>(shape, source + x, weights, target + x, outs, left);
                     }
                 }
             }
         }
     }
+}
+
+void convolve(const Convolution &shape, const float *padded, const float *packed, float *out, int64_t from, int64_t to) {
+    (shape.edge == 3 ? convolve_edge<3> : convolve_edge<1>)(shape, padded, packed, out, from, to);
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ const Level *Kernels::in_use() { return level_in_use; }
 double kernel_cost(const ggml_tensor *node) {
     const auto elements = static_cast<double>(ggml_nelements(node));
     if (is_convolution(node)) {
-        return 2 * 9 * elements * static_cast<double>(node->src[0]->ne[1]);
+        const Convolution shape = convolution_of(node);
+        return 2 * elements * static_cast<double>(shape.channels * shape.edge * shape.edge);
     }
     return is_product(node) ? 2 * elements * static_cast<double>(weights_of(node)->ne[0]) : 0;
 }

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "ggml.h"
+#include "kernels/convolution.h"
 
 namespace sdpy {
 
@@ -30,6 +31,7 @@ inline bool runs(const ggml_tensor *node, ggml_custom_op_t function) {
 inline int64_t share(int64_t all, int64_t number, int64_t count) { return all * number / count; }
 
 bool is_convolution(const ggml_tensor *node);
+Convolution convolution_of(const ggml_tensor *node); /* of one that is */
 bool is_product(const ggml_tensor *node);
 
 }  // namespace sdpy

@@ -5,6 +5,7 @@
 #include "kernels/graph.h"
 #include "kernels/levels.h"
 #include "kernels/nodes.h"
+#include "kernels/pieces.h"
 #include "kernels/product_nodes.h"
 #include "seams.h"
 #undef ggml_mul_mat
@@ -14,10 +15,10 @@ namespace sdpy {
 
 namespace {
 
-// With fewer tokens, unpacking a panel is most of the work, and ggml is quicker.
-constexpr int64_t fewest_tokens = 16;
-// Each thread should have a few pieces of work at least, and each piece enough tokens for its panel.
-constexpr int64_t pieces_per_thread = 4, fewest_tokens_in_piece = 128;
+// With fewer tokens, unpacking a panel is most of the work, and ggml is quicker (benchmarks/kernels.py --tokens 8).
+constexpr int64_t fewest_tokens = 8;
+// A panel should be worth unpacking for a piece of the tokens.
+constexpr int64_t fewest_tokens_in_piece = 128;
 
 const ProductKernels &kernels_of(void *user_data) { return *static_cast<const ProductKernels *>(user_data); }
 
@@ -34,13 +35,14 @@ void round(ggml_tensor *result, int thread, int threads, void *kernels) {
 }
 
 // Result (outputs, tokens, ...) of rounded activations and weights.
-void multiply(ggml_tensor *result, int thread, int threads, void *kernels) {
+void multiply(ggml_tensor *result, int, int threads, void *kernels) {
     const Product product = product_of(result->src[1], ggml_nrows(result));
     const int64_t blocks = block_count(product, kernels_of(kernels));
-    const int64_t wanted = (pieces_per_thread * threads + blocks - 1) / blocks;
-    const int64_t parts = std::max<int64_t>(1, std::min(wanted, product.tokens / fewest_tokens_in_piece));
-    for (int64_t piece = share(blocks * parts, thread, threads); piece < share(blocks * parts, thread + 1, threads);
-         ++piece) {
+    const int64_t wanted = Pieces::wanted(threads, INT32_MAX);
+    const int64_t most_parts = std::max<int64_t>(1, product.tokens / fewest_tokens_in_piece);
+    const int64_t parts = std::min((wanted + blocks - 1) / blocks, most_parts);
+    const Pieces pieces(result, threads, blocks * parts);
+    for (int64_t piece = pieces.next(); piece >= 0; piece = pieces.next()) {
         const int64_t block = piece / parts, part = piece % parts;
         kernels_of(kernels).multiply(product, result->src[0]->data, static_cast<float *>(result->data), block, block + 1,
                                      share(product.tokens, part, parts), share(product.tokens, part + 1, parts));

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,16 +149,3 @@ def engine_commit() -> str:
 def ggml_version() -> str:
     """The version of ggml that this library is built from."""
     return text(lib.sdpy_ggml_version())
-
-
-def physical_cores() -> int:
-    """CPU cores that this process may use, not counting the second thread of a core; at least 1."""
-    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    cores = set()
-    for cpu in cpus:
-        try:
-            topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-            cores.add(topology.read_text(encoding="ascii"))
-        except OSError:
-            cores.add(str(cpu))
-    return max(1, len(cores))

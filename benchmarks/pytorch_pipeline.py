@@ -1,0 +1,135 @@
+"""One picture by diffusers and PyTorch, with random weights of FLUX.2 Klein 4B's true shapes. Prints its times as JSON.
+
+``pytorch.py`` runs it in an environment that has training/requirements.txt; it needs nothing of this library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLFlux2, Flux2KleinPipeline, Flux2Transformer2DModel
+from transformers import Qwen3Config, Qwen3Model
+
+ROOT = Path(__file__).parent.parent
+sys.path += [str(ROOT / "training"), str(ROOT)]
+
+from tiny_model.qwen_tokenizer import qwen_tokenizer  # noqa: E402
+
+from tests.reference.write_sigmas import klein_scheduler  # noqa: E402
+
+
+def filled(make: Callable[[], torch.nn.Module], dtype: torch.dtype) -> torch.nn.Module:
+    """A model with random weights, never in memory in another type: in float32 it would take twice the memory."""
+    with torch.device("meta"):
+        model = make()
+    model = model.to(dtype).to_empty(device="cpu").eval().requires_grad_(False)
+    for tensor in model.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.uniform_(-0.02, 0.02)
+    return model
+
+
+def encoder() -> Qwen3Model:
+    """Qwen3-4B, without the head that the pipeline does not use."""
+    return Qwen3Model(
+        Qwen3Config(
+            vocab_size=151936,
+            hidden_size=2560,
+            intermediate_size=9728,
+            num_hidden_layers=36,
+            num_attention_heads=32,
+            num_key_value_heads=8,
+            head_dim=128,
+            max_position_embeddings=40960,
+            rms_norm_eps=1e-6,
+            rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
+            attention_bias=False,
+        )
+    )
+
+
+def transformer() -> Flux2Transformer2DModel:
+    """Klein 4B's denoiser."""
+    return Flux2Transformer2DModel(
+        in_channels=128,
+        num_layers=5,
+        num_single_layers=20,
+        attention_head_dim=128,
+        num_attention_heads=24,
+        joint_attention_dim=7680,
+        mlp_ratio=3.0,
+        axes_dims_rope=(32, 32, 32, 32),
+        rope_theta=2000,
+        guidance_embeds=False,
+    )
+
+
+def measure(size: int, steps: int, prompt: str, dtype: torch.dtype) -> dict[str, Any]:
+    """Seconds by phase, and bytes: of the weights, and the most that the process had in memory."""
+    text_encoder = filled(encoder, dtype)
+    for name, buffer in text_encoder.named_buffers():  # no file has them: they are computed where a model is made
+        if name.endswith("inv_freq"):
+            buffer.copy_(1.0 / 1_000_000.0 ** (torch.arange(0, 128, 2, dtype=torch.float32) / 128))
+    pipeline = Flux2KleinPipeline(
+        scheduler=klein_scheduler(),
+        vae=filled(AutoencoderKLFlux2, dtype),
+        text_encoder=text_encoder,
+        tokenizer=qwen_tokenizer(),
+        transformer=filled(transformer, dtype),
+        is_distilled=True,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    parts = (pipeline.text_encoder, pipeline.transformer, pipeline.vae)
+    latent = torch.zeros((1, 32, size // 8, size // 8), dtype=dtype)
+    times: dict[str, Any] = {}
+
+    def timed(name: str, work: Callable[[], Any]) -> Any:
+        begin = time.perf_counter()
+        result = work()
+        times[name] = time.perf_counter() - begin
+        return result
+
+    with torch.inference_mode():
+        for _ in range(2):  # the first round warms up
+            states, _ = timed("encode", lambda: pipeline.encode_prompt(prompt=prompt))
+            timed(
+                "denoise",
+                lambda states=states: pipeline(
+                    prompt_embeds=states,
+                    width=size,
+                    height=size,
+                    num_inference_steps=steps,
+                    guidance_scale=1.0,
+                    output_type="latent",
+                ),
+            )
+            timed("decode", lambda: pipeline.vae.decode(latent))
+    times["step"] = times["denoise"] / steps
+    times["weights"] = sum(tensor.numel() * tensor.element_size() for part in parts for tensor in part.parameters())
+    times["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return times
+
+
+def main() -> None:
+    """Reads what to draw from the command line."""
+    parser = argparse.ArgumentParser(description="Times one picture by diffusers and PyTorch.")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=1)
+    parser.add_argument("--prompt", required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(json.dumps(measure(options.size, options.steps, options.prompt, getattr(torch, options.dtype))))
+
+
+if __name__ == "__main__":
+    main()
