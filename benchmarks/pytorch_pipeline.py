@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,20 +99,10 @@ def measure(size: int, steps: int, prompt: str, dtype: torch.dtype) -> dict[str,
         return result
 
     with torch.inference_mode():
-        for _ in range(2):  # the first round warms up
-            states, _ = timed("encode", lambda: pipeline.encode_prompt(prompt=prompt))
-            timed(
-                "denoise",
-                lambda states=states: pipeline(
-                    prompt_embeds=states,
-                    width=size,
-                    height=size,
-                    num_inference_steps=steps,
-                    guidance_scale=1.0,
-                    output_type="latent",
-                ),
-            )
-            timed("decode", lambda: pipeline.vae.decode(latent))
+        states, _ = timed("encode", lambda: pipeline.encode_prompt(prompt=prompt))
+        draw = partial(pipeline, prompt_embeds=states, width=size, height=size, num_inference_steps=steps)
+        timed("denoise", partial(draw, guidance_scale=1.0, output_type="latent"))
+        timed("decode", lambda: pipeline.vae.decode(latent))
     times["step"] = times["denoise"] / steps
     times["weights"] = sum(tensor.numel() * tensor.element_size() for part in parts for tensor in part.parameters())
     times["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
