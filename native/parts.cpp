@@ -9,6 +9,7 @@
 #include "kernels/levels.h"
 #include "kernels/nodes.h"
 #include "kernels/product_nodes.h"
+#include "kernels/winograd.h"
 #include "sdpy.h"
 #include "tokenizer.h"
 
@@ -52,6 +53,31 @@ int sdpy_convolve(const char *level, const float *picture, const uint16_t *weigh
         });
         in_parts(parts, height, [&](int64_t from, int64_t to) {
             kernels.convolve(shape, padded.data(), packed.data(), out, from, to);
+        });
+    });
+}
+
+int sdpy_winograd(const char *level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
+                  int width, int out_channels, int parts, sdpy_failure *failure) {
+    return sdpy::guarded(failure, [&] {
+        const sdpy::WinogradKernels &kernels = *level_of(level).winograd;
+        const sdpy::Convolution shape{width, height, channels, out_channels, 3};
+        const int64_t columns = sdpy::tile_columns(shape), rows = sdpy::tile_rows(shape), most = sdpy::most_tiles(shape);
+        const int64_t high = rows * sdpy::tile_edge + 2, wide = columns * sdpy::tile_edge + 2;
+        std::vector<float> padded(high * wide * sdpy::spaced(channels));
+        std::vector<float> packed(sdpy::packed_size(shape, kernels)), scratch(sdpy::scratch_size(shape));
+        const int64_t row = width * static_cast<int64_t>(sizeof(float));
+        in_parts(parts, high, [&](int64_t from, int64_t to) {
+            kernels.pad(shape, reinterpret_cast<const char *>(picture), row, row * height, padded.data(), from, to);
+        });
+        in_parts(parts, sdpy::filled_up(out_channels) / kernels.block, [&](int64_t from, int64_t to) {
+            kernels.pack(shape, weights, true, packed.data(), from, to);
+        });
+        in_parts(parts, rows * columns, [&](int64_t from, int64_t to) {
+            for (; from < to; from += most) {
+                kernels.convolve(shape, padded.data(), packed.data(), scratch.data(), out, from,
+                                 to - from < most ? to : from + most);
+            }
         });
     });
 }

@@ -114,7 +114,7 @@ class EnginePipeline : public Pipeline {
 
     Arrays encode(const EncodeRequest &request, Run &run) override {
         WorkingBuffers buffers(*this);
-        Kernels kernels(ggml_backend_is_cpu(sd_->clip_backend));
+        Kernels kernels(ggml_backend_is_cpu(sd_->clip_backend), request.threads);
         PromptLength length(request.max_tokens);
         run.begin_phase(SDPY_PHASE_ENCODE, 1, 1);
         ConditionerParams params;
@@ -129,7 +129,7 @@ class EnginePipeline : public Pipeline {
 
     Array denoise(const DenoiseRequest &request, Run &run) override {
         WorkingBuffers buffers(*this);
-        Kernels kernels(ggml_backend_is_cpu(sd_->backend));
+        Kernels kernels(ggml_backend_is_cpu(sd_->backend), request.threads);
         sd_->n_threads = request.threads;
         sd_img_gen_params_t params = engine_params(request);
         const bool guided = !request.negative.empty();
@@ -163,7 +163,7 @@ class EnginePipeline : public Pipeline {
 
     Array decode(const DecodeRequest &request, Run &run) override {
         WorkingBuffers buffers(*this);
-        Kernels kernels(ggml_backend_is_cpu(sd_->vae_backend));
+        Kernels kernels(ggml_backend_is_cpu(sd_->vae_backend), request.threads);
         sd_->n_threads = request.threads;
         run.begin_phase(SDPY_PHASE_DECODE, 1, 1);
         sd_->vae_tiling_params = {request.tile_size > 0, request.tile_size, request.tile_size, 0.5f, 0.f, 0.f};

@@ -194,6 +194,9 @@ int sdpy_kernels_run(const char *level);
  * among so many threads. */
 int sdpy_convolve(const char *level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
                   int width, int out_channels, int edge, int parts, sdpy_failure *failure);
+/* The same for edge 3, with a quarter of the multiplications (kernels/winograd.h). */
+int sdpy_winograd(const char *level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
+                  int width, int out_channels, int parts, sdpy_failure *failure);
 /* out (tokens, outputs) = activations (tokens, inputs) times the transposed weights (outputs, inputs), which are of ggml's
  * type of that number. */
 int sdpy_multiply(const char *level, int type, const void *weights, const float *activations, float *out, int inputs,

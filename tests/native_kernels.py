@@ -43,6 +43,19 @@ def convolved(
     return out
 
 
+def convolved_by_winograd(
+    level: str, picture: NDArray[np.float32], weights: NDArray[np.float16], parts: int
+) -> NDArray[np.float32]:
+    """The same for 3x3, with a quarter of the multiplications."""
+    channels, height, width = picture.shape
+    out = np.full((len(weights), height, width), np.nan, np.float32)
+    failure = ffi.new("sdpy_failure *")
+    arrays = (_pointer("float *", picture), _pointer("uint16_t *", weights), _pointer("float *", out))
+    status = lib.sdpy_winograd(level.encode(), *arrays, channels, height, width, len(weights), parts, failure)
+    assert status == Status.OK, ffi.string(failure.message)
+    return out
+
+
 def multiplied(
     level: str, type_: int, weights: NDArray[np.uint8], activations: NDArray[np.float32], parts: int
 ) -> NDArray[np.float32]:

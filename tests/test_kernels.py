@@ -12,7 +12,7 @@ from sdcpp_py import Generator
 from sdcpp_py._native.library import ffi, lib
 from sdcpp_py._native.status import Status
 
-from .native_kernels import RUNNING, convolved
+from .native_kernels import RUNNING, convolved, convolved_by_winograd
 
 SIZES = st.integers(1, 70)
 PROMPTS = (
@@ -77,6 +77,52 @@ def test_parts_do_not_change_a_bit(level: str) -> None:
     assert all((convolved(level, picture, weights, parts) == one).all() for parts in (2, 3, 7, 31, 40))
 
 
+@pytest.mark.parametrize("level", RUNNING)
+@settings(deadline=None, max_examples=60)
+@given(
+    channels=st.integers(1, 40), out_channels=st.integers(1, 40), height=SIZES, width=SIZES, parts=st.integers(1, 5),
+    seed=st.integers(0, 1000),
+)  # fmt: skip
+def test_convolutions_by_winograd_of_any_shape(
+    level: str, channels: int, out_channels: int, height: int, width: int, parts: int, seed: int
+) -> None:
+    """Any size, parts of tiles included: transforms make the rounding errors of a sum larger, by less than 100 times.
+
+    The rows of the transforms' matrices have absolute sums of up to 10 and 19, twice each, but that worst case does not
+    meet in one pixel: a hundredth of it is allowed.
+    """
+    picture, weights = random_case(channels, out_channels, height, width, seed)
+    got = convolved_by_winograd(level, picture, weights, parts)
+    scale = np.abs(picture).max() * np.abs(weights.astype(float)).sum(axis=(1, 2, 3)).max()
+    assert np.abs(got - reference(picture, weights)).max() <= 100 * np.finfo(np.float32).eps * scale
+
+
+@pytest.mark.parametrize("level", RUNNING)
+def test_winograd_gives_the_same_bits_however_it_is_run(level: str) -> None:
+    """Neither the parts that the work is cut into nor the length of the vectors show in a single bit."""
+    picture, weights = random_case(96, 70, 61, 53, 3)
+    one = convolved_by_winograd("avx2", picture, weights, 1)
+    assert all((convolved_by_winograd(level, picture, weights, parts) == one).all() for parts in (1, 2, 3, 7, 100))
+
+
+def test_a_large_picture_is_nearly_the_same_by_the_engine(
+    klein_generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoding 512x512, where convolutions are done by Winograd's way, is within 60 dB of the engine's own."""
+    latent = np.random.default_rng(1).standard_normal((128, 32, 32)).astype(np.float32)
+    engine = klein_generator._session.engine
+
+    def decoded() -> np.ndarray:
+        return engine.decode(latent=latent, tile_size=0, threads=2, listen=lambda _: None).astype(float)
+
+    ours = decoded()
+    assert (decoded() == ours).all()
+    monkeypatch.setenv("SDCPP_PY_KERNELS", "off")
+    difference = ours - decoded()
+    assert difference.any()
+    assert 20 * np.log10(255 / np.sqrt(np.mean(difference**2))) > 60
+
+
 def test_an_unknown_level_is_refused() -> None:
     """Asking for kernels that do not exist is an error with a message, and nothing is computed."""
     failure = ffi.new("sdpy_failure *")
@@ -84,6 +130,7 @@ def test_an_unknown_level_is_refused() -> None:
     assert not lib.sdpy_kernels_run(b"avx1024")
     assert lib.sdpy_convolve(b"avx1024", nothing, nothing, nothing, 1, 1, 1, 1, 3, 1, failure) == Status.BAD_SETTINGS
     assert b"cannot run" in ffi.string(failure.message)
+    assert lib.sdpy_winograd(b"avx1024", nothing, nothing, nothing, 1, 1, 1, 1, 1, failure) == Status.BAD_SETTINGS
 
 
 def test_switched_off_the_picture_is_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

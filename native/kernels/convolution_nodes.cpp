@@ -82,10 +82,13 @@ ggml_tensor *sdpy_conv_2d(ggml_context *context, ggml_tensor *w, ggml_tensor *x,
     }
     const ConvolutionKernels &kernels = *level->convolution;
     const Convolution shape{x->ne[0], x->ne[1], x->ne[2], w->ne[3], w->ne[0]};
-    ggml_tensor *padded = kernel_node(context, pad, &kernels, GGML_TYPE_F32, x, w, padded_width(shape), shape.channels,
+    if (pays_by_winograd(shape)) {
+        return winograd_node(context, *level->winograd, Kernels::threads(), w, x);
+    }
+    ggml_tensor *padded = kernel_node(context, pad, &kernels, GGML_TYPE_F32, {x, w}, padded_width(shape), shape.channels,
                                       padded_height(shape), x->ne[3]);
-    ggml_tensor *packed = kernel_node(context, pack, &kernels, GGML_TYPE_F32, w, nullptr, packed_size(shape, kernels),
+    ggml_tensor *packed = kernel_node(context, pack, &kernels, GGML_TYPE_F32, {w}, packed_size(shape, kernels),
                                       block_count(shape, kernels), 1, 1);
-    return kernel_node(context, convolve, &kernels, GGML_TYPE_F32, padded, packed, shape.width, shape.height,
+    return kernel_node(context, convolve, &kernels, GGML_TYPE_F32, {padded, packed}, shape.width, shape.height,
                        shape.out_channels, x->ne[3]);
 }

@@ -7,17 +7,25 @@ namespace sdpy {
 
 namespace {
 thread_local const Level *level_in_use = nullptr;
+thread_local int threads_in_use = 1;
 }  // namespace
 
-Kernels::Kernels(bool on) { level_in_use = on ? level_to_use() : nullptr; }
+Kernels::Kernels(bool on, int threads) {
+    level_in_use = on ? level_to_use() : nullptr;
+    threads_in_use = threads;
+}
 Kernels::~Kernels() { level_in_use = nullptr; }
 const Level *Kernels::in_use() { return level_in_use; }
+int Kernels::threads() { return threads_in_use; }
 
 double kernel_cost(const ggml_tensor *node) {
     const auto elements = static_cast<double>(ggml_nelements(node));
     if (is_convolution(node)) {
         const Convolution shape = convolution_of(node);
         return 2 * elements * static_cast<double>(shape.channels * shape.edge * shape.edge);
+    }
+    if (is_winograd(node)) {
+        return winograd_cost(node);
     }
     return is_product(node) ? 2 * elements * static_cast<double>(weights_of(node)->ne[0]) : 0;
 }

@@ -8,13 +8,14 @@ namespace sdpy {
 
 struct Level;
 
-/* As long as it lives, graphs that this thread builds use our kernels, if `on`. They run on the CPU alone. */
+/* As long as it lives, graphs that this thread builds for so many threads use our kernels, if `on`. They run on the CPU alone. */
 class Kernels {
    public:
-    explicit Kernels(bool on);
+    Kernels(bool on, int threads);
     ~Kernels();
     /* Those that this thread's graphs use, or null. */
     static const Level *in_use();
+    static int threads();
     static bool on() { return in_use() != nullptr; }
     Kernels(const Kernels &) = delete;
     Kernels &operator=(const Kernels &) = delete;

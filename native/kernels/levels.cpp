@@ -5,6 +5,7 @@
 
 #include "kernels/convolution.h"
 #include "kernels/product.h"
+#include "kernels/winograd.h"
 
 namespace sdpy {
 
@@ -20,10 +21,10 @@ bool runs_avx512() {
 bool runs_avx512_vnni() { return runs_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
 const Level levels[] = {
-    {"avx512_vnni", runs_avx512_vnni, &convolution_avx512, &product_avx512_vnni},
-    {"avx512", runs_avx512, &convolution_avx512, &product_avx512},
-    {"avx_vnni", runs_avx_vnni, &convolution_avx2, &product_avx_vnni},
-    {"avx2", runs_avx2, &convolution_avx2, &product_avx2},
+    {"avx512_vnni", runs_avx512_vnni, &convolution_avx512, &winograd_avx512, &product_avx512_vnni},
+    {"avx512", runs_avx512, &convolution_avx512, &winograd_avx512, &product_avx512},
+    {"avx_vnni", runs_avx_vnni, &convolution_avx2, &winograd_avx2, &product_avx_vnni},
+    {"avx2", runs_avx2, &convolution_avx2, &winograd_avx2, &product_avx2},
 };
 
 const char *wish() {

@@ -6,12 +6,14 @@ namespace sdpy {
 
 struct ConvolutionKernels;
 struct ProductKernels;
+struct WinogradKernels;
 
 /* Kernels for one instruction set. */
 struct Level {
     const char *name;
     bool (*runs)();
     const ConvolutionKernels *convolution;
+    const WinogradKernels *winograd;
     const ProductKernels *product;
 };
 

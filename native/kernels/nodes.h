@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "ggml.h"
 #include "kernels/convolution.h"
@@ -12,10 +13,8 @@ namespace sdpy {
 
 /* A node of float32 or bytes that runs `function` over `table`, on all threads. */
 inline ggml_tensor *kernel_node(ggml_context *context, ggml_custom_op_t function, const void *table, ggml_type type,
-                                ggml_tensor *first, ggml_tensor *second, int64_t ne0, int64_t ne1, int64_t ne2,
-                                int64_t ne3) {
-    ggml_tensor *sources[] = {first, second};
-    return ggml_custom_4d(context, type, ne0, ne1, ne2, ne3, sources, second == nullptr ? 1 : 2, function,
+                                std::vector<ggml_tensor *> sources, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3) {
+    return ggml_custom_4d(context, type, ne0, ne1, ne2, ne3, sources.data(), static_cast<int>(sources.size()), function,
                           GGML_N_TASKS_MAX, const_cast<void *>(table));
 }
 
@@ -33,6 +32,15 @@ inline int64_t share(int64_t all, int64_t number, int64_t count) { return all * 
 bool is_convolution(const ggml_tensor *node);
 Convolution convolution_of(const ggml_tensor *node); /* of one that is */
 bool is_product(const ggml_tensor *node);
+bool is_winograd(const ggml_tensor *node);
+double winograd_cost(const ggml_tensor *node); /* in operations, of one that is */
+
+struct WinogradKernels;
+/* Whether a convolution of this shape is quicker by Winograd's way. */
+bool pays_by_winograd(const Convolution &shape);
+/* A picture (width, height, channels, batch) convolved with weights (3, 3, channels, out channels), on so many threads. */
+ggml_tensor *winograd_node(ggml_context *context, const WinogradKernels &kernels, int threads, ggml_tensor *weights,
+                           ggml_tensor *picture);
 
 }  // namespace sdpy
 

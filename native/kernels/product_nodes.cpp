@@ -82,9 +82,9 @@ ggml_tensor *sdpy_mul_mat(ggml_context *context, ggml_tensor *w, ggml_tensor *x)
         return ggml_mul_mat(context, w, x);
     }
     const ProductKernels *kernels = level->product;
-    ggml_tensor *rounded = kernel_node(context, round, kernels, GGML_TYPE_I8, x, w,
+    ggml_tensor *rounded = kernel_node(context, round, kernels, GGML_TYPE_I8, {x, w},
                                        rounded_bytes(product_of(w, ggml_nrows(x))), 1, 1, 1);
-    return kernel_node(context, multiply, kernels, GGML_TYPE_F32, rounded, w, w->ne[1], x->ne[1], x->ne[2], x->ne[3]);
+    return kernel_node(context, multiply, kernels, GGML_TYPE_F32, {rounded, w}, w->ne[1], x->ne[1], x->ne[2], x->ne[3]);
 }
 
 // Ours have but one precision.
