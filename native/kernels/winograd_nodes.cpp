@@ -15,6 +15,8 @@ namespace {
 constexpr int64_t fewest_channels = 64, fewest_pixels = 48 * 48;
 // All packed weights go by for a piece.
 constexpr int64_t fewest_tiles = 24;
+// Each of them has some 8 MiB of room; others wait.
+constexpr int most_threads = 32;
 
 const WinogradKernels &kernels_of(void *user_data) { return *static_cast<const WinogradKernels *>(user_data); }
 
@@ -92,8 +94,8 @@ ggml_tensor *winograd_node(ggml_context *context, const WinogradKernels &kernels
                                       tile_columns(shape) * tile_edge + 2, tile_rows(shape) * tile_edge + 2, x->ne[3]);
     ggml_tensor *packed =
         kernel_node(context, pack, &kernels, GGML_TYPE_F32, {w}, packed_size(shape, kernels), 1, 1, 1);
-    ggml_tensor *room =
-        kernel_node(context, make_room, &kernels, GGML_TYPE_F32, {padded}, scratch_size(shape), threads, 1, 1);
+    ggml_tensor *room = kernel_node(context, make_room, &kernels, GGML_TYPE_F32, {padded}, scratch_size(shape),
+                                    std::min(threads, most_threads), 1, 1);
     return kernel_node(context, convolve, &kernels, GGML_TYPE_F32, {padded, packed, room, w}, shape.width, shape.height,
                        shape.out_channels, x->ne[3]);
 }
