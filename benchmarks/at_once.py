@@ -8,8 +8,8 @@ The model is the one inside the package. Each figure is the quickest of its roun
 from __future__ import annotations
 
 import argparse
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from sdcpp_py import Generator
 from sdcpp_py.cores import physical_cores
@@ -22,13 +22,8 @@ def seconds(generators: list[Generator], size: int, at_once: bool) -> float:
         generator.generate("a red circle", width=size, height=size, seed=1)
 
     begin = time.perf_counter()
-    threads = [threading.Thread(target=draw, args=(generator,)) for generator in generators]
-    for thread in threads:
-        thread.start()
-        if not at_once:
-            thread.join()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(generators) if at_once else 1) as pool:
+        list(pool.map(draw, generators))
     return time.perf_counter() - begin
 
 

@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from full_size import PROMPT, draw_apart, record, section, written
-from upstream import Row, add_options, in_turn, table
+from full_size import PROMPT, draw_apart, written
+from upstream import Row, add_options, in_turn, record_rows, table
 
 from sdcpp_py.cores import physical_cores
 
@@ -67,9 +67,7 @@ def main() -> None:
         rows.append((f"{FAMILY} {options.quant}", size, theirs, ours))
         print(table(rows[-1:], options.full_steps, name), flush=True)
     command = f"python benchmarks/pytorch.py FOLDER --quant {options.quant} --dtype {options.dtype}"
-    command += f" --sizes {' '.join(map(str, options.sizes))} --steps {options.steps} --repeat {options.repeat}"
-    if options.record:
-        record(section(table(rows, options.full_steps, name), command), options.record)
+    record_rows(rows, options, command, name)
 
 
 if __name__ == "__main__":

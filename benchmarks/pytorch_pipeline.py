@@ -17,13 +17,14 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKLFlux2, Flux2KleinPipeline, Flux2Transformer2DModel
-from transformers import Qwen3Config, Qwen3Model
+from transformers import Qwen3Model
 
 ROOT = Path(__file__).parent.parent
 sys.path += [str(ROOT / "training"), str(ROOT)]
 
 from tiny_model.qwen_tokenizer import qwen_tokenizer  # noqa: E402
 
+from tests.reference.tiny_encoder import qwen3_config  # noqa: E402
 from tests.reference.write_sigmas import klein_scheduler  # noqa: E402
 
 
@@ -40,21 +41,7 @@ def filled(make: Callable[[], torch.nn.Module], dtype: torch.dtype) -> torch.nn.
 
 def encoder() -> Qwen3Model:
     """Qwen3-4B, without the head that the pipeline does not use."""
-    return Qwen3Model(
-        Qwen3Config(
-            vocab_size=151936,
-            hidden_size=2560,
-            intermediate_size=9728,
-            num_hidden_layers=36,
-            num_attention_heads=32,
-            num_key_value_heads=8,
-            head_dim=128,
-            max_position_embeddings=40960,
-            rms_norm_eps=1e-6,
-            rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
-            attention_bias=False,
-        )
-    )
+    return Qwen3Model(qwen3_config(hidden=2560, intermediate=9728, layers=36))
 
 
 def transformer() -> Flux2Transformer2DModel:
@@ -74,7 +61,7 @@ def transformer() -> Flux2Transformer2DModel:
 
 
 def measure(size: int, steps: int, prompt: str, dtype: torch.dtype) -> dict[str, Any]:
-    """Seconds by phase, and bytes: of the weights, and the most that the process had in memory."""
+    """Seconds by phase, and the most bytes that the process had in memory."""
     text_encoder = filled(encoder, dtype)
     for name, buffer in text_encoder.named_buffers():  # no file has them: they are computed where a model is made
         if name.endswith("inv_freq"):
@@ -88,7 +75,6 @@ def measure(size: int, steps: int, prompt: str, dtype: torch.dtype) -> dict[str,
         is_distilled=True,
     )
     pipeline.set_progress_bar_config(disable=True)
-    parts = (pipeline.text_encoder, pipeline.transformer, pipeline.vae)
     latent = torch.zeros((1, 32, size // 8, size // 8), dtype=dtype)
     times: dict[str, Any] = {}
 
@@ -104,7 +90,6 @@ def measure(size: int, steps: int, prompt: str, dtype: torch.dtype) -> dict[str,
         timed("denoise", partial(draw, guidance_scale=1.0, output_type="latent"))
         timed("decode", lambda: pipeline.vae.decode(latent))
     times["step"] = times["denoise"] / steps
-    times["weights"] = sum(tensor.numel() * tensor.element_size() for part in parts for tensor in part.parameters())
     times["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return times
 

@@ -112,6 +112,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--record", type=Path, metavar="FILE.md", help="append the result to this file")
 
 
+def record_rows(rows: list[Row], options: argparse.Namespace, command: str, their_name: str = "upstream") -> None:
+    """Writes the table down where that is wanted, with the command and the common options that it came from."""
+    command += f" --sizes {' '.join(map(str, options.sizes))} --steps {options.steps} --repeat {options.repeat}"
+    if options.record:
+        record(section(table(rows, options.full_steps, their_name), command), options.record)
+
+
 def main() -> None:
     """Times both sides for each model and size, and prints, and where wanted records, what they took."""
     parser = argparse.ArgumentParser(description="Times the engine's own program and this library in turn.")
@@ -134,10 +141,8 @@ def main() -> None:
             )
             rows.append((f"{family} {quant}", size, theirs, ours))
             print(table(rows[-1:], options.full_steps), flush=True)
-    command = f"python benchmarks/upstream.py FOLDER --models {' '.join(options.models)} --level {options.level}"
-    command += f" --sizes {' '.join(map(str, options.sizes))} --steps {options.steps} --repeat {options.repeat}"
-    if options.record:
-        record(section(table(rows, options.full_steps), command), options.record)
+    models = " ".join(options.models)
+    record_rows(rows, options, f"python benchmarks/upstream.py FOLDER --models {models} --level {options.level}")
 
 
 if __name__ == "__main__":

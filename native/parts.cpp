@@ -30,6 +30,21 @@ void in_parts(int parts, int64_t all, Part &&part) {
     }
 }
 
+// Pads and packs in parts, with kernels of either kind; returns packed weights.
+template <class Table>
+std::vector<float> prepare(const Table &kernels, const sdpy::Convolution &shape, const float *picture,
+                           const uint16_t *weights, std::vector<float> &padded, int64_t rows, int parts) {
+    const int64_t row = shape.width * static_cast<int64_t>(sizeof(float));
+    in_parts(parts, rows, [&](int64_t from, int64_t to) {
+        kernels.pad(shape, reinterpret_cast<const char *>(picture), row, row * shape.height, padded.data(), from, to);
+    });
+    std::vector<float> packed(sdpy::packed_size(shape, kernels));
+    in_parts(parts, sdpy::block_count(shape, kernels), [&](int64_t from, int64_t to) {
+        kernels.pack(shape, weights, true, packed.data(), from, to);
+    });
+    return packed;
+}
+
 }  // namespace
 
 extern "C" {
@@ -41,16 +56,8 @@ int sdpy_convolve(const char *level, const float *picture, const uint16_t *weigh
     return sdpy::guarded(failure, [&] {
         const sdpy::ConvolutionKernels &kernels = *level_of(level).convolution;
         const sdpy::Convolution shape{width, height, channels, out_channels, edge};
-        const int64_t blocks = sdpy::block_count(shape, kernels);
         std::vector<float> padded(sdpy::padded_height(shape) * channels * sdpy::padded_width(shape));
-        std::vector<float> packed(blocks * sdpy::packed_size(shape, kernels));
-        const int64_t row = width * static_cast<int64_t>(sizeof(float));
-        in_parts(parts, sdpy::padded_height(shape), [&](int64_t from, int64_t to) {
-            kernels.pad(shape, reinterpret_cast<const char *>(picture), row, row * height, padded.data(), from, to);
-        });
-        in_parts(parts, blocks, [&](int64_t from, int64_t to) {
-            kernels.pack(shape, weights, true, packed.data(), from, to);
-        });
+        const auto packed = prepare(kernels, shape, picture, weights, padded, sdpy::padded_height(shape), parts);
         in_parts(parts, height, [&](int64_t from, int64_t to) {
             kernels.convolve(shape, padded.data(), packed.data(), out, from, to);
         });
@@ -62,18 +69,11 @@ int sdpy_winograd(const char *level, const float *picture, const uint16_t *weigh
     return sdpy::guarded(failure, [&] {
         const sdpy::WinogradKernels &kernels = *level_of(level).winograd;
         const sdpy::Convolution shape{width, height, channels, out_channels, 3};
-        const int64_t columns = sdpy::tile_columns(shape), rows = sdpy::tile_rows(shape), most = sdpy::most_tiles(shape);
-        const int64_t high = rows * sdpy::tile_edge + 2, wide = columns * sdpy::tile_edge + 2;
-        std::vector<float> padded(high * wide * sdpy::spaced(channels));
-        std::vector<float> packed(sdpy::packed_size(shape, kernels)), scratch(sdpy::scratch_size(shape));
-        const int64_t row = width * static_cast<int64_t>(sizeof(float));
-        in_parts(parts, high, [&](int64_t from, int64_t to) {
-            kernels.pad(shape, reinterpret_cast<const char *>(picture), row, row * height, padded.data(), from, to);
-        });
-        in_parts(parts, sdpy::filled_up(out_channels) / kernels.block, [&](int64_t from, int64_t to) {
-            kernels.pack(shape, weights, true, packed.data(), from, to);
-        });
-        in_parts(parts, rows * columns, [&](int64_t from, int64_t to) {
+        std::vector<float> padded(sdpy::tiled_height(shape) * sdpy::tiled_width(shape) * sdpy::spaced(channels));
+        const auto packed = prepare(kernels, shape, picture, weights, padded, sdpy::tiled_height(shape), parts);
+        std::vector<float> scratch(sdpy::scratch_size(shape));
+        const int64_t most = sdpy::most_tiles(shape);
+        in_parts(parts, sdpy::tile_rows(shape) * sdpy::tile_columns(shape), [&](int64_t from, int64_t to) {
             for (; from < to; from += most) {
                 kernels.convolve(shape, padded.data(), packed.data(), scratch.data(), out, from,
                                  to - from < most ? to : from + most);

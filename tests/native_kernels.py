@@ -23,35 +23,24 @@ def convolved(
     level: str, picture: NDArray[np.float32], weights: NDArray[np.float16], parts: int
 ) -> NDArray[np.float32]:
     """A picture (channels, height, width) convolved with weights (out channels, channels, 3, 3) or (..., 1, 1)."""
-    channels, height, width = picture.shape
-    out = np.full((len(weights), height, width), np.nan, np.float32)
-    failure = ffi.new("sdpy_failure *")
-    status = lib.sdpy_convolve(
-        level.encode(),
-        _pointer("float *", picture),
-        _pointer("uint16_t *", weights),
-        _pointer("float *", out),
-        channels,
-        height,
-        width,
-        len(weights),
-        weights.shape[-1],
-        parts,
-        failure,
-    )
-    assert status == Status.OK, ffi.string(failure.message)
-    return out
+    return _convolved(lib.sdpy_convolve, level, picture, weights, weights.shape[-1], parts)
 
 
 def convolved_by_winograd(
     level: str, picture: NDArray[np.float32], weights: NDArray[np.float16], parts: int
 ) -> NDArray[np.float32]:
     """The same for 3x3, with a quarter of the multiplications."""
+    return _convolved(lib.sdpy_winograd, level, picture, weights, parts)
+
+
+def _convolved(
+    function: Any, level: str, picture: NDArray[np.float32], weights: NDArray[np.float16], *rest: int
+) -> NDArray[np.float32]:
     channels, height, width = picture.shape
     out = np.full((len(weights), height, width), np.nan, np.float32)
     failure = ffi.new("sdpy_failure *")
     arrays = (_pointer("float *", picture), _pointer("uint16_t *", weights), _pointer("float *", out))
-    status = lib.sdpy_winograd(level.encode(), *arrays, channels, height, width, len(weights), parts, failure)
+    status = function(level.encode(), *arrays, channels, height, width, len(weights), *rest, failure)
     assert status == Status.OK, ffi.string(failure.message)
     return out
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -128,13 +128,8 @@ def test_generators_that_draw_at_once_do_not_hold_each_other_up() -> None:
 
     def seconds(at_once: bool) -> float:
         begin = time.perf_counter()
-        threads = [threading.Thread(target=draw, args=(number,)) for number in range(2)]
-        for thread in threads:
-            thread.start()
-            if not at_once:
-                thread.join()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(2 if at_once else 1) as pool:
+            list(pool.map(draw, range(2)))
         return time.perf_counter() - begin
 
     try:

@@ -42,12 +42,12 @@ struct ConvolutionKernels {
 static inline int64_t padded_width(const Convolution &shape) { return (shape.width + 15) / 16 * 16 + shape.edge - 1; }
 static inline int64_t padded_height(const Convolution &shape) { return shape.height + shape.edge - 1; }
 
-/* Blocks of out channels, and floats in each block of `packed`. */
+/* Blocks of out channels, and floats in `packed`. */
 static inline int64_t block_count(const Convolution &shape, const ConvolutionKernels &kernels) {
     return (shape.out_channels + kernels.block - 1) / kernels.block;
 }
 static inline int64_t packed_size(const Convolution &shape, const ConvolutionKernels &kernels) {
-    return shape.channels * shape.edge * shape.edge * kernels.block;
+    return block_count(shape, kernels) * shape.channels * shape.edge * shape.edge * kernels.block;
 }
 
 extern const ConvolutionKernels convolution_avx2, convolution_avx512;

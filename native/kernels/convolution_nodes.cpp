@@ -1,10 +1,9 @@
 // The VAE's convolutions in the engine's graphs.
 #include <algorithm>
 
-#include "kernels/convolution.h"
+#include "kernels/convolution_steps.h"
 #include "kernels/graph.h"
 #include "kernels/levels.h"
-#include "kernels/nodes.h"
 #include "kernels/pieces.h"
 #include "seams.h"
 #undef ggml_conv_2d
@@ -16,26 +15,10 @@ namespace {
 // All packed weights go by for each band of rows.
 constexpr int64_t fewest_rows = 8;
 
-const ConvolutionKernels &kernels_of(void *user_data) { return *static_cast<const ConvolutionKernels *>(user_data); }
-
-// Result (padded width, channels, padded height, batch) of a picture (width, height, channels, batch), which the weights
-// that are its second source are for.
-void pad(ggml_tensor *result, int thread, int threads, void *kernels) {
-    const ggml_tensor *x = result->src[0];
-    const Convolution shape{x->ne[0], x->ne[1], x->ne[2], 0, result->src[1]->ne[0]};
-    for (int64_t n = 0; n < x->ne[3]; ++n) {
-        kernels_of(kernels).pad(shape, static_cast<const char *>(x->data) + n * x->nb[3], x->nb[1], x->nb[2],
-                                reinterpret_cast<float *>(static_cast<char *>(result->data) + n * result->nb[3]),
-                                share(result->ne[2], thread, threads), share(result->ne[2], thread + 1, threads));
-    }
-}
-
-// Result (channels * edge * edge * block, blocks) of weights (edge, edge, channels, out channels).
-void pack(ggml_tensor *result, int thread, int threads, void *kernels) {
-    const ggml_tensor *w = result->src[0];
-    kernels_of(kernels).pack({0, 0, w->ne[2], w->ne[3], w->ne[0]}, w->data, w->type == GGML_TYPE_F16,
-                             static_cast<float *>(result->data), share(result->ne[1], thread, threads),
-                             share(result->ne[1], thread + 1, threads));
+// Of a node that is a convolution.
+Convolution convolution_of(const ggml_tensor *node) {
+    const ggml_tensor *padded = node->src[0];
+    return {node->ne[0], node->ne[1], padded->ne[1], node->ne[2], padded->ne[2] - node->ne[1] + 1};
 }
 
 // Result (width, height, out channels, batch) of a padded picture and packed weights.
@@ -47,10 +30,8 @@ void convolve(ggml_tensor *result, int, int threads, void *kernels) {
     const Pieces pieces(result, threads, bands * result->ne[3]);
     for (int64_t piece = pieces.next(); piece >= 0; piece = pieces.next()) {
         const int64_t n = piece / bands, band = piece % bands;
-        kernels_of(kernels).convolve(
-            shape, reinterpret_cast<const float *>(static_cast<const char *>(padded->data) + n * padded->nb[3]),
-            static_cast<const float *>(result->src[1]->data),
-            reinterpret_cast<float *>(static_cast<char *>(result->data) + n * result->nb[3]),
+        kernels_of<ConvolutionKernels>(kernels).convolve(
+            shape, picture_of(padded, n), static_cast<const float *>(result->src[1]->data), picture_of(result, n),
             share(shape.height, band, bands), share(shape.height, band + 1, bands));
     }
 }
@@ -65,9 +46,9 @@ bool fits(const ggml_tensor *w, const ggml_tensor *x) {
 
 bool is_convolution(const ggml_tensor *node) { return runs(node, convolve); }
 
-Convolution convolution_of(const ggml_tensor *node) {
-    const ggml_tensor *padded = node->src[0];
-    return {node->ne[0], node->ne[1], padded->ne[1], node->ne[2], padded->ne[2] - node->ne[1] + 1};
+double convolution_cost(const ggml_tensor *node) {
+    const Convolution shape = convolution_of(node);
+    return 2.0 * static_cast<double>(ggml_nelements(node) * shape.channels * shape.edge * shape.edge);
 }
 
 }  // namespace sdpy
@@ -81,14 +62,14 @@ ggml_tensor *sdpy_conv_2d(ggml_context *context, ggml_tensor *w, ggml_tensor *x,
         return ggml_conv_2d(context, w, x, s0, s1, p0, p1, d0, d1);
     }
     const ConvolutionKernels &kernels = *level->convolution;
-    const Convolution shape{x->ne[0], x->ne[1], x->ne[2], w->ne[3], w->ne[0]};
+    const Convolution shape = shape_of(x, w);
     if (pays_by_winograd(shape)) {
         return winograd_node(context, *level->winograd, Kernels::threads(), w, x);
     }
-    ggml_tensor *padded = kernel_node(context, pad, &kernels, GGML_TYPE_F32, {x, w}, padded_width(shape), shape.channels,
-                                      padded_height(shape), x->ne[3]);
-    ggml_tensor *packed = kernel_node(context, pack, &kernels, GGML_TYPE_F32, {w}, packed_size(shape, kernels),
-                                      block_count(shape, kernels), 1, 1);
+    ggml_tensor *padded = kernel_node(context, pad_pictures<ConvolutionKernels>, &kernels, GGML_TYPE_F32, {x, w},
+                                      padded_width(shape), shape.channels, padded_height(shape), x->ne[3]);
+    ggml_tensor *packed = kernel_node(context, pack_weights<ConvolutionKernels>, &kernels, GGML_TYPE_F32, {w},
+                                      packed_size(shape, kernels), 1, 1, 1);
     return kernel_node(context, convolve, &kernels, GGML_TYPE_F32, {padded, packed}, shape.width, shape.height,
                        shape.out_channels, x->ne[3]);
 }

@@ -19,15 +19,13 @@ const Level *Kernels::in_use() { return level_in_use; }
 int Kernels::threads() { return threads_in_use; }
 
 double kernel_cost(const ggml_tensor *node) {
-    const auto elements = static_cast<double>(ggml_nelements(node));
     if (is_convolution(node)) {
-        const Convolution shape = convolution_of(node);
-        return 2 * elements * static_cast<double>(shape.channels * shape.edge * shape.edge);
+        return convolution_cost(node);
     }
     if (is_winograd(node)) {
         return winograd_cost(node);
     }
-    return is_product(node) ? 2 * elements * static_cast<double>(weights_of(node)->ne[0]) : 0;
+    return is_product(node) ? 2.0 * static_cast<double>(ggml_nelements(node) * weights_of(node)->ne[0]) : 0;
 }
 
 const ggml_tensor *weights_of(const ggml_tensor *node) {

@@ -29,11 +29,12 @@ inline bool runs(const ggml_tensor *node, ggml_custom_op_t function) {
 /* Where one of several shares of `all` begins; the next one's beginning is its end. */
 inline int64_t share(int64_t all, int64_t number, int64_t count) { return all * number / count; }
 
-bool is_convolution(const ggml_tensor *node);
-Convolution convolution_of(const ggml_tensor *node); /* of one that is */
+/* Which of our kernels a node is, and the operations of one that is a convolution. */
 bool is_product(const ggml_tensor *node);
+bool is_convolution(const ggml_tensor *node);
+double convolution_cost(const ggml_tensor *node);
 bool is_winograd(const ggml_tensor *node);
-double winograd_cost(const ggml_tensor *node); /* in operations, of one that is */
+double winograd_cost(const ggml_tensor *node);
 
 struct WinogradKernels;
 /* Whether a convolution of this shape is quicker by Winograd's way. */

@@ -5,7 +5,6 @@
 
 namespace {
 
-using sdpy::channel_granule;
 using sdpy::Convolution;
 using sdpy::transformed;
 
@@ -67,12 +66,16 @@ inline void transpose_4(const float *from, int64_t from_stride, float *to, int64
 
 void pad(const Convolution &shape, const char *picture, int64_t row, int64_t plane, float *padded, int64_t from,
          int64_t to) {
-    const int64_t width = sdpy::tile_columns(shape) * sdpy::tile_edge + 2, pixel_size = sdpy::spaced(shape.channels);
+    const int64_t width = sdpy::tiled_width(shape), pixel_size = sdpy::spaced(shape.channels);
+    const int64_t pixel_bytes = pixel_size * static_cast<int64_t>(sizeof(float));
     for (int64_t y = from; y < to; ++y) {
         float *line = padded + y * width * pixel_size;
         const bool inside = y > 0 && y <= shape.height;
         if (!inside || sdpy::filled_up(shape.channels) > shape.channels || width != shape.width + 2) {
-            __builtin_memset(line, 0, static_cast<size_t>(width * pixel_size) * sizeof(float));
+            __builtin_memset(line, 0, static_cast<size_t>(width * pixel_bytes));
+        } else {  // all but the border is written
+            __builtin_memset(line, 0, static_cast<size_t>(pixel_bytes));
+            __builtin_memset(line + (width - 1) * pixel_size, 0, static_cast<size_t>(pixel_bytes));
         }
         if (!inside) {
             continue;
@@ -97,8 +100,6 @@ void pad(const Convolution &shape, const char *picture, int64_t row, int64_t pla
                 line[(x + 1) * pixel_size + channel] = pixel(channel)[x];
             }
         }
-        __builtin_memset(line, 0, static_cast<size_t>(pixel_size) * sizeof(float));
-        __builtin_memset(line + (shape.width + 1) * pixel_size, 0, static_cast<size_t>(pixel_size) * sizeof(float));
     }
 }
 
@@ -148,7 +149,7 @@ void pack(const Convolution &shape, const void *weights, bool half, float *packe
 // Tiles (36, tiles, channels) of the picture.
 void transform_tiles(const Convolution &shape, const float *padded, float *tiles, int64_t from, int64_t to) {
     const int64_t columns = sdpy::tile_columns(shape), filled = sdpy::filled_up(shape.channels);
-    const int64_t pixel_size = sdpy::spaced(shape.channels), width = columns * sdpy::tile_edge + 2, count = to - from;
+    const int64_t pixel_size = sdpy::spaced(shape.channels), width = sdpy::tiled_width(shape), count = to - from;
     for (int64_t t = 0; t < count; ++t) {
         const int64_t y = (from + t) / columns * sdpy::tile_edge, x = (from + t) % columns * sdpy::tile_edge;
         for (int64_t channel = 0; channel < filled; channel += lanes) {

@@ -14,7 +14,7 @@ namespace sdpy {
 
 /* Arrays of float32; channels and out channels are filled up with zeros to a multiple of `channel_granule`.
  *
- *   padded:  (tile rows * 4 + 2, tile columns * 4 + 2, spaced channels): a picture with its channels side by side
+ *   padded:  (tiled_height, tiled_width, spaced channels): a picture with its channels side by side
  *   packed:  (blocks of out channels, 36, channels + 1, block)
  *   scratch: tiles and sums of a piece of work, `scratch_size` of them
  *   out:     (out_channels, height, width)
@@ -36,6 +36,9 @@ enum { channel_granule = 32, tile_edge = 4, transformed = 36 };
 
 static inline int64_t tile_rows(const Convolution &shape) { return (shape.height + tile_edge - 1) / tile_edge; }
 static inline int64_t tile_columns(const Convolution &shape) { return (shape.width + tile_edge - 1) / tile_edge; }
+/* Pixels in a column and in a row of `padded`. */
+static inline int64_t tiled_height(const Convolution &shape) { return tile_rows(shape) * tile_edge + 2; }
+static inline int64_t tiled_width(const Convolution &shape) { return tile_columns(shape) * tile_edge + 2; }
 static inline int64_t filled_up(int64_t channels) {
     return (channels + channel_granule - 1) / channel_granule * channel_granule;
 }
@@ -44,8 +47,12 @@ static inline int64_t filled_up(int64_t channels) {
 static inline int64_t spaced(int64_t channels) { return filled_up(channels) + 16; }
 /* Floats of a block's weights for one of the 36 products, for the same reason with a row too many. */
 static inline int64_t weights_size(const Convolution &shape, int block) { return (filled_up(shape.channels) + 1) * block; }
+/* Blocks of out channels, and floats in `packed`. */
+static inline int64_t block_count(const Convolution &shape, const WinogradKernels &kernels) {
+    return filled_up(shape.out_channels) / kernels.block;
+}
 static inline int64_t packed_size(const Convolution &shape, const WinogradKernels &kernels) {
-    return filled_up(shape.out_channels) / kernels.block * transformed * weights_size(shape, kernels.block);
+    return block_count(shape, kernels) * transformed * weights_size(shape, kernels.block);
 }
 
 /* Tiles that are computed together: their numbers should stay in the last cache, and all packed weights go by for them. */

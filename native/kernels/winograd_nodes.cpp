@@ -1,9 +1,7 @@
 // 3x3 convolutions by Winograd's way in the engine's graphs.
 #include <algorithm>
 
-#include "kernels/graph.h"
-#include "kernels/levels.h"
-#include "kernels/nodes.h"
+#include "kernels/convolution_steps.h"
 #include "kernels/pieces.h"
 #include "kernels/winograd.h"
 
@@ -17,37 +15,6 @@ constexpr int64_t fewest_channels = 64, fewest_pixels = 48 * 48;
 constexpr int64_t fewest_tiles = 24;
 // Each of them has some 8 MiB of room; others wait.
 constexpr int most_threads = 32;
-
-const WinogradKernels &kernels_of(void *user_data) { return *static_cast<const WinogradKernels *>(user_data); }
-
-Convolution shape_of(const ggml_tensor *result, const ggml_tensor *weights) {
-    return {result->ne[0], result->ne[1], weights->ne[2], weights->ne[3], weights->ne[0]};
-}
-
-float *picture_of(const ggml_tensor *tensor, int64_t n) {
-    return reinterpret_cast<float *>(static_cast<char *>(tensor->data) + n * tensor->nb[3]);
-}
-
-// Result (spaced channels, tile columns * 4 + 2, tile rows * 4 + 2, batch) of a picture (width, height, channels, batch),
-// which the weights that are its second source are for.
-void pad(ggml_tensor *result, int thread, int threads, void *kernels) {
-    const ggml_tensor *x = result->src[0];
-    const Convolution shape = shape_of(x, result->src[1]);
-    for (int64_t n = 0; n < x->ne[3]; ++n) {
-        kernels_of(kernels).pad(shape, static_cast<const char *>(x->data) + n * x->nb[3], x->nb[1], x->nb[2],
-                                picture_of(result, n), share(result->ne[2], thread, threads),
-                                share(result->ne[2], thread + 1, threads));
-    }
-}
-
-// Result: packed weights, of weights (3, 3, channels, out channels).
-void pack(ggml_tensor *result, int thread, int threads, void *kernels) {
-    const ggml_tensor *w = result->src[0];
-    const int64_t blocks = filled_up(w->ne[3]) / kernels_of(kernels).block;
-    kernels_of(kernels).pack({0, 0, w->ne[2], w->ne[3], w->ne[0]}, w->data, w->type == GGML_TYPE_F16,
-                             static_cast<float *>(result->data), share(blocks, thread, threads),
-                             share(blocks, thread + 1, threads));
-}
 
 // Result: room for what each thread works on.
 void make_room(ggml_tensor *, int, int, void *) {}
@@ -67,9 +34,9 @@ void convolve(ggml_tensor *result, int thread, int threads, void *kernels) {
     float *scratch = static_cast<float *>(room->data) + thread * room->ne[0];
     for (int64_t piece = pieces.next(); piece >= 0; piece = pieces.next()) {
         const int64_t n = piece / parts, part = piece % parts;
-        kernels_of(kernels).convolve(shape, picture_of(padded, n), static_cast<const float *>(result->src[1]->data),
-                                     scratch, picture_of(result, n), share(tiles, part, parts),
-                                     share(tiles, part + 1, parts));
+        kernels_of<WinogradKernels>(kernels).convolve(
+            shape, picture_of(padded, n), static_cast<const float *>(result->src[1]->data), scratch, picture_of(result, n),
+            share(tiles, part, parts), share(tiles, part + 1, parts));
     }
 }
 
@@ -90,10 +57,10 @@ double winograd_cost(const ggml_tensor *node) {
 ggml_tensor *winograd_node(ggml_context *context, const WinogradKernels &kernels, int threads, ggml_tensor *w,
                            ggml_tensor *x) {
     const Convolution shape = shape_of(x, w);
-    ggml_tensor *padded = kernel_node(context, pad, &kernels, GGML_TYPE_F32, {x, w}, spaced(shape.channels),
-                                      tile_columns(shape) * tile_edge + 2, tile_rows(shape) * tile_edge + 2, x->ne[3]);
-    ggml_tensor *packed =
-        kernel_node(context, pack, &kernels, GGML_TYPE_F32, {w}, packed_size(shape, kernels), 1, 1, 1);
+    ggml_tensor *padded = kernel_node(context, pad_pictures<WinogradKernels>, &kernels, GGML_TYPE_F32, {x, w},
+                                      spaced(shape.channels), tiled_width(shape), tiled_height(shape), x->ne[3]);
+    ggml_tensor *packed = kernel_node(context, pack_weights<WinogradKernels>, &kernels, GGML_TYPE_F32, {w},
+                                      packed_size(shape, kernels), 1, 1, 1);
     ggml_tensor *room = kernel_node(context, make_room, &kernels, GGML_TYPE_F32, {padded}, scratch_size(shape),
                                     std::min(threads, most_threads), 1, 1);
     return kernel_node(context, convolve, &kernels, GGML_TYPE_F32, {padded, packed, room, w}, shape.width, shape.height,

@@ -16,12 +16,12 @@ HIDDEN_SIZE = 64
 HEADS_BY_LAYERS = {28: 16, 36: 32}
 
 
-def tiny_encoder(layers: int, seed: int) -> Qwen3Model:
-    """A Qwen3 that differs from the real one in its width, its depth and its weights alone."""
-    config = Qwen3Config(
+def qwen3_config(hidden: int, intermediate: int, layers: int) -> Qwen3Config:
+    """A Qwen3 that differs from the real ones in its width and its depth alone."""
+    return Qwen3Config(
         vocab_size=VOCABULARY_SIZE,
-        hidden_size=HIDDEN_SIZE,
-        intermediate_size=3 * HIDDEN_SIZE,
+        hidden_size=hidden,
+        intermediate_size=intermediate,
         num_hidden_layers=layers,
         num_attention_heads=HEADS_BY_LAYERS[layers],
         num_key_value_heads=8,
@@ -31,7 +31,11 @@ def tiny_encoder(layers: int, seed: int) -> Qwen3Model:
         rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
         attention_bias=False,
     )
-    model = Qwen3Model(config)
+
+
+def tiny_encoder(layers: int, seed: int) -> Qwen3Model:
+    """A narrow one with random weights."""
+    model = Qwen3Model(qwen3_config(HIDDEN_SIZE, 3 * HIDDEN_SIZE, layers))
     randomise(model, seed)
     return model
 
