@@ -35,8 +35,11 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
     cores = physical_cores()
-    some = [Generator.from_pretrained("tiny", device="cpu", threads=cores) for _ in range(options.generators)]
-    crowded = [Generator.from_pretrained("tiny", device="cpu", threads=4 * cores)]
+    some = [
+        Generator.from_pretrained("tiny", device="cpu", cache_prompts=False, threads=cores)
+        for _ in range(options.generators)
+    ]
+    crowded = [Generator.from_pretrained("tiny", device="cpu", cache_prompts=False, threads=4 * cores)]
     kinds = {
         "one after the other": (some, False),
         "at once": (some, True),

@@ -1,11 +1,15 @@
 // The functions of sdpy.h: requests copied in, exceptions turned into statuses, results handed out.
+#include <algorithm>
+#include <functional>
 #include <memory>
 
 #include "boundary.h"
+#include "device_memory.h"
 #include "devices.h"
 #include "errors.h"
 #include "faults.h"
 #include "ggml.h"
+#include "pace.h"
 #include "pipeline.h"
 #include "sdpy.h"
 #include "worker.h"
@@ -17,6 +21,7 @@ struct sdpy_engine {
     // In this order: the worker's thread must have ended before what its jobs use is destroyed.
     std::unique_ptr<sdpy::Pipeline> pipeline;
     Arrays results;
+    sdpy_measurement measured{};
     sdpy::Worker worker;
 
     sdpy::Pipeline &loaded() {
@@ -25,6 +30,20 @@ struct sdpy_engine {
         }
         return *pipeline;
     }
+
+    // Does a phase, or only measures it.
+    void run_phase(bool measure, sdpy::Run &run, const std::function<Arrays()> &phase) {
+        results.clear();
+        if (measure) {
+            measured = sdpy::Pipeline::measure(run, phase);
+        } else {
+            results = phase();
+        }
+    }
+};
+
+struct sdpy_weights {
+    sdpy::WeightBatches batches;
 };
 
 namespace {
@@ -35,6 +54,13 @@ Arrays copy_all(const sdpy_array *arrays, int count) {
         copies.push_back(sdpy::Array::copy_of(arrays[i]));
     }
     return copies;
+}
+
+sdpy_part part_of(int number) {
+    if (number < 0 || number >= SDPY_PART_COUNT) {
+        throw sdpy::BadSettings("a model has no part number " + std::to_string(number));
+    }
+    return static_cast<sdpy_part>(number);
 }
 
 std::string text_of(const char *text) { return text == nullptr ? "" : text; }
@@ -82,6 +108,9 @@ void sdpy_engine_free(sdpy_engine *engine) {
             case sdpy::Worker::Remains::threads:
                 return;  // threads are asleep in the middle of a graph, with pointers into all of it
             case sdpy::Worker::Remains::lost:
+                if (engine->pipeline) {
+                    engine->pipeline->abandon_devices();
+                }
                 static_cast<void>(engine->pipeline.release());  // freeing asks the lost device once more, and throws
                 break;
             case sdpy::Worker::Remains::spoiled:
@@ -96,14 +125,31 @@ void sdpy_engine_free(sdpy_engine *engine) {
     });
 }
 
-int sdpy_begin_load(sdpy_engine *engine, const sdpy_load_request *request, sdpy_failure *failure) {
+int sdpy_begin_open(sdpy_engine *engine, const sdpy_open_request *request, sdpy_failure *failure) {
     return begin(engine, failure, [&] {
-        sdpy::LoadRequest copy{text_of(request->diffusion_model), text_of(request->text_encoder), text_of(request->vae),
-                               request->vae_is_tiny != 0, text_of(request->device), request->threads};
+        sdpy::OpenRequest copy;
+        std::transform(request->files, request->files + SDPY_PART_COUNT, copy.files.begin(), text_of);
+        std::transform(request->devices, request->devices + SDPY_PART_COUNT, copy.devices.begin(), text_of);
+        copy.vae_is_tiny = request->vae_is_tiny != 0;
+        copy.threads = request->threads;
         return [engine, copy](sdpy::Run &run) {
             engine->results.clear();
-            engine->pipeline.reset();  // before the new weights come, not after
-            engine->pipeline = sdpy::Pipeline::load(copy, run);
+            engine->pipeline.reset();
+            engine->pipeline = sdpy::Pipeline::open(copy, run);
+        };
+    });
+}
+
+int sdpy_begin_move(sdpy_engine *engine, const sdpy_move_request *request, sdpy_failure *failure) {
+    return begin(engine, failure, [&] {
+        sdpy::MoveRequest copy;
+        std::transform(request->movements, request->movements + SDPY_PART_COUNT, copy.movements.begin(),
+                       [](int movement) { return static_cast<sdpy_movement>(movement); });
+        std::copy(request->rooms, request->rooms + SDPY_PART_COUNT, copy.rooms.begin());
+        copy.threads = request->threads;
+        return [engine, copy](sdpy::Run &run) {
+            engine->results.clear();
+            engine->loaded().move(copy, run);
         };
     });
 }
@@ -112,9 +158,8 @@ int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, s
     return begin(engine, failure, [&] {
         sdpy::EncodeRequest copy{text_of(request->prompt), request->max_tokens, request->width, request->height,
                                  request->threads};
-        return [engine, copy](sdpy::Run &run) {
-            engine->results.clear();
-            engine->results = engine->loaded().encode(copy, run);
+        return [engine, copy, measure = request->measure != 0](sdpy::Run &run) {
+            engine->run_phase(measure, run, [&] { return engine->loaded().encode(copy, run); });
         };
     });
 }
@@ -136,9 +181,8 @@ int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request,
         copy.eta = request->eta;
         copy.flow_shift = request->flow_shift;
         copy.threads = request->threads;
-        return [engine, copy = std::move(copy)](sdpy::Run &run) {
-            engine->results.clear();
-            engine->results.push_back(engine->loaded().denoise(copy, run));
+        return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
+            engine->run_phase(measure, run, [&] { return Arrays{engine->loaded().denoise(copy, run)}; });
         };
     });
 }
@@ -146,9 +190,8 @@ int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request,
 int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, sdpy_failure *failure) {
     return begin(engine, failure, [&] {
         sdpy::DecodeRequest copy{sdpy::Array::copy_of(*request->latent), request->tile_size, request->threads};
-        return [engine, copy = std::move(copy)](sdpy::Run &run) {
-            engine->results.clear();
-            engine->results.push_back(engine->loaded().decode(copy, run));
+        return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
+            engine->run_phase(measure, run, [&] { return Arrays{engine->loaded().decode(copy, run)}; });
         };
     });
 }
@@ -186,7 +229,42 @@ int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array) {
     return SDPY_OK;
 }
 
+void sdpy_measured(sdpy_engine *engine, sdpy_measurement *measurement) { *measurement = engine->measured; }
+
 int sdpy_model_info_get(sdpy_engine *engine, sdpy_model_info *info, sdpy_failure *failure) {
     return guarded(failure, [&] { *info = engine->loaded().info(); });
 }
+
+int sdpy_part_info_get(sdpy_engine *engine, int part, sdpy_part_info *info, sdpy_failure *failure) {
+    return guarded(failure, [&] { *info = engine->loaded().part_info(part_of(part)); });
+}
+
+sdpy_weights *sdpy_weights_new(sdpy_failure *failure) {
+    sdpy_weights *weights = nullptr;
+    guarded(failure, [&] { weights = new sdpy_weights; });
+    return weights;
+}
+
+int sdpy_weights_keep(sdpy_weights *weights, sdpy_engine *engine, int part, sdpy_failure *failure) {
+    return guarded(failure, [&] {
+        for (auto &batch : engine->loaded().weights(part_of(part))) {
+            if (std::find(weights->batches.begin(), weights->batches.end(), batch) == weights->batches.end()) {
+                weights->batches.push_back(std::move(batch));
+            }
+        }
+    });
+}
+
+void sdpy_weights_free(sdpy_weights *weights) {
+    guarded(nullptr, [&] { delete weights; });
+}
+
+int sdpy_device_usage_get(const char *device, int reset, sdpy_device_usage *usage, sdpy_failure *failure) {
+    return guarded(failure, [&] {
+        const sdpy::DeviceMemory memory = sdpy::device_memory(device, reset != 0);
+        *usage = {memory.now, memory.most, sdpy::longest_submission(device, reset != 0)};
+    });
+}
+
+void sdpy_set_submission_target(int milliseconds) { sdpy::set_submission_target(milliseconds); }
 }

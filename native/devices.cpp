@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
@@ -19,7 +20,9 @@ namespace sdpy {
 namespace {
 
 std::string chosen_cpu_module, chosen_cpu_features;
-thread_local ggml_backend_dev_t wanted_device = nullptr;
+// Null outside of PartDevices.
+thread_local std::array<ggml_backend_dev_t, SDPY_PART_COUNT> wanted_devices{};
+thread_local int next_part = 0;
 
 void log_of_ggml(ggml_log_level level, const char *text, void *) {
     Run *run = Run::current();
@@ -135,15 +138,36 @@ void describe_device(int index, sdpy_device *description) {
     description->memory_total = total;
 }
 
-DeviceScope::DeviceScope(const std::string &name) { wanted_device = find_device(name); }
-DeviceScope::~DeviceScope() { wanted_device = nullptr; }
+PartDevices::PartDevices(const std::array<std::string, SDPY_PART_COUNT> &names) {
+    std::array<ggml_backend_dev_t, SDPY_PART_COUNT> found{};
+    std::transform(names.begin(), names.end(), found.begin(), find_device);
+    wanted_devices = found;
+    next_part = 0;
+}
 
-ggml_backend_t backend_of_this_job() {
-    ggml_backend_t backend = wanted_device != nullptr ? ggml_backend_dev_init(wanted_device, nullptr) : nullptr;
+PartDevices::~PartDevices() { wanted_devices = {}; }
+
+bool PartDevices::apart(sdpy_part part) const { return wanted_devices[part] != wanted_devices[SDPY_DIFFUSION_MODEL]; }
+
+namespace {
+
+ggml_backend_t open_device(ggml_backend_dev_t device) {
+    ggml_backend_t backend = device != nullptr ? ggml_backend_dev_init(device, nullptr) : nullptr;
     if (backend == nullptr) {
         throw NoBackend("the device could not be opened");
     }
     return backend;
+}
+
+}  // namespace
+
+ggml_backend_t backend_of_denoiser() { return open_device(wanted_devices[SDPY_DIFFUSION_MODEL]); }
+
+ggml_backend_t backend_of_next_part() {
+    while (next_part < SDPY_PART_COUNT && wanted_devices[next_part] == wanted_devices[SDPY_DIFFUSION_MODEL]) {
+        ++next_part;
+    }
+    return open_device(next_part < SDPY_PART_COUNT ? wanted_devices[next_part++] : nullptr);
 }
 
 }  // namespace sdpy

@@ -1,6 +1,7 @@
 // The devices that ggml's modules offer, and the one that a job wants.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "ggml-backend.h"
@@ -16,13 +17,19 @@ void describe_device(int index, sdpy_device *device);  // throws BadSettings
 const char *cpu_module();
 const char *cpu_features();
 
-// As long as it lives, the engine's default backend on this thread is the named device. Throws NoBackend.
-class DeviceScope {
+// As long as it lives, models that this thread makes have their parts on these devices. Throws NoBackend.
+class PartDevices {
    public:
-    explicit DeviceScope(const std::string &name);
-    ~DeviceScope();
+    explicit PartDevices(const std::array<std::string, SDPY_PART_COUNT> &names);
+    ~PartDevices();
+    PartDevices(const PartDevices &) = delete;
+    PartDevices &operator=(const PartDevices &) = delete;
+    // Whether a part is on another device than the denoiser.
+    bool apart(sdpy_part part) const;
 };
 
-ggml_backend_t backend_of_this_job();
+ggml_backend_t backend_of_denoiser();
+// Of those that are apart from the denoiser, in their order.
+ggml_backend_t backend_of_next_part();
 
 }  // namespace sdpy

@@ -1,13 +1,11 @@
 #include "loader.h"
 
 #include <algorithm>
-#include <memory>
 #include <vector>
 
 #include "errors.h"
-#include "ggml-backend.h"
 #include "kernels/levels.h"
-#include "run.h"
+#include "load_plan.h"
 #include "util.h"
 #include "weight_reading.h"
 
@@ -17,6 +15,8 @@ bool is_unused_tensor(const std::string &name);
 namespace sdpy {
 
 namespace {
+
+thread_local LoadPlan *current_plan = nullptr;
 
 std::string shape_text(const int64_t *ne) {
     std::string text = "[";
@@ -61,12 +61,6 @@ bool is_ignored(const std::string &name, const std::set<std::string> &ignored) {
                        [&](const std::string &prefix) { return name.compare(0, prefix.size(), prefix) == 0; });
 }
 
-bool on_gpu(const std::vector<Piece> &pieces) {
-    return std::any_of(pieces.begin(), pieces.end(), [](const Piece &piece) {
-        return piece.target->buffer != nullptr && !ggml_backend_buffer_is_host(piece.target->buffer);
-    });
-}
-
 bool is_table(const std::string &name) {
     const std::string end = ".embed_tokens.weight";
     return name.size() > end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
@@ -80,7 +74,11 @@ bool is_looked_up(ggml_type type) {
 
 }  // namespace
 
-void StreamingLoader::convert_tensors_name() {
+LoadPlan::LoadPlan() { current_plan = this; }
+LoadPlan::~LoadPlan() { current_plan = nullptr; }
+LoadPlan *LoadPlan::current() { return current_plan; }
+
+void PlanningLoader::convert_tensors_name() {
     ::ModelLoader::convert_tensors_name();
     if (switched_off()) {
         return;
@@ -92,15 +90,17 @@ void StreamingLoader::convert_tensors_name() {
     }
 }
 
-bool StreamingLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors, std::set<std::string> ignored,
-                                   int threads, bool /*use_mmap*/) {
-    std::vector<std::vector<Piece>> pieces(file_paths_.size());
-    std::vector<std::unique_ptr<WeightFile>> files;
+bool PlanningLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors, std::set<std::string> ignored,
+                                   int /*threads*/, bool /*use_mmap*/) {
+    LoadPlan *plan = LoadPlan::current();
+    if (plan == nullptr) {
+        throw LoadFailed("weights are loaded outside of a plan");
+    }
+    std::vector<uint64_t> sizes;
     for (const std::string &path : file_paths_) {
-        files.push_back(std::make_unique<WeightFile>(path));
+        sizes.push_back(WeightFile(path).size());
     }
     std::set<std::string> present;
-    uint64_t total = 0;
     for (const auto &[name, stored] : tensor_storage_map) {
         if (is_unused_tensor(name)) {
             continue;
@@ -117,29 +117,15 @@ bool StreamingLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors
             continue;
         }
         check_shape(stored, target->second);
-        const WeightFile &file = *files[stored.file_index];
-        const auto bytes = static_cast<uint64_t>(stored.nbytes_to_read());
-        if (stored.offset > file.size() || bytes > file.size() - stored.offset) {
-            throw LoadFailed(file.path() + " is truncated: tensor '" + name + "' ends " +
-                             std::to_string(stored.offset + bytes - file.size()) + " bytes past the end of the file");
+        const std::string &path = file_paths_[stored.file_index];
+        const uint64_t size = sizes[stored.file_index], bytes = static_cast<uint64_t>(stored.nbytes_to_read());
+        if (stored.offset > size || bytes > size - stored.offset) {
+            throw LoadFailed(path + " is truncated: tensor '" + name + "' ends " +
+                             std::to_string(stored.offset + bytes - size) + " bytes past the end of the file");
         }
-        total += bytes;
-        cut_into_pieces(stored, target->second, pieces[stored.file_index]);
+        plan->weights.push_back({stored, target->second, path});
     }
     check_complete(tensors, present);
-
-    Run *run = Run::current();
-    uint64_t before = 0;
-    for (size_t i = 0; i < files.size(); ++i) {
-        std::sort(pieces[i].begin(), pieces[i].end(), [](const Piece &a, const Piece &b) {
-            return std::make_pair(a.stored->offset, a.first_row) < std::make_pair(b.stored->offset, b.first_row);
-        });
-        // A GPU backend's transfers are not made for several threads at once.
-        read_pieces(*files[i], pieces[i], on_gpu(pieces[i]) ? 1 : std::max(1, threads), run, before, total);
-        for (const Piece &piece : pieces[i]) {
-            before += piece.bytes();
-        }
-    }
     return true;
 }
 

@@ -2,14 +2,18 @@
 // before it is included. Names that other units use as well are re-pointed in seams.h.
 #include "pipeline.h"
 
-#include <cmath>
+#include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <set>
 
 #include "boundary.h"
 #include "devices.h"
 #include "errors.h"
 #include "kernels/graph.h"
+#include "load_plan.h"
 #include "loader.h"
+#include "part_weights.h"
 #include "run.h"
 #include "threads.h"
 
@@ -51,49 +55,56 @@
 #include "condition_arrays.h"
 
 // From here on the engine's main file sees our loader and our choice of device.
-#define ModelLoader sdpy::StreamingLoader
-#define sd_get_default_backend sdpy::backend_of_this_job
+#define ModelLoader sdpy::PlanningLoader
+#define sd_get_default_backend sdpy::backend_of_denoiser
+// Parts that are to be on another device than the denoiser: the engine knows only the CPU for that, and asks for it so.
+#define ggml_backend_cpu_init sdpy::backend_of_next_part
+#define ggml_backend_is_cpu(backend) false
 // The engine would put its own callback in place of ours, one that takes ggml's messages, and with them names out of
 // files, for formats of printf.
 #define ggml_log_set(...) static_cast<void>(0)
 #include "stable-diffusion.cpp"
 #undef ModelLoader
 #undef sd_get_default_backend
+#undef ggml_backend_cpu_init
+#undef ggml_backend_is_cpu
 #undef ggml_log_set
+
+#include "engine_requests.h"
 
 namespace sdpy {
 
 namespace {
 
-// How many graphs a sampler computes in one step, for progress inside the step.
-int graphs_per_step(sample_method_t sampler, bool guided) {
-    const bool second_order = sampler == HEUN_SAMPLE_METHOD || sampler == DPM2_SAMPLE_METHOD ||
-                              sampler == DPMPP2S_A_SAMPLE_METHOD || sampler == RES_2S_SAMPLE_METHOD;
-    return (second_order ? 2 : 1) * (guided ? 2 : 1);
-}
-
 class EnginePipeline : public Pipeline {
    public:
-    EnginePipeline(const LoadRequest &request, Run &run) : sd_(std::make_unique<StableDiffusionGGML>()) {
-        run.begin_phase(SDPY_PHASE_LOAD, 1, 1);
+    EnginePipeline(const OpenRequest &request, Run &run) : sd_(std::make_unique<StableDiffusionGGML>()) {
         check_threads(request.threads);
-        device_ = request.device;
-        DeviceScope device(request.device);
+        PartDevices devices(request.devices);
         sd_ctx_params_t params;
         sd_ctx_params_init(&params);
-        params.diffusion_model_path = request.diffusion_model.c_str();
-        params.llm_path = request.text_encoder.c_str();
+        params.diffusion_model_path = request.files[SDPY_DIFFUSION_MODEL].c_str();
+        params.llm_path = request.files[SDPY_TEXT_ENCODER].c_str();
         // The engine has two classes of autoencoders and chooses by the option that a file came by.
-        (request.vae_is_tiny ? params.taesd_path : params.vae_path) = request.vae.c_str();
+        (request.vae_is_tiny ? params.taesd_path : params.vae_path) = request.files[SDPY_VAE].c_str();
         params.n_threads = request.threads;
         params.vae_decode_only = true;
         params.free_params_immediately = false;
+        params.keep_clip_on_cpu = devices.apart(SDPY_TEXT_ENCODER);
+        params.keep_vae_on_cpu = devices.apart(SDPY_VAE);
+        LoadPlan plan;
         if (!sd_->init(&params)) {
             const std::string reason = run.last_error();
             throw LoadFailed(reason.empty() ? "the engine refused these files" : reason);
         }
         context_.sd = sd_.get();
-        run.end_phase();
+        divide(plan);
+    }
+
+    void abandon_devices() override {
+        for (int part = 0; part < SDPY_PART_COUNT; ++part) {
+            forget_weights_on(ggml_backend_dev_name(parts_[part]->device()));
+        }
     }
 
     void abandon_backend() override {
@@ -103,18 +114,43 @@ class EnginePipeline : public Pipeline {
     sdpy_model_info info() const override {
         sdpy_model_info info{};
         copy_text(info.family, sizeof info.family, model_version_to_str[sd_->version]);
-        copy_text(info.device, sizeof info.device, device_);
         info.latent_channels = sd_->get_latent_channel();
         info.pixels_per_latent = sd_->get_vae_scale_factor();
-        info.text_encoder_bytes = sd_->cond_stage_model->get_params_buffer_size();
-        info.diffusion_model_bytes = sd_->diffusion_model->get_params_buffer_size();
-        info.vae_bytes = sd_->first_stage_model->get_params_buffer_size();
         return info;
     }
 
+    sdpy_part_info part_info(sdpy_part part) const override {
+        const PartWeights &weights = *parts_[part];
+        return {weights.bytes(), weights.least_room(), weights.bytes_in_memory()};
+    }
+
+    WeightBatches weights(sdpy_part part) const override { return parts_[part]->batches(); }
+
+    void move(const MoveRequest &request, Run &run) override {
+        uint64_t total = 0;
+        for (int part = 0; part < SDPY_PART_COUNT; ++part) {
+            const sdpy_movement movement = request.movements[part];
+            if (movement == SDPY_EVICT) {
+                parts_[part]->evict();
+            }
+            total += movement == SDPY_BRING ? parts_[part]->bytes_to_read() : 0;
+        }
+        run.begin_phase(SDPY_PHASE_LOAD, 1, 1);
+        ReadingProgress progress{&run, 0, total};
+        for (int part = 0; part < SDPY_PART_COUNT; ++part) {
+            if (request.movements[part] == SDPY_BRING) {
+                const uint64_t bytes = parts_[part]->bytes_to_read();
+                parts_[part]->bring(request.threads, progress);
+                progress.before += bytes;
+            } else if (request.movements[part] == SDPY_STREAM) {
+                parts_[part]->stream(request.rooms[part], request.threads);
+            }
+        }
+        run.end_phase();
+    }
+
     Arrays encode(const EncodeRequest &request, Run &run) override {
-        WorkingBuffers buffers(*this);
-        Kernels kernels(ggml_backend_is_cpu(sd_->clip_backend), request.threads);
+        Phase phase(*this, SDPY_TEXT_ENCODER, request.threads, run);
         PromptLength length(request.max_tokens);
         run.begin_phase(SDPY_PHASE_ENCODE, 1, 1);
         ConditionerParams params;
@@ -122,14 +158,18 @@ class EnginePipeline : public Pipeline {
         params.width = request.width;
         params.height = request.height;
         params.adm_in_channels = static_cast<int>(sd_->diffusion_model->get_adm_in_channels());
-        const SDCondition condition = sd_->cond_stage_model->get_learned_condition(request.threads, params);
-        run.end_phase();
-        return to_arrays(condition);
+        try {
+            const SDCondition condition = sd_->cond_stage_model->get_learned_condition(request.threads, params);
+            run.end_phase();
+            return to_arrays(condition);
+        } catch (Measured &measured) {
+            measured.tokens = static_cast<int>(PromptLength::counted());
+            throw;
+        }
     }
 
     Array denoise(const DenoiseRequest &request, Run &run) override {
-        WorkingBuffers buffers(*this);
-        Kernels kernels(ggml_backend_is_cpu(sd_->backend), request.threads);
+        Phase phase(*this, SDPY_DIFFUSION_MODEL, request.threads, run);
         sd_->n_threads = request.threads;
         sd_img_gen_params_t params = engine_params(request);
         const bool guided = !request.negative.empty();
@@ -162,8 +202,7 @@ class EnginePipeline : public Pipeline {
     }
 
     Array decode(const DecodeRequest &request, Run &run) override {
-        WorkingBuffers buffers(*this);
-        Kernels kernels(ggml_backend_is_cpu(sd_->vae_backend), request.threads);
+        Phase phase(*this, SDPY_VAE, request.threads, run);
         sd_->n_threads = request.threads;
         run.begin_phase(SDPY_PHASE_DECODE, 1, 1);
         sd_->vae_tiling_params = {request.tile_size > 0, request.tile_size, request.tile_size, 0.5f, 0.f, 0.f};
@@ -180,11 +219,21 @@ class EnginePipeline : public Pipeline {
     }
 
    private:
-    // Frees the working buffers however a phase ends: the engine frees them itself only after success.
-    class WorkingBuffers {
+    // What holds during a phase. However it ends, its working buffers are freed: the engine frees them itself only after
+    // success.
+    class Phase {
        public:
-        explicit WorkingBuffers(EnginePipeline &pipeline) : pipeline_(pipeline) {}
-        ~WorkingBuffers() {
+        Phase(EnginePipeline &pipeline, sdpy_part part, int threads, Run &run)
+            : pipeline_(pipeline),
+              kernels_(ggml_backend_is_cpu(pipeline.backend_of(part)), threads),
+              scope_(run, *pipeline.parts_[part]) {
+            if (run.measuring()) {
+                placeholders_ = std::make_unique<PartWeights::Placeholders>(*pipeline.parts_[part]);
+            } else if (!pipeline.parts_[part]->present()) {
+                throw GenerationFailed("the weights of this phase are not in memory");
+            }
+        }
+        ~Phase() {
             if (auto embedder = std::dynamic_pointer_cast<LLMEmbedder>(pipeline_.sd_->cond_stage_model)) {
                 embedder->llm->free_compute_buffer();
             }
@@ -194,29 +243,31 @@ class EnginePipeline : public Pipeline {
 
        private:
         EnginePipeline &pipeline_;
+        Kernels kernels_;
+        Run::PartScope scope_;
+        std::unique_ptr<PartWeights::Placeholders> placeholders_;
     };
 
-    sd_img_gen_params_t engine_params(const DenoiseRequest &request) {
-        sd_img_gen_params_t params;
-        sd_img_gen_params_init(&params);
-        params.width = request.width;
-        params.height = request.height;
-        params.seed = static_cast<int64_t>(request.seed & INT64_MAX);  // only ever used for the generators seeded above
-        params.sample_params.sample_steps = request.steps;
-        params.sample_params.sample_method = str_to_sample_method(request.sampler.c_str());
-        if (params.sample_params.sample_method == SAMPLE_METHOD_COUNT) {
-            throw BadSettings("no sampler is called '" + request.sampler + "'");
-        }
-        if (request.sigmas.empty()) {
-            params.sample_params.scheduler = str_to_scheduler(request.scheduler.c_str());
-            if (params.sample_params.scheduler == SCHEDULER_COUNT) {
-                throw BadSettings("no scheduler is called '" + request.scheduler + "'");
+    ggml_backend_t backend_of(sdpy_part part) const {
+        return part == SDPY_TEXT_ENCODER ? sd_->clip_backend : part == SDPY_VAE ? sd_->vae_backend : sd_->backend;
+    }
+
+    // Gives each part its own share of what is to be loaded.
+    void divide(const LoadPlan &plan) {
+        EachPart<std::map<std::string, ggml_tensor *>> tensors;
+        sd_->cond_stage_model->get_param_tensors(tensors[SDPY_TEXT_ENCODER]);
+        sd_->diffusion_model->get_param_tensors(tensors[SDPY_DIFFUSION_MODEL]);
+        sd_->first_stage_model->get_param_tensors(tensors[SDPY_VAE], "");
+        for (int part = 0; part < SDPY_PART_COUNT; ++part) {
+            std::set<const ggml_tensor *> own;
+            for (const auto &[name, tensor] : tensors[part]) {
+                own.insert(tensor);
             }
+            std::vector<PlannedWeight> weights;
+            std::copy_if(plan.weights.begin(), plan.weights.end(), std::back_inserter(weights),
+                         [&](const PlannedWeight &weight) { return own.count(weight.tensor) != 0; });
+            parts_[part] = std::make_unique<PartWeights>(backend_of(static_cast<sdpy_part>(part)), std::move(weights));
         }
-        params.sample_params.guidance.txt_cfg = request.cfg_scale;
-        params.sample_params.eta = request.eta;
-        params.sample_params.flow_shift = request.flow_shift;
-        return params;
     }
 
     sd::Tensor<float> noise_for(const DenoiseRequest &request, const sd::Tensor<float> &init_latent) {
@@ -230,30 +281,26 @@ class EnginePipeline : public Pipeline {
         return noise;
     }
 
-    static void check_finite(const sd::Tensor<float> &pixels) {
-        for (int64_t i = 0; i < pixels.numel(); ++i) {
-            if (!std::isfinite(pixels.data()[i])) {
-                throw GenerationFailed("the VAE gave values that are not numbers, so there is no picture");
-            }
-        }
-    }
-
-    static Array to_picture(const sd::Tensor<float> &pixels) {
-        sd_image_t image = tensor_to_sd_image(pixels);
-        std::unique_ptr<uint8_t, decltype(&free)> data(image.data, &free);
-        const size_t bytes = static_cast<size_t>(image.width) * image.height * image.channel;
-        return {"image", SDPY_UINT8, {image.height, image.width, image.channel}, {data.get(), data.get() + bytes}};
-    }
-
     std::unique_ptr<StableDiffusionGGML> sd_;
     sd_ctx_t context_;
-    std::string device_;
+    // After sd_: they take the memory from its tensors before these are gone.
+    EachPart<std::unique_ptr<PartWeights>> parts_;
 };
 
 }  // namespace
 
-std::unique_ptr<Pipeline> Pipeline::load(const LoadRequest &request, Run &run) {
+std::unique_ptr<Pipeline> Pipeline::open(const OpenRequest &request, Run &run) {
     return std::make_unique<EnginePipeline>(request, run);
+}
+
+sdpy_measurement Pipeline::measure(Run &run, const std::function<void()> &phase) {
+    Run::Measuring measuring(run);
+    try {
+        phase();
+    } catch (const Measured &measured) {
+        return {measured.working_bytes, measured.tokens};
+    }
+    throw GenerationFailed("the phase has no graph that could be measured");
 }
 
 }  // namespace sdpy

@@ -1,12 +1,16 @@
-// The engine as four phases: load, encode, denoise, decode. Knows nothing of C, threads or queues.
+// The engine as three parts, whose weights come and go, and three phases: encode, denoise, decode. Knows nothing of C, threads
+// or queues.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "sdpy.h"
+#include "weight_store.h"
 
 namespace sdpy {
 
@@ -23,10 +27,20 @@ struct Array {
 };
 using Arrays = std::vector<Array>;
 
-struct LoadRequest {
-    std::string diffusion_model, text_encoder, vae;
+// One for each sdpy_part.
+template <typename T>
+using EachPart = std::array<T, SDPY_PART_COUNT>;
+
+struct OpenRequest {
+    EachPart<std::string> files;
     bool vae_is_tiny;
-    std::string device;
+    EachPart<std::string> devices;
+    int threads;
+};
+
+struct MoveRequest {
+    EachPart<sdpy_movement> movements;
+    EachPart<uint64_t> rooms;
     int threads;
 };
 
@@ -55,13 +69,22 @@ class Pipeline {
    public:
     // All throw the exceptions of errors.h. After a throw the object is still usable, unless it came out of a graph
     // (Run::spoiled): then it is to be destroyed, after abandon_backend.
-    static std::unique_ptr<Pipeline> load(const LoadRequest &request, Run &run);
+    static std::unique_ptr<Pipeline> open(const OpenRequest &request, Run &run);
     virtual ~Pipeline() = default;
 
     // Leaves the backends to the operating system: an exception in the middle of a graph leaves them with dangling
     // pointers, which their own destruction would follow.
     virtual void abandon_backend() = 0;
+    // Of a pipeline that is never to be destroyed, because its device is lost: no other finds its weights any more.
+    virtual void abandon_devices() = 0;
     virtual sdpy_model_info info() const = 0;
+    virtual sdpy_part_info part_info(sdpy_part part) const = 0;
+    // What keeps a part in memory; empty where it is not there as a whole.
+    virtual WeightBatches weights(sdpy_part part) const = 0;
+    virtual void move(const MoveRequest &request, Run &run) = 0;
+    // What a phase of this pipeline, which `phase` calls, would need.
+    static sdpy_measurement measure(Run &run, const std::function<void()> &phase);
+
     virtual Arrays encode(const EncodeRequest &request, Run &run) = 0;
     virtual Array denoise(const DenoiseRequest &request, Run &run) = 0;
     virtual Array decode(const DecodeRequest &request, Run &run) = 0;

@@ -75,7 +75,7 @@ void Run::bytes_read(uint64_t bytes, uint64_t total) {
 }
 
 void Run::report(double fraction) {
-    if (fraction <= reported_) {
+    if (fraction <= reported_ || measuring_) {
         return;
     }
     reported_ = fraction;

@@ -12,6 +12,14 @@
 
 namespace sdpy {
 
+class PartWeights;
+
+// Thrown where a phase that is only measured would allocate its working buffer.
+struct Measured {
+    uint64_t working_bytes;
+    int tokens;  // of the prompt, its template included, in the phase that has one
+};
+
 class Run {
    public:
     using Sink = std::function<void(const sdpy_event &)>;
@@ -59,6 +67,27 @@ class Run {
     void spoil() { spoiled_ = true; }
     bool spoiled() const { return spoiled_; }
 
+    // The part whose graphs are built and computed now; null between phases.
+    PartWeights *part() const { return part_; }
+    // Whether graphs are built only to learn what they would need: they end with Measured, and nothing is reported.
+    bool measuring() const { return measuring_; }
+    class PartScope {
+       public:
+        PartScope(Run &run, PartWeights &part) : run_(run) { run_.part_ = &part; }
+        ~PartScope() { run_.part_ = nullptr; }
+
+       private:
+        Run &run_;
+    };
+    class Measuring {
+       public:
+        explicit Measuring(Run &run) : run_(run) { run_.measuring_ = true; }
+        ~Measuring() { run_.measuring_ = false; }
+
+       private:
+        Run &run_;
+    };
+
    private:
     void report(double fraction);
     double fraction_now() const;
@@ -66,6 +95,8 @@ class Run {
     Sink sink_;
     std::atomic<bool> cancelled_{false};
     std::atomic<bool> in_graph_{false}, in_pool_{false}, spoiled_{false};
+    PartWeights *part_ = nullptr;
+    bool measuring_ = false;
 
     sdpy_phase phase_ = SDPY_PHASE_LOAD;
     int steps_ = 1, step_ = 0;

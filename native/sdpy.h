@@ -82,14 +82,28 @@ typedef struct {
     const void *data;
 } sdpy_array;
 
+typedef enum { SDPY_TEXT_ENCODER, SDPY_DIFFUSION_MODEL, SDPY_VAE, SDPY_PART_COUNT } sdpy_part;
+
 typedef struct {
-    const char *diffusion_model; /* UTF-8 paths */
-    const char *text_encoder;
-    const char *vae;
-    int vae_is_tiny;    /* the autoencoder is one in TAESD's format */
-    const char *device; /* a device name as sdpy_device_at gives it */
-    int threads;        /* CPU threads, 1 or more */
-} sdpy_load_request;
+    const char *files[SDPY_PART_COUNT]; /* UTF-8 paths */
+    int vae_is_tiny; /* the autoencoder is one in TAESD's format */
+    const char *devices[SDPY_PART_COUNT]; /* device names as sdpy_device_at gives them */
+    int threads; /* CPU threads, 1 or more */
+} sdpy_open_request;
+
+/* What becomes of the weights of one part. */
+typedef enum {
+    SDPY_LEAVE, /* as they are */
+    SDPY_EVICT, /* out of memory, unless another engine uses them */
+    SDPY_BRING, /* into memory; at once where they are in memory already, for another engine */
+    SDPY_STREAM /* into `room` bytes; what does not fit comes from the file again and again, block by block */
+} sdpy_movement;
+
+typedef struct {
+    int movements[SDPY_PART_COUNT]; /* sdpy_movement; evictions come first */
+    uint64_t rooms[SDPY_PART_COUNT];
+    int threads;
+} sdpy_move_request;
 
 typedef struct {
     const char *prompt; /* UTF-8 */
@@ -97,6 +111,7 @@ typedef struct {
     int width;          /* pixels of the picture: some families condition on them */
     int height;
     int threads;
+    int measure; /* compute nothing: only find out what it would take (sdpy_measured) */
 } sdpy_encode_request;
 
 typedef struct {
@@ -117,23 +132,41 @@ typedef struct {
     float eta;        /* INFINITY: the sampler's own */
     float flow_shift; /* INFINITY: the model's own */
     int threads;
+    int measure;
 } sdpy_denoise_request;
 
 typedef struct {
     const sdpy_array *latent; /* what denoise gave */
     int tile_size;            /* latent cells per tile edge; 0: the picture in one piece */
     int threads;
+    int measure;
 } sdpy_decode_request;
 
 typedef struct {
     char family[64]; /* the engine's name of the model family */
-    char device[128];
     int latent_channels;
     int pixels_per_latent; /* edge of one latent cell in pixels */
-    uint64_t text_encoder_bytes; /* weights in memory */
-    uint64_t diffusion_model_bytes;
-    uint64_t vae_bytes;
 } sdpy_model_info;
+
+/* What a phase would need, which computed nothing because its request said `measure`. */
+typedef struct {
+    uint64_t working_bytes; /* of the working buffer */
+    int tokens;             /* of the prompt with its template, for encode */
+} sdpy_measurement;
+
+/* Bytes of weights that a phase has been seen to use; all of the file's before anything was measured. */
+typedef struct {
+    uint64_t bytes;      /* in memory, whole */
+    uint64_t least_room; /* the least room for SDPY_STREAM */
+    uint64_t in_memory;  /* now; what is shared counts for each engine */
+} sdpy_part_info;
+
+/* What this library has allocated on a device: weights and working buffers. */
+typedef struct {
+    uint64_t bytes;
+    uint64_t most_bytes;
+    double longest_submission_ms; /* of a GPU; single operations are not counted */
+} sdpy_device_usage;
 
 /* Ways to fail on purpose, so that the road from each kind of failure to Python is tested and not assumed. */
 typedef enum {
@@ -148,6 +181,8 @@ typedef enum {
 } sdpy_fault;
 
 typedef struct sdpy_engine sdpy_engine;
+/* Keeps the weights of a part in memory, for engines to come. */
+typedef struct sdpy_weights sdpy_weights;
 
 /* Loads the backend modules found in `module_dir` (the CPU module that suits this CPU, Vulkan where it works). Once per
  * process; later calls only report the first one's result. */
@@ -167,7 +202,9 @@ sdpy_engine *sdpy_engine_new(sdpy_failure *failure);
  * system. */
 void sdpy_engine_free(sdpy_engine *engine);
 
-int sdpy_begin_load(sdpy_engine *engine, const sdpy_load_request *request, sdpy_failure *failure);
+/* Reads what the files say of their weights, and no weights. */
+int sdpy_begin_open(sdpy_engine *engine, const sdpy_open_request *request, sdpy_failure *failure);
+int sdpy_begin_move(sdpy_engine *engine, const sdpy_move_request *request, sdpy_failure *failure);
 int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, sdpy_failure *failure);
 int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request, sdpy_failure *failure);
 int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, sdpy_failure *failure);
@@ -184,7 +221,21 @@ int sdpy_engine_spent(sdpy_engine *engine);
 /* What the last job gave. The arrays stay valid until the next begin or free. */
 int sdpy_result_count(sdpy_engine *engine);
 int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array);
+/* Of the last phase that was measured. */
+void sdpy_measured(sdpy_engine *engine, sdpy_measurement *measurement);
 int sdpy_model_info_get(sdpy_engine *engine, sdpy_model_info *info, sdpy_failure *failure);
+int sdpy_part_info_get(sdpy_engine *engine, int part, sdpy_part_info *info, sdpy_failure *failure);
+
+/* Nothing is kept yet, or null. */
+sdpy_weights *sdpy_weights_new(sdpy_failure *failure);
+/* Keeps what an engine has of a part too; nothing where it is not in memory as a whole. While no job runs. */
+int sdpy_weights_keep(sdpy_weights *weights, sdpy_engine *engine, int part, sdpy_failure *failure);
+void sdpy_weights_free(sdpy_weights *weights);
+
+/* `reset` begins to count `most_bytes` and `longest_submission_ms` anew. */
+int sdpy_device_usage_get(const char *device, int reset, sdpy_device_usage *usage, sdpy_failure *failure);
+/* How long a GPU should be kept busy at once, at most; 250 before it is said. */
+void sdpy_set_submission_target(int milliseconds);
 
 /* Parts by themselves, so that tests can hold them against plain arithmetic. */
 /* Whether this CPU can run our kernels of a level: avx2, avx_vnni, avx512 or avx512_vnni. */

@@ -15,10 +15,13 @@
 
 /* Runs a graph in slices: between slices the cancel flag is looked at and progress is reported. */
 enum ggml_status sdpy_graph_compute(ggml_backend_t backend, struct ggml_cgraph *graph);
-/* Like the originals, but running out of memory is an exception and not a null that nobody checks. */
+/* Like the originals, but running out of memory is an exception and not a null that nobody checks. What they allocate is
+ * counted. A model that is made under a LoadPlan gets no memory for its weights, and a phase that is only measured ends
+ * where it would allocate its working buffer. */
 ggml_backend_buffer_t sdpy_alloc_ctx_tensors(struct ggml_context *context, ggml_backend_t backend);
 bool sdpy_gallocr_reserve(ggml_gallocr_t allocator, struct ggml_cgraph *graph);
 bool sdpy_gallocr_alloc_graph(ggml_gallocr_t allocator, struct ggml_cgraph *graph);
+void sdpy_gallocr_free(ggml_gallocr_t allocator);
 /* Our own convolution where it fits and a Kernels object says so. */
 struct ggml_tensor *sdpy_conv_2d(struct ggml_context *context, struct ggml_tensor *w, struct ggml_tensor *x, int s0, int s1,
                                  int p0, int p1, int d0, int d1);
@@ -33,6 +36,7 @@ void sdpy_engine_progress(int step, int steps, float seconds);
 #define ggml_backend_alloc_ctx_tensors sdpy_alloc_ctx_tensors
 #define ggml_gallocr_reserve sdpy_gallocr_reserve
 #define ggml_gallocr_alloc_graph sdpy_gallocr_alloc_graph
+#define ggml_gallocr_free sdpy_gallocr_free
 #define ggml_conv_2d sdpy_conv_2d
 #define ggml_mul_mat sdpy_mul_mat
 #define ggml_mul_mat_set_prec sdpy_mul_mat_set_prec

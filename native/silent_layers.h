@@ -9,11 +9,22 @@
 #include "ggml.h"
 #include "kernels/graph.h"
 #include "kernels/levels.h"
+#include "part_weights.h"
+#include "run.h"
 
 namespace sdpy {
 
+// Whether weights are in memory while a graph is built.
+inline bool weights_at_hand() {
+    const Run *run = Run::current();
+    return run == nullptr || (!run->measuring() && (run->part() == nullptr || run->part()->streamed() == nullptr));
+}
+
 // Whether a weight, in whatever device's memory, is zero throughout. Any other is known after its first row or two.
 inline bool all_zero(const ggml_tensor *w) {
+    if (!weights_at_hand()) {
+        return false;
+    }
     const ggml_to_float_t to_float = ggml_get_type_traits(w->type)->to_float;
     if (w->op != GGML_OP_NONE || w->buffer == nullptr || !ggml_is_contiguous(w) ||
         (to_float == nullptr && w->type != GGML_TYPE_F32)) {

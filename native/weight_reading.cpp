@@ -243,10 +243,21 @@ class FileReading {
     std::exception_ptr failure_;
 };
 
+bool on_gpu(const std::vector<Piece> &pieces) {
+    return std::any_of(pieces.begin(), pieces.end(), [](const Piece &piece) {
+        return piece.target->buffer != nullptr && !ggml_backend_buffer_is_host(piece.target->buffer);
+    });
+}
+
 }  // namespace
 
-void read_pieces(const WeightFile &file, const std::vector<Piece> &pieces, int threads, Run *run, uint64_t bytes_before,
+void read_pieces(const WeightFile &file, std::vector<Piece> &pieces, int threads, Run *run, uint64_t bytes_before,
                  uint64_t total_bytes) {
+    std::sort(pieces.begin(), pieces.end(), [](const Piece &a, const Piece &b) {
+        return std::make_pair(a.stored->offset, a.first_row) < std::make_pair(b.stored->offset, b.first_row);
+    });
+    // A GPU backend's transfers are not made for several threads at once.
+    threads = on_gpu(pieces) ? 1 : std::max(1, threads);
     FileReading(file, pieces, run).read_all(threads, bytes_before, total_bytes);
 }
 

@@ -42,9 +42,9 @@ struct Piece {
 // A tensor is cut into runs of whole rows, because quantized blocks never cross a row.
 void cut_into_pieces(const TensorStorage &stored, ggml_tensor *target, std::vector<Piece> &pieces);
 
-// Reads all pieces of one file on some threads, converting where tensor and file differ in type. Reports progress to `run`,
+// Reads all pieces of one file on some threads, or on one where a GPU's memory is filled, from the file's begin to its end, converting where tensor and file differ in type. Reports progress to `run`,
 // which may be null. Exceptions of a thread come out here, on the job's own thread: LoadFailed, Cancelled, std::bad_alloc.
-void read_pieces(const WeightFile &file, const std::vector<Piece> &pieces, int threads, Run *run, uint64_t bytes_before,
+void read_pieces(const WeightFile &file, std::vector<Piece> &pieces, int threads, Run *run, uint64_t bytes_before,
                  uint64_t total_bytes);
 
 }  // namespace sdpy

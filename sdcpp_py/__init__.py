@@ -39,8 +39,10 @@ from sdcpp_py.version import __version__
 if TYPE_CHECKING:
     from sdcpp_py.generator import Generator
     from sdcpp_py.metadata import PictureMetadata, read_png
+    from sdcpp_py.planning import MemoryPlan
     from sdcpp_py.prompts import EncodedPrompt
     from sdcpp_py.result import GeneratedImage
+    from sdcpp_py.text_encoder import TextEncoder
 
 __all__ = [
     "SAMPLERS",
@@ -55,6 +57,7 @@ __all__ = [
     "GenerationSettings",
     "Generator",
     "GeneratorClosedError",
+    "MemoryPlan",
     "MetadataError",
     "MetadataNotFoundError",
     "ModelError",
@@ -69,6 +72,7 @@ __all__ = [
     "Progress",
     "SdcppError",
     "SettingsError",
+    "TextEncoder",
     "__version__",
     "devices",
     "read_png",
@@ -77,6 +81,8 @@ __all__ = [
 # These need numpy and Pillow, which take longer to import than all the rest; they are imported when first asked for.
 _LATER = {
     "EncodedPrompt": "sdcpp_py.prompts",
+    "MemoryPlan": "sdcpp_py.planning",
+    "TextEncoder": "sdcpp_py.text_encoder",
     "GeneratedImage": "sdcpp_py.result",
     "Generator": "sdcpp_py.generator",
     "PictureMetadata": "sdcpp_py.metadata",

@@ -116,7 +116,7 @@ def benchmark(
     with _files(model, quant, folder, say) as files:
         say("loading")
         begin = time.perf_counter()
-        opened = Generator(*files, device=device, threads=threads)
+        opened = Generator(*files, device=device, threads=threads, memory="all", cache_prompts=False)
         load = Times((time.perf_counter() - begin,))
         with opened as generator:
             for size in sizes:

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from sdcpp_py.cgroups import groups_above
+
 
 def physical_cores(root: Path = Path("/")) -> int:
     """CPU cores that this process may run on, not counting the second thread of a core; at least 1."""
@@ -31,28 +33,15 @@ def default_threads(root: Path = Path("/")) -> int:
 
 
 def _shares(root: Path) -> Iterator[float]:
-    """Of the CPU's time, in cores: what each control group above this process grants (cgroup v2, or v1)."""
-    try:
-        groups = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in groups:
-        _, controllers, path = line.split(":", 2)
-        version_1 = "cpu" in controllers.split(",")
-        if controllers and not version_1:
-            continue
-        top = root / ("sys/fs/cgroup/cpu" if version_1 else "sys/fs/cgroup")
-        group = top / path.lstrip("/")
-        for folder in [group, *group.parents]:
-            try:
-                if version_1:
-                    quota = (folder / "cpu.cfs_quota_us").read_text(encoding="ascii")
-                    period = (folder / "cpu.cfs_period_us").read_text(encoding="ascii")
-                else:
-                    quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
-                if quota != "max" and int(quota) > 0:
-                    yield int(quota) / int(period)
-            except (OSError, ValueError):
-                pass
-            if folder == top:
-                break
+    """Of the CPU's time, in cores: what each control group above this process grants."""
+    for folder, version in groups_above("cpu", root):
+        try:
+            if version == 1:
+                quota = (folder / "cpu.cfs_quota_us").read_text(encoding="ascii")
+                period = (folder / "cpu.cfs_period_us").read_text(encoding="ascii")
+            else:
+                quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
+            if quota != "max" and int(quota) > 0:
+                yield int(quota) / int(period)
+        except (OSError, ValueError):
+            pass

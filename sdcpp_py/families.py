@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 
 from sdcpp_py.schedules import flux2_sigmas, z_image_sigmas
 
+PARTS = ("text_encoder", "diffusion_model", "vae")
+"""The parts of a model, in the order in which a picture passes them."""
+
 REFERENCE_SCHEDULER = "reference"
 """The schedule of the model's reference pipeline; every other name is one of the engine's own."""
 
@@ -36,6 +39,7 @@ class Family:
         max_tokens: the longest prompt the reference pipeline reads, its template included.
         encoder_layers: how many layers of the text encoder are read.
         context_layers: how many of its layers' states are concatenated for the denoiser.
+        context_tokens: how many of the text encoder's states it reads; 0 for as many as the prompt has.
         sigmas: (steps, width, height) -> the reference pipeline's sigmas.
     """
 
@@ -53,6 +57,7 @@ class Family:
     max_tokens: int
     encoder_layers: int
     context_layers: int
+    context_tokens: int
     sigmas: Callable[[int, int, int], tuple[float, ...]]
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
@@ -81,6 +86,7 @@ FLUX2_KLEIN = Family(
     max_tokens=512,
     encoder_layers=27,
     context_layers=3,
+    context_tokens=512,
     sigmas=flux2_sigmas,
 )
 Z_IMAGE = Family(
@@ -98,6 +104,7 @@ Z_IMAGE = Family(
     max_tokens=512,
     encoder_layers=35,
     context_layers=1,
+    context_tokens=0,
     sigmas=z_image_sigmas,
 )
 FAMILIES = (FLUX2_KLEIN, Z_IMAGE)

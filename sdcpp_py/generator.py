@@ -1,29 +1,32 @@
-"""The generator: a model in memory, and the pictures drawn with it."""
+"""The generator: a model that is open, and the pictures drawn with it."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sdcpp_py._native import library
 from sdcpp_py.bundled import TINY, bundled_files
-from sdcpp_py.errors import GenerationCancelled, GenerationError, GeneratorClosedError, SettingsError
+from sdcpp_py.cores import default_threads
 from sdcpp_py.families import Family
-from sdcpp_py.meter import Meter
+from sdcpp_py.limits import Limits, MemoryLimit
 from sdcpp_py.models import ModelFiles, check_files
+from sdcpp_py.needs import LONG_PROMPT
 from sdcpp_py.noise import check_noise
+from sdcpp_py.placement import DeviceChoice, placements
+from sdcpp_py.planning import MemoryPlan
 from sdcpp_py.progress import ProgressCallback
+from sdcpp_py.prompt_cache import SHARED, PromptCache
 from sdcpp_py.prompts import EncodedPrompt
 from sdcpp_py.result import GeneratedImage
-from sdcpp_py.session import Session, resolve_threads
-from sdcpp_py.settings import MAX_SEED, GenerationSettings, check_prompt, check_whole
+from sdcpp_py.series import Order, Prompt, draw_series, make_orders
+from sdcpp_py.session import Session, SessionOptions
+from sdcpp_py.settings import GenerationSettings, check_prompt, check_whole
+from sdcpp_py.text_encoder import TextEncoder
+from sdcpp_py.turns import Turns
 
 PathLike = str | os.PathLike[str]
 
@@ -33,49 +36,68 @@ class Generator:
 
     Args:
         diffusion_model: the denoiser, GGUF or safetensors (``sd-cli --diffusion-model``).
-        text_encoder: the text encoder, a Qwen3 for the families known here (``sd-cli --llm``).
+        text_encoder: the text encoder, a Qwen3 for the families known here (``sd-cli --llm``); a file, or a
+            ``TextEncoder`` that stays in memory when this generator is gone.
         vae: the autoencoder (``sd-cli --vae``).
-        device: "auto" (a GPU where there is one), "cpu", "vulkan0", ...: one of ``sdcpp_py.devices()``.
+        device: "auto" (a GPU where there is one), "cpu", "vulkan0", ...: one of ``sdcpp_py.devices()``. Or one for each
+            part: ``{"text_encoder": "cpu", "diffusion_model": "vulkan0", "vae": "cpu"}``.
         threads: CPU threads for loading and drawing; where None, one for each physical core, or for each that a
-                container may use.
+            container may use.
+        memory: how much weights and working buffers may take on the device that draws: "6GiB", "auto" (what is free),
+            "all" (no limit). Or a size for each device: ``{"cpu": "8GiB", "vulkan0": "5.28GiB"}``. With little memory,
+            parts come for their phase alone, or block by block; on the CPU, pictures are the same with every limit.
+        cache_prompts: keeps encoded prompts in memory (256 MiB of them at most), so that none is encoded twice.
+        cache_dir: keeps them on disk too, for other processes and days.
         on_progress: is called with a ``Progress`` while the weights are read.
         progress_bar: shows a progress bar on standard error, here and for every picture.
 
-    The headers of all three files are read and checked against each other before any weight is.
+    The headers of all three files are read and checked against each other before any weight is. Generators that are
+    open at the same time share the weights of equal files.
 
     A generator may be used from several threads; they take turns. ``cancel`` works from any thread at any time. After
     any error it is as usable as before.
 
     Raises:
         ModelNotFoundError, ModelLoadError, ModelMismatchError: about the files.
-        OutOfMemoryError: the weights do not fit.
+        OutOfMemoryError: the weights do not fit, or ``memory`` is too little for even the smallest picture; the message
+            names what is enough.
         NativeLibraryError: there is no such device.
-        SettingsError: ``threads`` is not 1 to 1024, or more than the system gives this process.
+        SettingsError: ``threads`` is not 1 to 1024, or more than the system gives this process; ``memory`` is no size.
+        OutputError: ``cache_dir`` cannot be made.
     """
 
     def __init__(
         self,
         diffusion_model: PathLike,
-        text_encoder: PathLike,
+        text_encoder: PathLike | TextEncoder,
         vae: PathLike,
         *,
-        device: str = "auto",
+        device: DeviceChoice = "auto",
         threads: int | None = None,
+        memory: MemoryLimit = "auto",
+        cache_prompts: bool = True,
+        cache_dir: PathLike | None = None,
         on_progress: ProgressCallback | None = None,
         progress_bar: bool = False,
     ) -> None:
-        # Closes the race of two threads that draw with one generator: the engine does one job at a time, and a picture
-        # takes several. Reentrant, so that a call from inside on_progress is refused instead of waiting for itself.
-        self._lock = threading.RLock()
-        self._busy = False
-        self._closed = False
-        self._cancelled = threading.Event()
-        self._progress_bar = progress_bar
-        files = check_files(diffusion_model, text_encoder, vae)
-        self._session = Session(files, library.find_device(device), resolve_threads(threads))
-        with self._drawing(on_progress) as meter:
+        encoder = text_encoder if isinstance(text_encoder, TextEncoder) else None
+        if encoder is not None:
+            encoder.check_open()
+        encoder_file = text_encoder.path if isinstance(text_encoder, TextEncoder) else text_encoder
+        files = check_files(diffusion_model, encoder_file, vae)
+        places = placements(device)
+        options = SessionOptions(
+            placements=places,
+            threads=default_threads() if threads is None else check_whole("threads", threads, 1, 1024),
+            limits=Limits.parse(memory, places[0].drawing.name),
+            cache=PromptCache(cache_dir) if cache_dir is not None else SHARED if cache_prompts else None,
+            encoder=encoder,
+        )
+        self._session = Session(files, options)
+        self._turns = Turns(self._session.cancel, self._session.close, progress_bar)
+        with self._turns.take(on_progress) as meter:
             try:
-                self._session.load(meter)
+                self._session.load(self._session.open(files.family.width, files.family.height), meter)
             except BaseException:
                 self._session.close()
                 raise
@@ -85,8 +107,11 @@ class Generator:
         cls,
         name: str = TINY,
         *,
-        device: str = "auto",
+        device: DeviceChoice = "auto",
         threads: int | None = None,
+        memory: MemoryLimit = "auto",
+        cache_prompts: bool = True,
+        cache_dir: PathLike | None = None,
         on_progress: ProgressCallback | None = None,
         progress_bar: bool = False,
     ) -> Generator:
@@ -94,7 +119,7 @@ class Generator:
 
         Args:
             name: "tiny", the model inside the package. It draws one or two simple shapes, in a second.
-            device, threads, on_progress, progress_bar: as ``Generator`` takes them.
+            device, threads, memory, cache_prompts, cache_dir, on_progress, progress_bar: as ``Generator`` takes them.
 
         Raises:
             ModelNotFoundError: no model has this name.
@@ -107,6 +132,9 @@ class Generator:
             files.vae,
             device=device,
             threads=threads,
+            memory=memory,
+            cache_prompts=cache_prompts,
+            cache_dir=cache_dir,
             on_progress=on_progress,
             progress_bar=progress_bar,
         )
@@ -123,24 +151,27 @@ class Generator:
 
     @property
     def device(self) -> str:
-        """The device that it draws on."""
-        return self._session.device.name
+        """The device that it draws on: the denoiser's, where parts are on several."""
+        return self._session.placement.drawing.name
 
     @property
     def threads(self) -> int:
         """The CPU threads that it uses."""
-        return self._session.threads
+        return self._session.options.threads
 
     @property
     def weight_bytes(self) -> dict[str, int]:
-        """Bytes of memory that each part's weights take ("text_encoder", "diffusion_model", "vae")."""
+        """Bytes of memory that each part's weights take now ("text_encoder", "diffusion_model", "vae").
+
+        What generators share counts for each of them.
+        """
         return self._session.weight_bytes
 
     def generate(
         self,
-        prompt: str | GenerationSettings,
+        prompt: Prompt | GenerationSettings,
         *,
-        negative_prompt: str | None = None,
+        negative_prompt: Prompt | None = None,
         width: int | None = None,
         height: int | None = None,
         steps: int | None = None,
@@ -156,8 +187,8 @@ class Generator:
         """Draws one picture.
 
         Args:
-            prompt: what to draw, or whole settings (``GenerationSettings.from_png("old.png")``), of which the other
-                arguments then replace single ones.
+            prompt: what to draw, as text or as ``encode`` gave it, or whole settings
+                (``GenerationSettings.from_png("old.png")``), of which the other arguments then replace single ones.
             negative_prompt, width, height, steps, cfg_scale, seed, sampler, scheduler, vae_tile_size: as
                 ``GenerationSettings`` describes them. None takes the model's default; the default seed is random, and
                 the picture says which one it was.
@@ -170,12 +201,16 @@ class Generator:
         Raises:
             SettingsError: a setting is out of its domain, or the prompt has more tokens than the model reads.
             GenerationCancelled: ``cancel`` was called.
-            OutOfMemoryError, DeviceLostError, GenerationError: the engine failed.
+            ModelMismatchError: a prompt was encoded for another model.
+            OutOfMemoryError: ``memory`` is too little for this size, or memory ran out.
+            DeviceLostError, GenerationError: the engine failed.
             GeneratorClosedError: the generator is closed.
         """
-        settings = self._settings(
+        self._turns.check_open()
+        [order] = make_orders(
+            self.family,
             prompt,
-            negative_prompt=negative_prompt,
+            negative_prompt,
             width=width,
             height=height,
             steps=steps,
@@ -186,15 +221,15 @@ class Generator:
             vae_tile_size=vae_tile_size,
         )
         if noise is not None:
-            noise = check_noise(noise, self.family.latent_shape(settings.width, settings.height))
-        return self._draw([settings], noise, return_latent, on_progress)[0]
+            noise = check_noise(noise, self.family.latent_shape(order.settings.width, order.settings.height))
+        return self._draw([order], noise, return_latent, on_progress)[0]
 
     def generate_batch(
         self,
-        prompt: str | GenerationSettings,
+        prompt: Prompt | GenerationSettings | Sequence[Prompt],
         *,
-        count: int,
-        negative_prompt: str | None = None,
+        count: int = 1,
+        negative_prompt: Prompt | None = None,
         width: int | None = None,
         height: int | None = None,
         steps: int | None = None,
@@ -207,17 +242,20 @@ class Generator:
         on_progress: ProgressCallback | None = None,
         on_image: Callable[[GeneratedImage], object] | None = None,
     ) -> list[GeneratedImage]:
-        """Draws ``count`` pictures of one prompt, with the seeds seed, seed + 1, ...; the prompt is encoded once.
+        """Draws ``count`` pictures of a prompt, or of each of several, with the seeds seed, seed + 1, ...
 
-        Picture i is the one that ``generate`` draws with its seed. Arguments and errors are those of ``generate``;
-        ``count`` is 1 to 10,000.
+        All prompts are encoded first, each once. Picture i of a prompt is what ``generate`` draws with its seed.
+        Arguments and errors are those of ``generate``; ``count`` is 1 to 10,000, of all prompts together.
 
         ``on_image`` is called with each picture as soon as it is drawn, so that it can be saved before the next one is
         begun. What it raises stops the batch and comes out.
         """
-        settings = self._settings(
+        self._turns.check_open()
+        orders = make_orders(
+            self.family,
             prompt,
-            negative_prompt=negative_prompt,
+            negative_prompt,
+            count,
             width=width,
             height=height,
             steps=steps,
@@ -227,34 +265,44 @@ class Generator:
             scheduler=scheduler,
             vae_tile_size=vae_tile_size,
         )
-        count = check_whole("count", count, 1, 10_000)
-        if settings.seed > MAX_SEED - count + 1:
-            raise SettingsError(f"seed + count - 1 must not be above {MAX_SEED}; seed is {settings.seed}")
-        series = [settings.replace(seed=settings.seed + i) for i in range(count)]
-        return self._draw(series, None, return_latent, on_progress, on_image)
+        return self._draw(orders, None, return_latent, on_progress, on_image)
 
     def encode(self, prompt: str, *, on_progress: ProgressCallback | None = None) -> EncodedPrompt:
-        """What the text encoder makes of a prompt. Raises as ``generate`` does."""
+        """What the text encoder makes of a prompt: to be saved, and to be given in a prompt's place, anywhere.
+
+        Raises as ``generate`` does.
+        """
         check_prompt("prompt", prompt)
-        with self._drawing(on_progress) as meter:
-            self._session.revive(meter)
-            return self._session.encode(prompt, self.family.width, self.family.height, meter)
+        with self._turns.take(on_progress) as meter:
+            self._session.revive()
+            family = self.family
+            plan = self._session.plan(family.width, family.height, [self._session.known(prompt) or prompt])
+            return self._session.encode(prompt, plan, meter)
+
+    def plan(
+        self, *, width: int | None = None, height: int | None = None, prompt: str = LONG_PROMPT, vae_tile_size: int = 0
+    ) -> MemoryPlan:
+        """Who will be in memory when a picture is drawn: each part's weights, each phase's working buffer, what stays.
+
+        Arguments and errors are those of ``generate``, but a plan that does not fit says so by ``fits``. Some working
+        buffers grow with the prompt; where none is given, it is one of the greatest length.
+        """
+        size = {"width": width, "height": height, "vae_tile_size": vae_tile_size}
+        settings = GenerationSettings.for_family(self.family, prompt, **size)
+        with self._turns.take(None):
+            self._session.revive()
+            return self._session.plan(settings.width, settings.height, [prompt], settings.vae_tile_size)
 
     def cancel(self) -> None:
         """Stops what runs, from any thread: that call raises GenerationCancelled. When none runs, it does nothing."""
-        self._cancelled.set()
-        self._session.cancel()
+        self._turns.cancel()
 
     def close(self) -> None:
         """Frees the model. What runs in another thread is cancelled. May be called twice."""
-        self._closed = True
-        self.cancel()
-        with self._lock:
-            if not self._busy:  # from inside on_progress: the run that is ending now does it
-                self._session.close()
+        self._turns.close()
 
     def __enter__(self) -> Generator:
-        self._check_open()
+        self._turns.check_open()
         return self
 
     def __exit__(
@@ -263,65 +311,19 @@ class Generator:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"on {self._session.device.name}"
+        state = "closed" if self._turns.closed else f"on {self._session.placement}"
         return f"<Generator {self.family.title} ({self._session.files.diffusion_model.name}) {state}>"
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise GeneratorClosedError("this generator is closed; make a new one")
-
-    @contextmanager
-    def _drawing(self, on_progress: ProgressCallback | None, images: int = 1) -> Iterator[Meter]:
-        """Holds the engine for one call, and leaves it usable or closed."""
-        with self._lock:
-            self._check_open()
-            if self._busy:
-                raise GenerationError("on_progress must not draw with the generator that calls it")
-            self._busy = True
-            self._cancelled.clear()
-            # A cancel that comes before the engine's job has begun is noticed at the job's first report.
-            meter = Meter(on_progress, check=self._check_cancelled, images=images, progress_bar=self._progress_bar)
-            try:
-                self._check_open()  # close() may have cancelled just before the flag was cleared
-                yield meter
-            finally:
-                meter.close()
-                self._busy = False
-                if self._closed:
-                    self._session.close()
-
-    def _settings(self, prompt: str | GenerationSettings, **given: Any) -> GenerationSettings:
-        self._check_open()
-        if isinstance(prompt, GenerationSettings):
-            return prompt.replace(**{name: value for name, value in given.items() if value is not None})
-        return GenerationSettings.for_family(self.family, prompt, **given)
 
     def _draw(
         self,
-        series: Sequence[GenerationSettings],
+        orders: Sequence[Order],
         noise: NDArray[np.float32] | None,
         return_latent: bool,
         on_progress: ProgressCallback | None,
         on_image: Callable[[GeneratedImage], object] | None = None,
     ) -> list[GeneratedImage]:
-        with self._drawing(on_progress, len(series)) as meter:
-            self._session.revive(meter)
-            first = series[0]
-            guided = first.cfg_scale != 1
-            meter.expect_prompts(2 if guided else 1)
-            positive = self._session.encode(first.prompt, first.width, first.height, meter)
-            negative = self._session.encode(first.negative_prompt, first.width, first.height, meter) if guided else None
-            pictures = []
-            for index, settings in enumerate(series):
-                meter.next_image(index)
-                picture = self._session.draw(
-                    settings, positive, negative, noise=noise, return_latent=return_latent, meter=meter
-                )
-                pictures.append(picture)
-                if on_image is not None:
-                    on_image(picture)
-            return pictures
-
-    def _check_cancelled(self) -> None:
-        if self._cancelled.is_set():
-            raise GenerationCancelled("cancelled")
+        with self._turns.take(on_progress, len(orders)) as meter:
+            self._session.revive()
+            return draw_series(
+                self._session, orders, meter, noise=noise, return_latent=return_latent, on_image=on_image
+            )

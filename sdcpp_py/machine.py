@@ -9,9 +9,9 @@ from typing import Any
 
 from sdcpp_py._native import library
 from sdcpp_py.cores import default_threads, physical_cores
+from sdcpp_py.memory import memory
 from sdcpp_py.version import __version__
-
-_WATCHDOG = Path("/sys/module/amdgpu/parameters/lockup_timeout")
+from sdcpp_py.watchdog import gpu_watchdog
 
 
 def describe_machine() -> dict[str, Any]:
@@ -64,28 +64,3 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def memory() -> tuple[int, int]:
-    """Bytes of RAM in all, and available to a new program without swapping; 0 where the system does not say."""
-    sizes = {"MemTotal": 0, "MemAvailable": 0}
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            name, _, value = line.partition(":")
-            if name in sizes:
-                sizes[name] = int(value.split()[0]) * 1024
-    except OSError:
-        pass
-    return sizes["MemTotal"], sizes["MemAvailable"]
-
-
-def gpu_watchdog() -> str:
-    """How long the amdgpu driver lets one GPU submission last before it resets the GPU, in words."""
-    try:
-        value = _WATCHDOG.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        return "no amdgpu driver is loaded"
-    except OSError as error:
-        return f"not readable ({error.strerror})"
-    # Up to four numbers: graphics, compute, transfer, video; -1 or empty is the driver's default.
-    return f"amdgpu lockup_timeout is {value} ms" if value not in ("", "-1") else "amdgpu's default"

@@ -42,6 +42,11 @@ class Meter:
         """Says how many prompts will be encoded: together they are one phase, which rises once from 0 to 1."""
         self._prompts, self._encoded = count, 0
 
+    def encoded_before(self) -> None:
+        """Says that the next prompt need not be encoded, because its states were kept."""
+        for fraction in (0.0, 1.0):
+            self.listen(Report(Phase.ENCODE, fraction, step=0, steps=0, bytes_done=0, bytes_total=0))
+
     def next_image(self, index: int) -> None:
         """Says that what follows belongs to picture ``index`` of the batch."""
         self._image = index
@@ -56,7 +61,9 @@ class Meter:
         fraction = self._fraction(report)
         elapsed = now - self._began
         if fraction >= 1:
-            self._timings[report.phase.value] = elapsed
+            # Weights may come more than once in a picture.
+            before = self._timings.get(Phase.LOAD.value, 0.0) if report.phase is Phase.LOAD else 0.0
+            self._timings[report.phase.value] = before + elapsed
         progress = Progress(
             phase=report.phase,
             fraction=fraction,
@@ -78,10 +85,14 @@ class Meter:
             self._bar.close()
 
     def take_timings(self) -> dict[str, float]:
-        """Seconds by phase since the last call of this; the three phases of a picture are always there."""
-        timings = {
-            phase.value: self._timings.get(phase.value, 0.0) for phase in (Phase.ENCODE, Phase.DENOISE, Phase.DECODE)
-        }
+        """Seconds by phase since the last call of this.
+
+        The three phases of a picture are always there, and loading where weights were read.
+        """
+        always = (Phase.ENCODE, Phase.DENOISE, Phase.DECODE)
+        timings = {phase.value: self._timings.get(phase.value, 0.0) for phase in always}
+        if Phase.LOAD.value in self._timings:
+            timings[Phase.LOAD.value] = self._timings[Phase.LOAD.value]
         self._timings = {}
         return timings
 

@@ -57,6 +57,7 @@ class ModelFiles:
     Attributes:
         diffusion_model, text_encoder, vae: the files.
         family: what they make, with the defaults to draw with.
+        context_width: of the text states that the denoiser reads.
         vae_is_tiny: whether the autoencoder is one in TAESD's format.
     """
 
@@ -64,6 +65,7 @@ class ModelFiles:
     text_encoder: Path
     vae: Path
     family: Family
+    context_width: int
     vae_is_tiny: bool = False
 
 
@@ -121,7 +123,8 @@ def check_files(
             f"{paths[2]} is {decoder.title}, and {family.title} needs the one with {family.vae_channels} "
             f"({family.vae_name})"
         )
-    return ModelFiles(paths[0], paths[1], paths[2], family, vae_is_tiny=decoder.part is Part.TINY_AUTOENCODER)
+    tiny = decoder.part is Part.TINY_AUTOENCODER
+    return ModelFiles(paths[0], paths[1], paths[2], family, denoiser.context_width, vae_is_tiny=tiny)
 
 
 _ARGUMENTS = {

@@ -1,22 +1,58 @@
-"""One loaded model: from settings to pixels through the engine. Knows nothing of locks, threads or defaults."""
+"""One open model: from settings to pixels through the engine. Knows nothing of locks, threads or defaults."""
 
 from __future__ import annotations
 
-import unicodedata
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from sdcpp_py._native import library
-from sdcpp_py._native.engine import Engine, ModelInfo
-from sdcpp_py.cores import default_threads
-from sdcpp_py.families import REFERENCE_SCHEDULER
+from sdcpp_py._native.engine import Engine
+from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodeRequest, OpenRequest
+from sdcpp_py.errors import OutOfMemoryError
+from sdcpp_py.families import PARTS, REFERENCE_SCHEDULER
+from sdcpp_py.fingerprints import fingerprint
+from sdcpp_py.limits import Limits
 from sdcpp_py.meter import Meter
 from sdcpp_py.models import ModelFiles
-from sdcpp_py.prompts import EncodedPrompt
+from sdcpp_py.needs import LONG_PROMPT, Meterstick
+from sdcpp_py.placement import Placement
+from sdcpp_py.planning import MemoryPlan, make_plan
+from sdcpp_py.prompt_cache import PromptCache, cache_key
+from sdcpp_py.prompts import EncodedPrompt, normalized
+from sdcpp_py.residency import Residency
 from sdcpp_py.result import GeneratedImage
-from sdcpp_py.settings import GenerationSettings, check_whole
+from sdcpp_py.settings import MIN_EDGE, GenerationSettings
+from sdcpp_py.text_encoder import TextEncoder
+
+logger = logging.getLogger("sdcpp_py")
+
+# Edges in pixels of the tiles that a VAE on a GPU decodes where the whole picture does not fit, the largest first.
+_TILES = (1024, 768, 512, 384, 256, 192, 128)
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """How a model is opened.
+
+    Attributes:
+        placements: of its parts on devices; the first whose memory suffices is taken.
+        threads: CPU threads.
+        limits: of memory.
+        cache: keeps encoded prompts; None: each is encoded anew.
+        encoder: the shared text encoder, where the model has one.
+    """
+
+    placements: Sequence[Placement]
+    threads: int
+    limits: Limits
+    cache: PromptCache | None
+    encoder: TextEncoder | None = None
 
 
 class Session:
@@ -24,16 +60,16 @@ class Session:
 
     Args:
         files: the model's files, already checked to belong together.
-        device: where to draw.
-        threads: CPU threads.
+        options: how it is opened.
     """
 
-    def __init__(self, files: ModelFiles, device: library.Device, threads: int) -> None:
+    def __init__(self, files: ModelFiles, options: SessionOptions) -> None:
         self.files = files
-        self.device = device
-        self.threads = threads
-        self.info: ModelInfo | None = None
+        self.options = options
+        self.placement = options.placements[0]
         self._engine = Engine()
+        self._opened = False
+        self._fingerprint = ""
 
     @property
     def engine(self) -> Engine:
@@ -42,14 +78,8 @@ class Session:
 
     @property
     def weight_bytes(self) -> dict[str, int]:
-        """Bytes of memory that each part's weights take; empty while no model is loaded."""
-        if self.info is None:
-            return {}
-        return {
-            "text_encoder": self.info.text_encoder_bytes,
-            "diffusion_model": self.info.diffusion_model_bytes,
-            "vae": self.info.vae_bytes,
-        }
+        """Bytes of memory that each part's weights take now; empty while no model is open."""
+        return self._residency.bytes_held() if self._opened else {}
 
     def cancel(self) -> None:
         """Tells what runs to stop. From any thread."""
@@ -59,41 +89,149 @@ class Session:
         """Frees the model."""
         self._engine.close()
 
-    def load(self, meter: Meter) -> None:
-        """Reads the weights."""
-        self.info = None
-        self.info = self._engine.load(
-            diffusion_model=self.files.diffusion_model,
-            text_encoder=self.files.text_encoder,
-            vae=self.files.vae,
-            vae_is_tiny=self.files.vae_is_tiny,
-            device=self.device.native_name,
-            threads=self.threads,
-            listen=meter.listen,
-        )
+    def open(self, width: int, height: int, prompt: str = LONG_PROMPT, vae_tile_size: int = 0) -> MemoryPlan:
+        """Reads what the files say, and decides where the parts compute. Reads no weights.
 
-    def revive(self, meter: Meter) -> None:
-        """Loads the model again where the engine died of a failed check, or such a loading did not come to its end."""
+        Returns the plan of a picture of that size. Where it fits nowhere, it is the one of the last placement.
+        """
+        for placement in self.options.placements:
+            self._open(placement)
+            plan = self.plan(width, height, [prompt], vae_tile_size)
+            if plan.fits:
+                break
+        return plan
+
+    def _open(self, placement: Placement) -> None:
+        self._opened = False
+        self.placement = placement
+        threads = self.options.threads
+        files = {part: getattr(self.files, part) for part in PARTS}
+        devices = {part: placement[part].native_name for part in PARTS}
+        self._engine.run(OpenRequest(files, self.files.vae_is_tiny, devices, threads))
+        self._kernels = _kernels()  # tables are loaded in other types without them
+        self._residency = Residency(self._engine, threads, self.options.encoder)
+        self._meterstick = Meterstick(self._engine, self.files, placement, threads)
+        self._opened = True
+
+    def plan(
+        self, width: int, height: int, prompts: Sequence[str | EncodedPrompt], vae_tile_size: int = 0
+    ) -> MemoryPlan:
+        """How a picture of this size is drawn within the limits.
+
+        On a GPU, the VAE decodes in tiles where the whole picture does not fit. On the CPU it does so only when it is
+        told to: tiles change the picture, a little, and a limit of memory must not.
+        """
+        held = self._residency.bytes_held()
+        by_device: dict[str, int] = {}
+        for part, size in held.items():
+            name = self.placement[part].name
+            by_device[name] = by_device.get(name, 0) + size
+        limits = self.options.limits.now(self.placement.all, by_device)
+        tiles = [vae_tile_size]
+        if self.placement["vae"].is_gpu and not vae_tile_size:
+            tiles += [tile for tile in _TILES if tile < max(width, height)]
+        plans = []
+        for tile in tiles:
+            needs = self._meterstick.needs(width, height, prompts, tile)
+            plans.append(make_plan(needs, limits, width=width, height=height, vae_tile_size=tile))
+            if plans[-1].fits:
+                return plans[-1]
+        return plans[0]
+
+    def refuse_if_short(self, plan: MemoryPlan) -> None:
+        """Raises OutOfMemoryError where a plan does not fit into a limit that was given.
+
+        Where it does not fit into what is free now, that is a warning in the log: it may change.
+        """
+        if self._short(plan):
+            raise OutOfMemoryError(plan.advice())
+        if not plan.fits:
+            logger.warning("there may be too little memory: %s", plan.advice())
+
+    def _short(self, plan: MemoryPlan) -> bool:
+        """Whether a plan needs more than a limit that was given."""
+        given = self.options.limits.exact
+        return any(plan.least(device) > given[device] for device in plan.devices if device in given)
+
+    def load(self, plan: MemoryPlan, meter: Meter) -> None:
+        """Reads the weights that stay in memory, for pictures of the plan's size.
+
+        Where these do not fit, nothing is read: smaller ones may be drawn. Raises OutOfMemoryError where a limit that
+        was given is too low for any.
+        """
+        if self._short(plan):
+            smallest = self.plan(MIN_EDGE, MIN_EDGE, [self._blank()])
+            if self._short(smallest):
+                raise OutOfMemoryError(f"{plan.advice()}; even from an encoded prompt, {smallest.advice()}")
+        else:
+            self._residency.settle(plan, meter.listen)
+
+    def _blank(self) -> EncodedPrompt:
+        """A prompt that needs no text encoder, to plan with."""
+        states = np.zeros((self.files.family.context_tokens or 1, self.files.context_width), np.float32)
+        return EncodedPrompt("", self.files.family.name, {"crossattn": states})
+
+    def revive(self) -> None:
+        """Opens the model again where the engine died of a failed check, or such an opening did not come to its end."""
         self._engine.settle()
         if self._engine.broken:
             self._engine.close()
             self._engine = Engine()
-            self.info = None
-        if self.info is None:
-            self.load(meter)
+            self._opened = False
+        if not self._opened:
+            self._open(self.placement)
 
-    def encode(self, prompt: str, width: int, height: int, meter: Meter) -> EncodedPrompt:
+    def plan_for(self, settings: GenerationSettings, prompts: Sequence[str | EncodedPrompt]) -> MemoryPlan:
+        """The plan of a picture. Raises OutOfMemoryError where a limit that was given does not allow it."""
+        plan = self.plan(settings.width, settings.height, prompts, settings.vae_tile_size)
+        self.refuse_if_short(plan)
+        return plan
+
+    def known(self, prompt: str) -> EncodedPrompt | None:
+        """What the cache has kept for a prompt."""
+        if self.options.cache is None:
+            return None
+        return self.options.cache.find(self._key(prompt), prompt)
+
+    def check_encoded(self, prompt: EncodedPrompt) -> None:
+        """Raises ModelMismatchError where a prompt was encoded for another model."""
+        family = self.files.family
+        prompt.check_for(family.name, family.title, self.files.context_width, family.context_tokens)
+
+    def encode(self, prompt: str, plan: MemoryPlan, meter: Meter) -> EncodedPrompt:
         """The text encoder's states for a prompt."""
-        arrays = self._engine.encode(
-            # Qwen's tokenizer was trained on text in this form.
-            prompt=unicodedata.normalize("NFC", prompt),
+        known = self.known(prompt)
+        if known is not None:
+            meter.encoded_before()
+            return known
+        self._residency.prepare(plan, "text_encoder", meter.listen)
+        request = EncodeRequest(
+            prompt=normalized(prompt),
             max_tokens=self.files.family.max_tokens,
-            width=width,
-            height=height,
-            threads=self.threads,
-            listen=meter.listen,
+            width=plan.width,
+            height=plan.height,
+            threads=self.options.threads,
         )
-        return EncodedPrompt(prompt, self.files.family.name, arrays)
+        encoded = EncodedPrompt(prompt, self.files.family.name, self._engine.run(request, meter.listen))
+        if self.options.cache is not None:
+            self.options.cache.keep(self._key(prompt), encoded)
+        return encoded
+
+    def _key(self, prompt: str) -> str:
+        self._fingerprint = self._fingerprint or fingerprint(self.files.text_encoder)
+        return cache_key(
+            {
+                "encoder": self._fingerprint,
+                "family": self.files.family.name,
+                "prompt": prompt,
+                # What the last bits may depend on.
+                "device": self.placement["text_encoder"].description,
+                "threads": self.options.threads,
+                "cpu": library.cpu_module(),
+                "kernels": [self._kernels, _kernels()],
+                "engine": library.engine_commit(),
+            }
+        )
 
     def draw(
         self,
@@ -106,31 +244,13 @@ class Session:
         meter: Meter,
     ) -> GeneratedImage:
         """Denoises and decodes one picture."""
-        family = self.files.family
-        sigmas: tuple[float, ...] = ()
-        if settings.scheduler == REFERENCE_SCHEDULER:
-            sigmas = family.sigmas(settings.steps, settings.width, settings.height)
-        latent = self._engine.denoise(
-            text_states=positive.arrays,
-            negative_states={} if negative is None else negative.arrays,
-            noise=noise,
-            width=settings.width,
-            height=settings.height,
-            seed=settings.seed,
-            sampler=settings.sampler,
-            scheduler=settings.scheduler,
-            steps=settings.steps,
-            sigmas=sigmas,
-            cfg_scale=settings.cfg_scale,
-            threads=self.threads,
-            listen=meter.listen,
-        )
-        pixels = self._engine.decode(
-            latent=latent,
-            tile_size=settings.vae_tile_size // family.pixels_per_latent,
-            threads=self.threads,
-            listen=meter.listen,
-        )
+        plan = self.plan_for(settings, [prompt for prompt in (positive, negative) if prompt is not None])
+        settings = settings.replace(vae_tile_size=plan.vae_tile_size)
+        self._residency.prepare(plan, "diffusion_model", meter.listen)
+        latent = self._engine.run(self._denoising(settings, positive, negative, noise), meter.listen)["latent"]
+        self._residency.prepare(plan, "vae", meter.listen)
+        tile = settings.vae_tile_size // self.files.family.pixels_per_latent
+        pixels = self._engine.run(DecodeRequest(latent, tile, self.options.threads), meter.listen)["image"]
         return GeneratedImage(
             image=Image.fromarray(pixels),
             settings=settings,
@@ -140,15 +260,35 @@ class Session:
             latent=latent if return_latent else None,
         )
 
+    def _denoising(
+        self,
+        settings: GenerationSettings,
+        positive: EncodedPrompt,
+        negative: EncodedPrompt | None,
+        noise: NDArray[np.float32] | None,
+    ) -> DenoiseRequest:
+        sigmas: tuple[float, ...] = ()
+        if settings.scheduler == REFERENCE_SCHEDULER:
+            sigmas = self.files.family.sigmas(settings.steps, settings.width, settings.height)
+        return DenoiseRequest(
+            text=positive.arrays,
+            negative={} if negative is None else negative.arrays,
+            noise=noise,
+            width=settings.width,
+            height=settings.height,
+            seed=settings.seed,
+            sampler=settings.sampler,
+            scheduler=settings.scheduler,
+            steps=settings.steps,
+            sigmas=sigmas,
+            cfg_scale=settings.cfg_scale,
+            threads=self.options.threads,
+        )
+
     def _names(self) -> dict[str, str]:
-        return {
-            "family": self.files.family.name,
-            "diffusion_model": self.files.diffusion_model.name,
-            "text_encoder": self.files.text_encoder.name,
-            "vae": self.files.vae.name,
-        }
+        files = {part: getattr(self.files, part).name for part in ("diffusion_model", "text_encoder", "vae")}
+        return {"family": self.files.family.name, **files}
 
 
-def resolve_threads(threads: int | None) -> int:
-    """How many CPU threads to use; None is one for each core. Raises SettingsError where it is not 1 to 1024."""
-    return default_threads() if threads is None else check_whole("threads", threads, 1, 1024)
+def _kernels() -> str:
+    return os.environ.get("SDCPP_PY_KERNELS", "")

@@ -22,6 +22,7 @@ from sdcpp_py import (
 )
 from sdcpp_py._native import library
 from sdcpp_py._native.engine import Engine
+from sdcpp_py._native.requests import DecodeRequest, FaultRequest
 from sdcpp_py._native.status import ERRORS, Status
 from sdcpp_py.synth import SyntheticSet
 
@@ -66,7 +67,7 @@ def test_every_fault_becomes_its_error_and_the_generator_lives(generator: Genera
     expected = np.asarray(generator.generate("cat", **SMALL))
     kind, says = FAULTS[fault]
     with pytest.raises(kind, match=says) as caught:
-        generator._session.engine.fail(enumerators("SDPY_FAULT_")[fault])
+        generator._session.engine.run(FaultRequest(enumerators("SDPY_FAULT_")[fault]))
     assert type(caught.value) is kind
     assert "a fault was asked for" in caught.value.detail
     assert generator._session.engine.broken == (fault in ("POOLED_ASSERTION", "DEVICE_LOST"))
@@ -106,7 +107,7 @@ def test_an_end_that_was_interrupted_is_told_again() -> None:
         pass
     engine._running = True  # as an interrupt leaves it between the two lines
     with pytest.raises(GenerationError, match="an exception was asked for"):
-        engine.fail(exception)
+        engine.run(FaultRequest(exception))
     engine.close()
 
 
@@ -114,7 +115,7 @@ def test_a_reload_that_was_stopped_is_made_up_for(generator: Generator) -> None:
     """After a failed check, a loading that does not come to its end leaves the next call to load again."""
     expected = np.asarray(generator.generate("cat", **SMALL))
     with pytest.raises(GenerationError):
-        generator._session.engine.fail(enumerators("SDPY_FAULT_")["POOLED_ASSERTION"])
+        generator._session.engine.run(FaultRequest(enumerators("SDPY_FAULT_")["POOLED_ASSERTION"]))
 
     def stop(progress: Progress) -> None:
         raise ZeroDivisionError
@@ -137,7 +138,7 @@ def test_a_refused_request_is_an_error() -> None:
     engine = Engine()
     engine.cancel()
     with pytest.raises(SdcppError):
-        engine.decode(latent=np.zeros((16, 8, 8), np.float32), tile_size=0, threads=1, listen=lambda _: None)
+        engine.run(DecodeRequest(np.zeros((16, 8, 8), np.float32), 0, 1))
     engine.close()
     engine.close()
 

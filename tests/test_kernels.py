@@ -10,6 +10,7 @@ from scipy.signal import correlate
 
 from sdcpp_py import Generator
 from sdcpp_py._native.library import ffi, lib
+from sdcpp_py._native.requests import DecodeRequest
 from sdcpp_py._native.status import Status
 
 from .native_kernels import RUNNING, convolved, convolved_by_winograd
@@ -113,7 +114,7 @@ def test_a_large_picture_is_nearly_the_same_by_the_engine(
     engine = klein_generator._session.engine
 
     def decoded() -> np.ndarray:
-        return engine.decode(latent=latent, tile_size=0, threads=2, listen=lambda _: None).astype(float)
+        return engine.run(DecodeRequest(latent, 0, 2))["image"].astype(float)
 
     ours = decoded()
     assert (decoded() == ours).all()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sdcpp_py import GenerationCancelled, GenerationError, Generator, GeneratorClosedError, Phase, Progress
-from sdcpp_py.synth import SyntheticSet
+from sdcpp_py.synth import SyntheticSet, write_set
 
 from .conftest import open_generator
 
@@ -31,8 +32,9 @@ def phases(reports: list[Progress]) -> list[Phase]:
     return [phase for phase, _ in itertools.groupby(report.phase for report in reports)]
 
 
-def test_loading_reports_bytes(model: SyntheticSet) -> None:
+def test_loading_reports_bytes(tmp_path: Path) -> None:
     """Loading begins at 0, never falls, and reaches 1 with all bytes of the weights read."""
+    model = write_set("tiny-z-image", tmp_path, quant="Q8_0", seed=7)  # of files that no other generator has in memory
     reports: list[Progress] = []
     open_generator(model, on_progress=reports.append).close()
     assert {report.phase for report in reports} == {Phase.LOAD}

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 import sdcpp_py
 from sdcpp_py import Generator, SdcppError
+from sdcpp_py._native.requests import FaultRequest
 files = sys.argv[1:4]
 def quiet(call):
     try:
@@ -33,7 +34,8 @@ SCENES = {
     "a damaged file": "Path('x.gguf').write_bytes(b'GGUF' + bytes(64)); quiet(lambda: Generator('x.gguf', *files[1:]))",
     "an exception": "quiet(lambda: Generator(*files, device='cpu').generate('cat', width=64, height=64, "
     "on_progress=lambda p: 1 / 0))",
-    "faults": "g = Generator(*files, device='cpu')\nfor n in range(7): quiet(lambda: g._session.engine.fail(n)); "
+    "faults": "g = Generator(*files, device='cpu')\n"
+    "for n in range(7): quiet(lambda: g._session.engine.run(FaultRequest(n))); "
     "g.generate('x', width=64, height=64, steps=1)",
     "too long a prompt": "quiet(lambda: Generator(*files, device='cpu').generate('cat ' * 700))",
     "devices": "sdcpp_py.devices()",

@@ -1,4 +1,4 @@
-"""One native engine: jobs started, listened to and awaited, arrays carried in and out."""
+"""One native engine: jobs started, listened to and awaited."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sdcpp_py._native.library import ffi, lib, start, text
+from sdcpp_py._native.requests import Request, from_native
 from sdcpp_py._native.status import raise_failure
 from sdcpp_py.errors import GenerationError
+from sdcpp_py.families import PARTS
 from sdcpp_py.progress import Phase
 
 logger = logging.getLogger("sdcpp_py")
@@ -32,9 +32,6 @@ _PATIENCE_SECONDS = 0.3
 
 _PHASES = (Phase.LOAD, Phase.ENCODE, Phase.DENOISE, Phase.DECODE)
 _LEVELS = (logging.DEBUG, logging.DEBUG, logging.WARNING, logging.ERROR)
-_DTYPES: tuple[type[np.generic], ...] = (np.float32, np.int32, np.uint8)
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -52,15 +49,51 @@ class Report:
 Listener = Callable[[Report], object]
 
 
-@dataclass(frozen=True)
-class ModelInfo:
-    """What the engine says of a loaded model; sizes in bytes of memory."""
+def _ignore(report: Report) -> None:
+    pass
 
-    family: str
-    device: str
-    text_encoder_bytes: int
-    diffusion_model_bytes: int
-    vae_bytes: int
+
+@dataclass(frozen=True)
+class PartInfo:
+    """What the weights of a part take, in bytes of memory.
+
+    Attributes:
+        bytes: of all that phases have been seen to use, or of all before anything was measured.
+        least_room: the least room in which they can be streamed.
+        in_memory: now.
+    """
+
+    bytes: int
+    least_room: int
+    in_memory: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a phase would need.
+
+    Attributes:
+        working: bytes of its working buffer.
+        tokens: of the prompt with its template, for encoding.
+    """
+
+    working: int
+    tokens: int
+
+
+class HeldWeights:
+    """Weights that stay in memory for engines to come, until this is closed or collected. Not after ``close``."""
+
+    def __init__(self) -> None:
+        failure = ffi.new("sdpy_failure *")
+        self.handle = lib.sdpy_weights_new(failure)
+        if not self.handle:
+            raise_failure(failure, ffi)
+        self._finalizer = weakref.finalize(self, lib.sdpy_weights_free, self.handle)
+
+    def close(self) -> None:
+        """Lets go of them. May be called twice."""
+        self._finalizer()
 
 
 class Engine:
@@ -112,111 +145,57 @@ class Engine:
         """Waits until a job that was told to stop has come to its end; ``broken`` is certain then."""
         self._settle(None)
 
-    def load(
-        self,
-        *,
-        diffusion_model: Path,
-        text_encoder: Path,
-        vae: Path,
-        vae_is_tiny: bool,
-        device: str,
-        threads: int,
-        listen: Listener,
-    ) -> ModelInfo:
-        """Reads the weights of a model.
+    def run(self, request: Request, listen: Listener = _ignore) -> dict[str, NDArray[Any]]:
+        """Does a job. Returns the arrays that it gives, by name; ``listen`` is told of progress.
 
-        Args:
-            diffusion_model, text_encoder, vae: files.
-            vae_is_tiny: whether the autoencoder is one in TAESD's format.
-            device: a native device name.
-            threads: CPU threads.
-            listen: is told of progress and log lines.
+        Raises what the job failed with, and what ``listen`` raises, unchanged.
         """
-        paths = [ffi.new("char[]", str(path).encode()) for path in (diffusion_model, text_encoder, vae)]
-        name = ffi.new("char[]", device.encode())
-        request = ffi.new("sdpy_load_request *", [*paths, vae_is_tiny, name, threads])
-        self._run(lib.sdpy_begin_load, request, listen)
+        self._run(request, False, listen)
+        return self._results()
+
+    def measure(self, request: Request) -> Measurement:
+        """What a phase would need. Needs no weights in memory, and computes nothing.
+
+        From then on the weights that the phase does not use are known, and are left in their file.
+        """
+        self._run(request, True, _ignore)
+        measured = ffi.new("sdpy_measurement *")
+        lib.sdpy_measured(self._handle, measured)
+        return Measurement(measured.working_bytes, measured.tokens)
+
+    @property
+    def family(self) -> str:
+        """The engine's name for the family of the model that is open."""
         info = ffi.new("sdpy_model_info *")
         if lib.sdpy_model_info_get(self._handle, info, self._failure):
             raise_failure(self._failure, ffi)
-        return ModelInfo(
-            family=text(info.family),
-            device=text(info.device),
-            text_encoder_bytes=info.text_encoder_bytes,
-            diffusion_model_bytes=info.diffusion_model_bytes,
-            vae_bytes=info.vae_bytes,
-        )
+        return text(info.family)
 
-    def encode(
-        self, *, prompt: str, max_tokens: int, width: int, height: int, threads: int, listen: Listener
-    ) -> dict[str, NDArray[Any]]:
-        """The text encoder's states for a prompt, by name."""
-        encoded = ffi.new("char[]", prompt.encode())
-        request = ffi.new("sdpy_encode_request *", [encoded, max_tokens, width, height, threads])
-        self._run(lib.sdpy_begin_encode, request, listen)
-        return self._results()
+    def part(self, name: str) -> PartInfo:
+        """What the weights of a part take."""
+        info = ffi.new("sdpy_part_info *")
+        if lib.sdpy_part_info_get(self._handle, PARTS.index(name), info, self._failure):
+            raise_failure(self._failure, ffi)
+        return PartInfo(info.bytes, info.least_room, info.in_memory)
 
-    def denoise(
-        self,
-        *,
-        text_states: Arrays,
-        negative_states: Arrays,
-        noise: NDArray[np.float32] | None,
-        width: int,
-        height: int,
-        seed: int,
-        sampler: str,
-        scheduler: str,
-        steps: int,
-        sigmas: tuple[float, ...],
-        cfg_scale: float,
-        threads: int,
-        listen: Listener,
-    ) -> NDArray[np.float32]:
-        """Runs the sampler; returns the latent (channels, height, width). Empty ``sigmas``: the scheduler's own."""
-        positive, keep_positive = _to_native(text_states)
-        negative, keep_negative = _to_native(negative_states)
-        noises, keep_noise = _to_native({} if noise is None else {"noise": noise})
-        names = [ffi.new("char[]", name.encode()) for name in (sampler, scheduler)]
-        schedule = ffi.new("float[]", list(sigmas))
-        request = ffi.new("sdpy_denoise_request *")
-        request.text, request.text_count = positive, len(text_states)
-        request.negative, request.negative_count = negative, len(negative_states)
-        request.noise = ffi.NULL if noise is None else noises
-        request.width, request.height, request.seed, request.steps = width, height, seed, steps
-        request.sampler, request.scheduler = names
-        request.sigmas, request.sigma_count = schedule, len(sigmas)
-        request.cfg_scale, request.eta, request.flow_shift = cfg_scale, float("inf"), float("inf")
-        request.threads = threads
-        self._run(lib.sdpy_begin_denoise, request, listen)
-        del keep_positive, keep_negative, keep_noise  # the request has been copied by now
-        return self._results()["latent"]
+    def keep(self, name: str, weights: HeldWeights) -> None:
+        """Lets ``weights`` keep those of a part, where they are in memory as a whole."""
+        if lib.sdpy_weights_keep(weights.handle, self._handle, PARTS.index(name), self._failure):
+            raise_failure(self._failure, ffi)
 
-    def decode(
-        self, *, latent: NDArray[np.float32], tile_size: int, threads: int, listen: Listener
-    ) -> NDArray[np.uint8]:
-        """The picture (height, width, 3) of a latent. ``tile_size`` in latent cells, 0 for one piece."""
-        arrays, keep = _to_native({"latent": latent})
-        request = ffi.new("sdpy_decode_request *", [arrays, tile_size, threads])
-        self._run(lib.sdpy_begin_decode, request, listen)
-        del keep
-        return self._results()["image"]
-
-    def fail(self, fault: int) -> None:
-        """Makes the engine fail in one of the ways of ``sdpy_fault``: for the tests of what follows from it."""
-        self._run(lambda handle, request, failure: lib.sdpy_begin_fault(handle, fault, failure), None, lambda _: None)
-
-    def _run(self, begin: Callable[[Any, Any, Any], int], request: Any, listen: Listener) -> None:
+    def _run(self, request: Request, measure: bool, listen: Listener) -> None:
         if os.getpid() != self._process:
             raise GenerationError("this generator was made before a fork; make it in the process that draws")
         self._settle(None)
+        native, keep = request.native(measure)
         # Before the job begins: Ctrl-C may strike between any two lines, and waiting for a job that never began returns
         # at once, while a job that is forgotten would be in the way of the next.
         self._running = True
         try:
-            if begin(self._handle, request, self._failure):
+            if request.begin(self._handle, native, self._failure):
                 self._running = False
                 raise_failure(self._failure, ffi)
+            del keep  # the request has been copied by now
             while not self._hear(listen):
                 pass
         except BaseException:
@@ -248,7 +227,7 @@ class Engine:
             return  # a fork copies the handle and not the thread behind it, which would be waited for without end
         deadline = None if patience is None else time.monotonic() + patience
         while self._running and (deadline is None or time.monotonic() < deadline):
-            self._hear(lambda _: None)
+            self._hear(_ignore)
 
     def _results(self) -> dict[str, NDArray[Any]]:
         raw = ffi.new("sdpy_array *")
@@ -256,11 +235,7 @@ class Engine:
         for index in range(lib.sdpy_result_count(self._handle)):
             if lib.sdpy_result_at(self._handle, index, raw):
                 raise GenerationError("the native library gave no result")
-            shape = tuple(raw.shape[axis] for axis in range(raw.ndim))
-            dtype = np.dtype(_DTYPES[raw.dtype])
-            size = int(np.prod(shape)) * dtype.itemsize
-            # A copy: the native library's memory is gone with the next job.
-            results[text(raw.name)] = np.frombuffer(ffi.buffer(raw.data, size), dtype).reshape(shape).copy()
+            results[text(raw.name)] = from_native(raw)
         return results
 
 
@@ -268,18 +243,3 @@ def _free(handle: Any, process: int) -> None:
     # As in _settle: after a fork, there is nothing here to wait for.
     if os.getpid() == process:
         lib.sdpy_engine_free(handle)
-
-
-def _to_native(arrays: Arrays) -> tuple[Any, list[Any]]:
-    """A C array of ``sdpy_array``, and what must be kept alive while it is used."""
-    native = ffi.new("sdpy_array[]", max(1, len(arrays)))
-    keep: list[Any] = []
-    for place, (name, array) in enumerate(arrays.items()):
-        contiguous = np.ascontiguousarray(array)
-        native[place].name = name.encode()
-        native[place].dtype = [np.dtype(dtype) for dtype in _DTYPES].index(contiguous.dtype)
-        native[place].ndim = contiguous.ndim
-        native[place].shape = list(contiguous.shape)
-        native[place].data = ffi.from_buffer(contiguous)
-        keep.append(contiguous)
-    return native, keep

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdcpp_py._native.status import raise_failure
 from sdcpp_py.errors import NativeLibraryError, SettingsError
+from sdcpp_py.watchdog import submission_target
 
 if TYPE_CHECKING:
     ffi: Any
@@ -68,6 +69,7 @@ def start() -> None:
         failure = ffi.new("sdpy_failure *")
         if lib.sdpy_start(str(MODULE_DIR).encode(), failure):
             raise_failure(failure, ffi)
+        lib.sdpy_set_submission_target(submission_target())
         _started = True
 
 
@@ -92,6 +94,29 @@ def devices() -> list[Device]:
             )
         )
     return found
+
+
+@dataclass(frozen=True)
+class DeviceUsage:
+    """What this library has allocated on a device.
+
+    Attributes:
+        bytes: of weights and working buffers, now.
+        most_bytes: since the process began, or since the count began anew.
+        longest_submission: seconds that the longest submission of several operations to a GPU took, since then.
+    """
+
+    bytes: int
+    most_bytes: int
+    longest_submission: float
+
+
+def device_usage(name: str, *, reset: bool = False) -> DeviceUsage:
+    """What is allocated on the device of that name. ``reset`` begins to count the most anew, after this."""
+    usage, failure = ffi.new("sdpy_device_usage *"), ffi.new("sdpy_failure *")
+    if lib.sdpy_device_usage_get(find_device(name).native_name.encode(), reset, usage, failure):
+        raise_failure(failure, ffi)
+    return DeviceUsage(usage.bytes, usage.most_bytes, usage.longest_submission_ms / 1000)
 
 
 def find_device(name: str) -> Device:

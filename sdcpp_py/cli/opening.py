@@ -38,9 +38,24 @@ def open_model(options: argparse.Namespace) -> Generator:
     return open_named(options.model or TINY, options)
 
 
+def device_choice(text: str) -> str | dict[str, str]:
+    """A device's name, or "part=name,..." by part. Raises SettingsError."""
+    if "=" not in text:
+        return text
+    choice = {}
+    for item in text.split(","):
+        part, equals, name = item.partition("=")
+        if not equals or not part.strip() or not name.strip():
+            raise SettingsError(f"--device is {text!r}; give a name, or part=name,... as in vae=cpu")
+        choice[part.strip()] = name.strip()
+    return choice
+
+
 def _machine(options: argparse.Namespace) -> dict[str, Any]:
+    given = {"memory": getattr(options, "memory", None), "cache_dir": getattr(options, "cache_dir", None)}
     return {
-        "device": options.device,
+        **{name: value for name, value in given.items() if value is not None},
+        "device": device_choice(options.device),
         "threads": options.threads,
         "progress_bar": not options.no_progress and sys.stderr.isatty(),
     }

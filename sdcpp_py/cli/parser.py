@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from sdcpp_py.cli import benchmark, demo, doctor, drawing, info, synthesis
+from sdcpp_py.cli import benchmark, demo, doctor, drawing, info, planning, synthesis
 from sdcpp_py.families import SAMPLERS, SCHEDULERS
 from sdcpp_py.version import __version__
 
@@ -37,6 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_doctor(commands, common)
     _add_synth(commands, common)
     _add_bench(commands, common)
+    _add_plan(commands, common)
+    _add_fit(commands, common)
     return parser
 
 
@@ -50,9 +52,7 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     command.add_argument("-p", "--prompt", dest="prompt_option", metavar="PROMPT", help=argparse.SUPPRESS)
     files = command.add_argument_group("the model: a name, or three files")
     files.add_argument("-m", "--model", metavar="NAME", help="a model by its name (default: tiny, which needs no file)")
-    files.add_argument("--diffusion-model", metavar="FILE", help="the denoiser, GGUF or safetensors")
-    files.add_argument("--text-encoder", "--llm", metavar="FILE", help="the text encoder")
-    files.add_argument("--vae", "--tae", metavar="FILE", help="the autoencoder, full or tiny (TAESD)")
+    _add_files(files)
     picture = command.add_argument_group("the picture")
     picture.add_argument("-o", "--output", default="output.png", metavar="FILE", help="where to (default: %(default)s)")
     picture.add_argument("-n", "--negative-prompt", metavar="TEXT", help="what to keep away from, with --cfg-scale")
@@ -72,7 +72,15 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
         "--vae-tile-size", type=int, metavar="PIXELS", help="decode in tiles of this edge, for less memory"
     )
     sampling.add_argument("--vae-tiling", action="store_true", help="the same with tiles of 256 pixels")
+    command.add_argument("--cache-dir", metavar="DIR", help="keep encoded prompts here, so that none is encoded twice")
+    _add_memory(command)
     _add_machine(command)
+
+
+def _add_files(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--diffusion-model", metavar="FILE", help="the denoiser, GGUF or safetensors")
+    group.add_argument("--text-encoder", "--llm", metavar="FILE", help="the text encoder")
+    group.add_argument("--vae", "--tae", metavar="FILE", help="the autoencoder, full or tiny (TAESD)")
 
 
 def _add_machine(command: argparse.ArgumentParser) -> None:
@@ -80,6 +88,43 @@ def _add_machine(command: argparse.ArgumentParser) -> None:
     machine.add_argument("--device", default="auto", help="auto, cpu, vulkan0, ... (see `sdcpp-py doctor`)")
     machine.add_argument("-t", "--threads", type=int, help="CPU threads (default: the physical cores)")
     machine.add_argument("--no-progress", action="store_true", help="show no progress bar")
+
+
+def _add_memory(command: argparse.ArgumentParser) -> None:
+    memory = command.add_argument_group("memory")
+    memory.add_argument(
+        "--memory",
+        default="auto",
+        metavar="SIZE",
+        help="for weights and working buffers on the device that draws: 6GiB, auto (what is free), all (no limit)",
+    )
+
+
+def _add_plan(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    command = commands.add_parser(
+        "plan", parents=[common], help="say what a picture takes of each device's memory, before anything is loaded"
+    )
+    command.set_defaults(run=planning.run_plan)
+    command.add_argument(
+        "name", metavar="MODEL", nargs="?", default="tiny", help="tiny (default), klein-4b, z-image-turbo, ..."
+    )
+    command.add_argument("--quant", default="Q4_K", metavar="TYPE", help="weight type (default: %(default)s)")
+    _add_files(command.add_argument_group("or three files"))
+    command.add_argument("--size", metavar="WxH", help="of the picture, in pixels (default: the model's own)")
+    command.add_argument("-p", "--prompt", metavar="TEXT", help="(default: one of the greatest length)")
+    command.add_argument("--vae-tile-size", type=int, metavar="PIXELS", help="decode in tiles of this edge")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    _add_memory(command)
+    _add_machine(command)
+
+
+def _add_fit(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    command = commands.add_parser("fit", parents=[common], help="say which models fit into memory, and how")
+    command.set_defaults(run=planning.run_fit)
+    command.add_argument("--sizes", default="512,1024", metavar="PIXELS,...", help="(default: %(default)s)")
+    command.add_argument("--device", default="auto", help="auto, cpu, vulkan0, ... (see `sdcpp-py doctor`)")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    _add_memory(command)
 
 
 def _add_demo(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ Writing needs the ``synth`` extra (gguf and safetensors); ``MODELS`` can be aske
 
 from sdcpp_py.synth.models import FAMILIES, MODELS, ModelShape
 from sdcpp_py.synth.tensors import QUANTIZATIONS, Tensor
-from sdcpp_py.synth.writing import SyntheticSet, write, write_set
+from sdcpp_py.synth.writing import SyntheticSet, write, write_hollow_set, write_set
 
 __all__ = [
     "FAMILIES",
@@ -24,5 +24,6 @@ __all__ = [
     "SyntheticSet",
     "Tensor",
     "write",
+    "write_hollow_set",
     "write_set",
 ]

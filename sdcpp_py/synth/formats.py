@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +24,10 @@ _FILE_TYPES = {"F32": "ALL_F32", "Q3_K": "MOSTLY_Q3_K_M", "Q4_K": "MOSTLY_Q4_K_M
 _NUMPY_TYPES = {"F32": np.float32, "I64": np.int64}
 
 
-def write_gguf(path: Path, model: ModelShape, quant: str, seed: int, on_chunk: Callable[[int], None]) -> None:
+def write_gguf(path: Path, model: ModelShape, quant: str, seed: int | None, on_chunk: Callable[[int], None]) -> None:
     """Writes a GGUF file chunk by chunk, in a few megabytes of memory.
 
+    Without a seed it is hollow: of its true size, with a true header and nothing behind it, which takes no disk.
     ``on_chunk`` is called with the size of each chunk, in bytes, once it is written.
 
     Raises:
@@ -65,11 +67,16 @@ def _describe(writer: gguf.GGUFWriter, model: ModelShape, quant: str) -> None:
         writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.float32), tensor.nbytes, stored)
 
 
-def _stream(writer: gguf.GGUFWriter, model: ModelShape, quant: str, seed: int, on_chunk: Callable[[int], None]) -> None:
+def _stream(
+    writer: gguf.GGUFWriter, model: ModelShape, quant: str, seed: int | None, on_chunk: Callable[[int], None]
+) -> None:
     # The writer's own methods want each tensor whole; the largest here has 1.5 GB in F32.
     assert writer.fout is not None
     stream = writer.fout[0]
     writer.write_padding(stream, stream.tell())
+    if seed is None:
+        stream.truncate(stream.tell() + model.weight_bytes(quant))
+        return
     for tensor in model.tensors(quant):
         for chunk in weight_chunks(tensor, seed):
             stream.write(chunk.data)
@@ -77,8 +84,10 @@ def _stream(writer: gguf.GGUFWriter, model: ModelShape, quant: str, seed: int, o
         writer.write_padding(stream, tensor.nbytes)
 
 
-def write_safetensors(path: Path, model: ModelShape, quant: str, seed: int, on_chunk: Callable[[int], None]) -> None:
-    """Writes a safetensors file, holding all of it in memory: 336 MB for the largest VAE.
+def write_safetensors(
+    path: Path, model: ModelShape, quant: str, seed: int | None, on_chunk: Callable[[int], None]
+) -> None:
+    """Writes a safetensors file, holding all of it in memory: 336 MB for the largest VAE. Without a seed, a hollow one.
 
     ``on_chunk`` is called with the size of each chunk, in bytes, once it is drawn; the file is written at the end.
 
@@ -90,6 +99,9 @@ def write_safetensors(path: Path, model: ModelShape, quant: str, seed: int, on_c
         from safetensors.numpy import save_file
     except ImportError as error:
         raise ImportError(_MISSING) from error
+    if seed is None:
+        _write_hollow(path, model, quant)
+        return
     arrays = {}
     for tensor in model.tensors(quant):
         data, end = np.empty(tensor.nbytes, np.uint8), 0
@@ -104,3 +116,14 @@ def write_safetensors(path: Path, model: ModelShape, quant: str, seed: int, on_c
     # One key alone: safetensors writes several in an order that differs from run to run.
     save_file(arrays, path, {"description": _DESCRIPTION})
     path.chmod(mode)
+
+
+def _write_hollow(path: Path, model: ModelShape, quant: str) -> None:
+    header, end = {}, 0
+    for tensor in model.tensors(quant):
+        begin, end = end, end + tensor.nbytes
+        header[tensor.name] = {"dtype": tensor.type, "shape": tensor.shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    with path.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        stream.truncate(stream.tell() + end)

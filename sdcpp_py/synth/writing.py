@@ -55,17 +55,28 @@ def write_set(
 
     Args and Raises are those of ``write``, with ``family`` one of ``FAMILIES``.
     """
+    return SyntheticSet(*_write(_models_of(family, quant), directory, quant, seed, on_bytes))
+
+
+def write_hollow_set(family: str, directory: Path | str, *, quant: str = "Q4_K") -> SyntheticSet:
+    """Writes files of the true size with true headers, and no weights: they take no disk and no time.
+
+    What a model will need can be found out with them. Args and Raises are those of ``write_set``.
+    """
+    return SyntheticSet(*_write(_models_of(family, quant), directory, quant, None, None))
+
+
+def _models_of(family: str, quant: str) -> tuple[ModelShape, ...]:
     if family not in FAMILIES:
         raise ValueError(f"there is no synthetic family {family!r}; choose one of {', '.join(FAMILIES)}")
     check_quantization(quant)
-    models = tuple(model_named(name) for name in FAMILIES[family])
-    return SyntheticSet(*_write(models, directory, quant, seed, on_bytes))
+    return tuple(model_named(name) for name in FAMILIES[family])
 
 
 def _write(
-    models: tuple[ModelShape, ...], directory: Path | str, quant: str, seed: int, on_bytes: OnBytes | None
+    models: tuple[ModelShape, ...], directory: Path | str, quant: str, seed: int | None, on_bytes: OnBytes | None
 ) -> list[Path]:
-    if seed < 0:
+    if seed is not None and seed < 0:
         raise ValueError(f"seed is {seed}; give 0 or more")
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,64 @@
+// Weights in memory, once per process: who wants the same tensors of the same file on the same device gets the same bytes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "device_memory.h"
+#include "ggml-backend.h"
+#include "load_plan.h"
+
+namespace sdpy {
+
+class Run;
+
+// The block of a model that a tensor belongs to ("...double_blocks.3"), or "" for what stands outside of all blocks.
+std::string block_of(const std::string &name);
+
+// Bytes that a tensor takes in a buffer of this type, the gap to the next one included.
+uint64_t bytes_in(ggml_backend_buffer_type_t buffer_type, const ggml_tensor *tensor);
+
+// Some tensors of a file, in one buffer of a device. Shared; the last owner frees it.
+class WeightBatch {
+   public:
+    // Throws OutOfMemory.
+    WeightBatch(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights);
+    ~WeightBatch();
+    WeightBatch(const WeightBatch &) = delete;
+    WeightBatch &operator=(const WeightBatch &) = delete;
+
+    // The tensor of this name, type and shape, or null.
+    ggml_tensor *find(const PlannedWeight &weight) const;
+    uint64_t bytes() const;
+
+   private:
+    ggml_context *context_ = nullptr;
+    ggml_backend_buffer_t buffer_ = nullptr;
+    std::unordered_map<std::string, ggml_tensor *> tensors_;
+    CountedBytes counted_;
+};
+using WeightBatches = std::vector<std::shared_ptr<WeightBatch>>;
+
+// Where a job of reading stands, for progress: several files may be read one after the other.
+struct ReadingProgress {
+    Run *run;
+    uint64_t before, total;
+};
+
+// Brings weights of one file onto the backend's device, unless they are there already, and returns what keeps them there.
+// One reader at a time for each file and device: who comes second waits, and then finds what the first one read.
+// Throws LoadFailed, OutOfMemory, Cancelled.
+WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
+                            const std::vector<const PlannedWeight *> &weights, int threads, ReadingProgress progress);
+
+// Bytes of the file that `share_weights` would have to read.
+uint64_t bytes_to_read(const std::string &file, ggml_backend_t backend,
+                       const std::vector<const PlannedWeight *> &weights);
+
+// Weights on a lost device are nobody's to find any more.
+void forget_weights_on(const std::string &device);
+
+}  // namespace sdpy

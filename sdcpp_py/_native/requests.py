@@ -1,0 +1,222 @@
+"""What an engine can be asked for, and how each request is written for the native library."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcpp_py._native.library import ffi, lib
+from sdcpp_py.families import PARTS
+
+_DTYPES: tuple[type[np.generic], ...] = (np.float32, np.int32, np.uint8)
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Movement(IntEnum):
+    """What becomes of the weights of one part.
+
+    They stay as they are, leave memory, come into it whole, or come block by block into a room smaller than they are.
+    """
+
+    LEAVE = lib.SDPY_LEAVE
+    EVICT = lib.SDPY_EVICT
+    BRING = lib.SDPY_BRING
+    STREAM = lib.SDPY_STREAM
+
+
+class Request(ABC):
+    """A job for an engine."""
+
+    begin: Any
+    """The function of the native library that starts it."""
+
+    @abstractmethod
+    def native(self, measure: bool) -> tuple[Any, list[Any]]:
+        """The C struct, and what must be kept alive until the job has begun. ``measure``: compute nothing."""
+
+
+@dataclass(frozen=True)
+class OpenRequest(Request):
+    """Reads what the files of a model say of their weights.
+
+    Attributes:
+        files: by the part's name.
+        vae_is_tiny: whether the autoencoder is one in TAESD's format.
+        devices: native device names, by the part's name.
+        threads: CPU threads.
+    """
+
+    files: Mapping[str, Path]
+    vae_is_tiny: bool
+    devices: Mapping[str, str]
+    threads: int
+    begin = lib.sdpy_begin_open
+
+    def native(self, measure: bool) -> tuple[Any, list[Any]]:
+        """As in ``Request``."""
+        paths = [ffi.new("char[]", str(self.files[part]).encode()) for part in PARTS]
+        names = [ffi.new("char[]", self.devices[part].encode()) for part in PARTS]
+        return ffi.new("sdpy_open_request *", [paths, self.vae_is_tiny, names, self.threads]), [paths, names]
+
+
+@dataclass(frozen=True)
+class MoveRequest(Request):
+    """Brings weights into memory and takes others out of it.
+
+    Attributes:
+        movements: by the part's name; those that are not named stay as they are.
+        rooms: bytes, for parts that are streamed.
+        threads: CPU threads.
+    """
+
+    movements: Mapping[str, Movement]
+    threads: int
+    rooms: Mapping[str, int] = field(default_factory=dict)
+    begin = lib.sdpy_begin_move
+
+    def native(self, measure: bool) -> tuple[Any, list[Any]]:
+        """As in ``Request``."""
+        movements = [int(self.movements.get(part, Movement.LEAVE)) for part in PARTS]
+        rooms = [self.rooms.get(part, 0) for part in PARTS]
+        return ffi.new("sdpy_move_request *", [movements, rooms, self.threads]), []
+
+
+@dataclass(frozen=True)
+class EncodeRequest(Request):
+    """The text encoder's states for a prompt, by name.
+
+    Attributes:
+        prompt: in the form in which the tokenizer was trained on text (NFC).
+        max_tokens: longer prompts are refused, the template included.
+        width, height: of the picture, in pixels: some families condition on them.
+        threads: CPU threads.
+    """
+
+    prompt: str
+    max_tokens: int
+    width: int
+    height: int
+    threads: int
+    begin = lib.sdpy_begin_encode
+
+    def native(self, measure: bool) -> tuple[Any, list[Any]]:
+        """As in ``Request``."""
+        prompt = ffi.new("char[]", self.prompt.encode())
+        values = [prompt, self.max_tokens, self.width, self.height, self.threads, measure]
+        return ffi.new("sdpy_encode_request *", values), [prompt]
+
+
+@dataclass(frozen=True)
+class DenoiseRequest(Request):
+    """Runs the sampler; gives "latent", (channels, height, width).
+
+    Attributes:
+        text, negative: what ``EncodeRequest`` gave; no negative: no classifier-free guidance.
+        noise: of the latent's shape; where None, drawn from the seed.
+        width, height, seed, sampler, scheduler, steps, cfg_scale: as in ``GenerationSettings``.
+        sigmas: steps + 1 values; empty: the scheduler's own.
+        threads: CPU threads.
+    """
+
+    text: Arrays
+    negative: Arrays
+    noise: NDArray[np.float32] | None
+    width: int
+    height: int
+    seed: int
+    sampler: str
+    scheduler: str
+    steps: int
+    sigmas: tuple[float, ...]
+    cfg_scale: float
+    threads: int
+    begin = lib.sdpy_begin_denoise
+
+    def native(self, measure: bool) -> tuple[Any, list[Any]]:
+        """As in ``Request``."""
+        positive, keep_positive = _to_native(self.text)
+        negative, keep_negative = _to_native(self.negative)
+        noise, keep_noise = _to_native({} if self.noise is None else {"noise": self.noise})
+        names = [ffi.new("char[]", name.encode()) for name in (self.sampler, self.scheduler)]
+        schedule = ffi.new("float[]", list(self.sigmas))
+        request = ffi.new("sdpy_denoise_request *")
+        request.text, request.text_count = positive, len(self.text)
+        request.negative, request.negative_count = negative, len(self.negative)
+        request.noise = ffi.NULL if self.noise is None else noise
+        request.width, request.height, request.seed, request.steps = self.width, self.height, self.seed, self.steps
+        request.sampler, request.scheduler = names
+        request.sigmas, request.sigma_count = schedule, len(self.sigmas)
+        request.cfg_scale, request.eta, request.flow_shift = self.cfg_scale, float("inf"), float("inf")
+        request.threads, request.measure = self.threads, measure
+        arrays = [positive, negative, noise, keep_positive, keep_negative, keep_noise]
+        return request, [*arrays, names, schedule]
+
+
+@dataclass(frozen=True)
+class DecodeRequest(Request):
+    """The picture of a latent; gives "image", (height, width, 3).
+
+    Attributes:
+        latent: (channels, height, width).
+        tile_size: latent cells along the edge of a tile; 0: in one piece.
+        threads: CPU threads.
+    """
+
+    latent: NDArray[np.float32]
+    tile_size: int
+    threads: int
+    begin = lib.sdpy_begin_decode
+
+    def native(self, measure: bool) -> tuple[Any, list[Any]]:
+        """As in ``Request``."""
+        arrays, keep = _to_native({"latent": self.latent})
+        values = [arrays, self.tile_size, self.threads, measure]
+        return ffi.new("sdpy_decode_request *", values), [arrays, keep]
+
+
+@dataclass(frozen=True)
+class FaultRequest(Request):
+    """Makes the engine fail in one of the ways of ``sdpy_fault``: for the tests of what follows from it."""
+
+    fault: int
+
+    @staticmethod
+    def begin(handle: Any, request: Any, failure: Any) -> int:
+        """As in ``Request``."""
+        return int(lib.sdpy_begin_fault(handle, request, failure))
+
+    def native(self, measure: bool) -> tuple[Any, list[Any]]:
+        """As in ``Request``."""
+        return self.fault, []
+
+
+def from_native(raw: Any) -> NDArray[Any]:
+    """A copy of an ``sdpy_array``: the native library's memory is gone with the next job."""
+    shape = tuple(raw.shape[axis] for axis in range(raw.ndim))
+    dtype = np.dtype(_DTYPES[raw.dtype])
+    size = int(np.prod(shape)) * dtype.itemsize
+    array: NDArray[Any] = np.frombuffer(ffi.buffer(raw.data, size), dtype).reshape(shape).copy()
+    return array
+
+
+def _to_native(arrays: Arrays) -> tuple[Any, list[Any]]:
+    """A C array of ``sdpy_array``, and what must be kept alive while it is used."""
+    native = ffi.new("sdpy_array[]", max(1, len(arrays)))
+    keep: list[Any] = []
+    for place, (name, array) in enumerate(arrays.items()):
+        contiguous = np.ascontiguousarray(array)
+        native[place].name = name.encode()
+        native[place].dtype = [np.dtype(dtype) for dtype in _DTYPES].index(contiguous.dtype)
+        native[place].ndim = contiguous.ndim
+        native[place].shape = list(contiguous.shape)
+        native[place].data = ffi.from_buffer(contiguous)
+        keep.append(contiguous)
+    return native, keep

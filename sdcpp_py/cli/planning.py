@@ -1,0 +1,90 @@
+"""``sdcpp-py plan`` and ``sdcpp-py fit``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from sdcpp_py.cli.opening import device_choice
+from sdcpp_py.errors import SettingsError
+from sdcpp_py.planning import MemoryPlan, Stay
+from sdcpp_py.plans import Fit, files_named, fits, plan_files
+from sdcpp_py.sizes import format_bytes
+
+MODELS = ("klein-4b", "z-image-turbo")
+QUANTS = ("Q2_K", "Q3_K", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "BF16")
+_SHORT = {Stay.RESIDENT: "stays", Stay.STAGED: "staged", Stay.STREAMED: "streamed"}
+_PARTS = {"text_encoder": "encoder", "diffusion_model": "denoiser", "vae": "VAE"}
+
+
+def run_plan(options: argparse.Namespace) -> None:
+    """Prints who is in memory when. Raises SdcppError."""
+    given = (options.diffusion_model, options.text_encoder, options.vae)
+    wishes = {
+        "memory": options.memory,
+        "device": device_choice(options.device),
+        "threads": options.threads,
+        "vae_tile_size": options.vae_tile_size or 0,
+    }
+    if options.prompt is not None:
+        wishes["prompt"] = options.prompt
+    width, height = _size(options.size) if options.size else (None, None)
+    if all(given):
+        plan = plan_files(given, width=width, height=height, **wishes)
+    elif any(given):
+        raise SettingsError("three files make a model: --diffusion-model, --text-encoder and --vae")
+    else:
+        with files_named(options.name, options.quant) as files:
+            plan = plan_files(files, width=width, height=height, **wishes)
+    print(json.dumps(_plain(plan), indent=2) if options.json else plan)
+
+
+def run_fit(options: argparse.Namespace) -> None:
+    """Prints which models fit, and how. Raises SdcppError."""
+    sizes = [int(size) for size in options.sizes.split(",") if size.isdigit()]
+    if not sizes:
+        raise SettingsError(f"--sizes is {options.sizes!r}; give numbers of pixels, as in 512,1024")
+    found = fits(MODELS, QUANTS, sizes=sizes, memory=options.memory, device=device_choice(options.device))
+    if options.json:
+        plain = [
+            {"model": fit.model, "quant": fit.quant, "plans": [_plain(plan) for plan in fit.plans]} for fit in found
+        ]
+        print(json.dumps(plain, indent=2))
+        return
+    print(f"{'model':<15} {'weights':<8}" + "".join(f"  {f'{size}x{size}':<44}" for size in sizes))
+    for fit in found:
+        print(_row(fit), flush=True)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not width.isdigit() or not (height or width).isdigit():
+        raise SettingsError(f"--size is {text!r}; give pixels, as in 512x768")
+    return int(width), int(height or width)
+
+
+def _row(fit: Fit) -> str:
+    return f"{fit.model:<15} {fit.quant:<8}" + "".join(f"  {_how(plan):<44}" for plan in fit.plans)
+
+
+def _how(plan: MemoryPlan) -> str:
+    if not plan.fits:
+        needs = ", ".join(format_bytes(plan.least(device)) for device in plan.devices)
+        return f"no: needs {needs}"
+    peak = ", ".join(format_bytes(plan.peak(device)) for device in plan.devices)
+    if all(part.stay is Stay.RESIDENT for part in plan.parts):
+        return f"{peak}, all stays"
+    moving = [f"{_PARTS[part.need.name]} {_SHORT[part.stay]}" for part in plan.parts if part.stay is not Stay.RESIDENT]
+    return f"{peak}, {', '.join(moving)}"
+
+
+def _plain(plan: MemoryPlan) -> dict[str, Any]:
+    plain = asdict(plan)
+    for part, values in zip(plan.parts, plain["parts"], strict=True):
+        values["stay"] = part.stay.name.lower()
+        values["in_phase"] = {device: plan.in_phase(part.need.name, device) for device in plan.devices}
+    plain["peaks"] = {device: plan.peak(device) for device in plan.devices}
+    plain["least"] = {device: plan.least(device) for device in plan.devices}
+    return plain

@@ -1,0 +1,74 @@
+"""How much memory the parts of a model may take on each device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sdcpp_py._native.library import Device
+from sdcpp_py.errors import SettingsError
+from sdcpp_py.memory import memory
+from sdcpp_py.sizes import parse_bytes
+
+MemoryLimit = str | int | Mapping[str, str | int]
+"""What ``Generator(memory=...)`` takes."""
+
+# Of what is free, this much stays free: other programs go on, and some of what is counted as free is not at once.
+_SPARED_SHARE = 0.08
+_SPARED_LEAST = 128 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What was asked for.
+
+    Attributes:
+        exact: bytes by device name, that must be kept to.
+        auto: whether devices that are not named are limited by what they have free.
+    """
+
+    exact: Mapping[str, int]
+    auto: bool
+
+    @classmethod
+    def parse(cls, wish: object, drawing_device: str) -> Limits:
+        """From ``Generator(memory=...)``: a size alone is for the device that draws.
+
+        Raises SettingsError.
+        """
+        if isinstance(wish, str) and wish.lower() in ("auto", "all"):
+            return cls({}, wish.lower() == "auto")
+        if isinstance(wish, Mapping):
+            for name in wish:
+                if not isinstance(name, str):
+                    raise SettingsError(f"memory names devices such as 'cpu', not {name!r}")
+            return cls({name.lower(): parse_bytes(f"memory[{name!r}]", size) for name, size in wish.items()}, True)
+        if isinstance(wish, str) and not any(letter.isdigit() for letter in wish):
+            raise SettingsError(f"memory must be 'auto', 'all' or a size such as '6GiB', not {wish!r}")
+        return cls({drawing_device: parse_bytes("memory", wish)}, True)
+
+    def now(self, devices: Sequence[Device], held: Mapping[str, int]) -> dict[str, int]:
+        """Bytes by device. Devices that nothing is known of have no limit.
+
+        Args:
+            devices: those that take part.
+            held: bytes that are held there already, and count as free.
+        """
+        limits = {}
+        for device in devices:
+            if device.name in self.exact:
+                limits[device.name] = self.exact[device.name]
+            elif self.auto:
+                free = _free(device)
+                if free:
+                    spared = max(_SPARED_LEAST, int(free * _SPARED_SHARE))
+                    limits[device.name] = max(0, free - spared) + held.get(device.name, 0)
+        return limits
+
+
+def _free(device: Device) -> int:
+    """Bytes that the device has free now; 0 where that is not known."""
+    if not device.is_gpu:
+        return memory()[1]
+    # Drivers of some integrated GPUs say that nothing is free.
+    return device.memory_free or device.memory_total

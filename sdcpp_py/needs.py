@@ -1,0 +1,111 @@
+"""What the phases of a picture need, found out with the engine's own graphs and without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sdcpp_py._native.engine import Engine
+from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodeRequest
+from sdcpp_py.families import PARTS
+from sdcpp_py.models import ModelFiles
+from sdcpp_py.placement import Placement
+from sdcpp_py.planning import PartNeed
+from sdcpp_py.prompts import EncodedPrompt, normalized
+
+LONG_PROMPT = "word " * 480
+"""A prompt nearly as long as the models read, for plans made before there is a prompt."""
+
+
+class Meterstick:
+    """Measures phases; remembers what it has measured.
+
+    Args:
+        engine: with an open model.
+        files: of the model.
+        placement: of its parts.
+        threads: CPU threads that the phases will have: some working buffers grow with them.
+    """
+
+    def __init__(self, engine: Engine, files: ModelFiles, placement: Placement, threads: int) -> None:
+        self._engine = engine
+        self._files = files
+        self._placement = placement
+        self._threads = threads
+        self._known: dict[tuple[object, ...], int] = {}
+        self._tokens: dict[str, int] = {}
+
+    def needs(self, width: int, height: int, prompts: Sequence[str | EncodedPrompt], tile: int = 0) -> list[PartNeed]:
+        """What each part needs for a picture.
+
+        Args:
+            width, height: in pixels.
+            prompts: those that the picture is drawn from; where all are encoded, the text encoder needs nothing.
+            tile: edge in pixels of the tiles that the VAE decodes; 0: in one piece.
+
+        Raises SettingsError where a prompt is too long.
+        """
+        texts = [prompt for prompt in prompts if isinstance(prompt, str)]
+        working = {
+            "text_encoder": max((self._encoding(text, width, height) for text in texts), default=0),
+            "diffusion_model": max(self._denoising(self._states(prompt), width, height) for prompt in prompts),
+            "vae": self._decoding(width, height, tile),
+        }
+        needs = []
+        for part in PARTS:
+            info = self._engine.part(part)
+            room = 0 if part == "text_encoder" and not texts else info.least_room
+            needs.append(PartNeed(part, self._placement[part].name, info.bytes, room, working[part]))
+        return needs
+
+    def _states(self, prompt: str | EncodedPrompt) -> int:
+        """How many of the text encoder's states the denoiser reads."""
+        if isinstance(prompt, EncodedPrompt):
+            return int(prompt.arrays["crossattn"].shape[0])
+        return self._files.family.context_tokens or self._tokens[prompt]
+
+    def _encoding(self, prompt: str, width: int, height: int) -> int:
+        key = ("encode", prompt)
+        if key not in self._known:
+            request = EncodeRequest(
+                prompt=normalized(prompt),
+                max_tokens=self._files.family.max_tokens,
+                width=width,
+                height=height,
+                threads=self._threads,
+            )
+            measured = self._engine.measure(request)
+            self._known[key] = measured.working
+            self._tokens[prompt] = measured.tokens
+        return self._known[key]
+
+    def _denoising(self, tokens: int, width: int, height: int) -> int:
+        key = ("denoise", tokens, width, height)
+        if key not in self._known:
+            family = self._files.family
+            request = DenoiseRequest(
+                text={"crossattn": np.zeros((tokens, self._files.context_width), np.float32)},
+                negative={},
+                noise=np.zeros(family.latent_shape(width, height), np.float32),
+                width=width,
+                height=height,
+                seed=0,
+                sampler="euler",
+                scheduler="discrete",
+                steps=1,
+                sigmas=(1.0, 0.0),
+                cfg_scale=1.0,
+                threads=self._threads,
+            )
+            self._known[key] = self._engine.measure(request).working
+        return self._known[key]
+
+    def _decoding(self, width: int, height: int, tile: int) -> int:
+        key = ("decode", width, height, tile)
+        if key not in self._known:
+            family = self._files.family
+            latent = np.zeros(family.latent_shape(width, height), np.float32)
+            request = DecodeRequest(latent, tile // family.pixels_per_latent, self._threads)
+            self._known[key] = self._engine.measure(request).working
+        return self._known[key]

@@ -1,0 +1,114 @@
+"""Plans before anything is loaded: of files, and of models that are not even downloaded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdcpp_py.bundled import TINY, bundled_files
+from sdcpp_py.cores import default_threads
+from sdcpp_py.errors import OutputError, SettingsError
+from sdcpp_py.limits import Limits, MemoryLimit
+from sdcpp_py.models import check_files
+from sdcpp_py.needs import LONG_PROMPT
+from sdcpp_py.placement import DeviceChoice, placements
+from sdcpp_py.planning import MemoryPlan
+from sdcpp_py.session import Session, SessionOptions
+from sdcpp_py.settings import GenerationSettings
+
+PathLike = str | os.PathLike[str]
+ThreeFiles = tuple[PathLike, PathLike, PathLike]
+
+
+def plan_files(
+    files: ThreeFiles,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    memory: MemoryLimit = "auto",
+    device: DeviceChoice = "auto",
+    threads: int | None = None,
+    prompt: str = LONG_PROMPT,
+    vae_tile_size: int = 0,
+) -> MemoryPlan:
+    """Who would be in memory when a picture is drawn with three files, of which nothing but the headers is read.
+
+    Args:
+        files: the denoiser, the text encoder and the VAE.
+        width, height: of the picture, in pixels; where None, the model's own.
+        memory, device, threads: as ``Generator`` takes them.
+        prompt, vae_tile_size: as ``Generator.plan`` takes them.
+
+    Raises as ``Generator`` does, but a plan that does not fit says so by ``fits``.
+    """
+    checked = check_files(*files)
+    places = placements(device)
+    limits = Limits.parse(memory, places[0].drawing.name)
+    settings = GenerationSettings.for_family(
+        checked.family, prompt, width=width, height=height, vae_tile_size=vae_tile_size
+    )
+    session = Session(checked, SessionOptions(places, threads or default_threads(), limits, cache=None))
+    try:
+        return session.open(settings.width, settings.height, prompt, settings.vae_tile_size)
+    finally:
+        session.close()
+
+
+@contextlib.contextmanager
+def files_named(name: str, quant: str) -> Iterator[ThreeFiles]:
+    """Files to plan with: "tiny", the model in the package, or a family that ``sdcpp_py.synth`` knows ("klein-4b").
+
+    Of the latter, they have the true headers and sizes and no weights.
+
+    Raises:
+        SettingsError: there is no such model or quantization.
+        OutputError: the files cannot be written.
+    """
+    if name == TINY:
+        bundled = bundled_files(TINY)
+        yield bundled.diffusion_model, bundled.text_encoder, bundled.vae
+        return
+    from sdcpp_py import synth
+
+    with tempfile.TemporaryDirectory(prefix="sdcpp_py-plan-") as folder:
+        try:
+            files = synth.write_hollow_set(name, Path(folder), quant=quant)
+        except (ValueError, ImportError) as error:
+            raise SettingsError(str(error)) from error
+        except OSError as error:
+            raise OutputError(f"{folder}: {error.strerror or error}") from error
+        yield files.diffusion_model, files.text_encoder, files.vae
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether and how a model fits.
+
+    Attributes:
+        model, quant: which one.
+        plans: of pictures of several sizes.
+    """
+
+    model: str
+    quant: str
+    plans: tuple[MemoryPlan, ...]
+
+
+def fits(
+    models: Sequence[str],
+    quants: Sequence[str],
+    *,
+    sizes: Sequence[int] = (512, 1024),
+    memory: MemoryLimit = "auto",
+    device: DeviceChoice = "auto",
+) -> Iterator[Fit]:
+    """How each model in each quantization fits, one after the other. Arguments and errors as above."""
+    for model in models:
+        for quant in quants:
+            with files_named(model, quant) as files:
+                plans = [plan_files(files, width=size, height=size, memory=memory, device=device) for size in sizes]
+            yield Fit(model, quant, tuple(plans))
