@@ -60,6 +60,8 @@ def _encoder(name: str, sizes: Qwen3) -> ModelShape:
 
 _SHAPES = (
     ModelShape("klein-4b", Klein(hidden=3072, double=5, single=20, context=3 * 2560), "flux"),
+    # Of full width, for devices on which the whole would take hours.
+    ModelShape("klein-4b-short", Klein(hidden=3072, double=1, single=2, context=3 * 2560), "flux"),
     ModelShape("z-image-turbo", ZImage(hidden=3840, layers=30, refiners=2, caption=2560), "lumina2"),
     _encoder("qwen3-4b", Qwen3(hidden=2560, layers=36, ffn=9728, heads=32)),
     ModelShape("flux2-vae", Autoencoder(latent=32, channels=128, flux2=True, encoder=True)),
@@ -78,6 +80,7 @@ MODELS: Mapping[str, ModelShape] = MappingProxyType({shape.name: shape for shape
 FAMILIES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
     {
         "klein-4b": ("klein-4b", "qwen3-4b", "flux2-vae"),
+        "klein-4b-short": ("klein-4b-short", "qwen3-4b", "flux2-vae"),
         "z-image-turbo": ("z-image-turbo", "qwen3-4b", "flux1-vae"),
         "tiny-klein": ("tiny-klein", "tiny-qwen3", "tiny-flux2-vae"),
         "tiny-z-image": ("tiny-z-image", "tiny-qwen3-36", "tiny-flux1-vae"),
