@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs a wheel into a Debian 13 root of its own and draws there, on the CPU and on Mesa's software Vulkan.
+# Installs a wheel into a Debian 13 root of its own and draws there, on the CPU and on Mesa's software Vulkan, with the
+# memory that it has and with less.
 #
 #   tests/portability/debian13.sh WHEEL FOLDER
 #
@@ -23,8 +24,8 @@ rm -rf "$exchange" && mkdir -p "$exchange/wheels"
     --implementation cp --abi cp313 --abi abi3 --abi none \
     --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_17_x86_64 \
     --platform manylinux2014_x86_64 --platform manylinux_2_12_x86_64 --platform manylinux2010_x86_64 \
-    --platform manylinux1_x86_64 --platform linux_x86_64 "$wheel"
-cp "$here/draw.py" "$exchange/"
+    --platform manylinux1_x86_64 --platform linux_x86_64 "$wheel[synth]"
+cp "$here/draw.py" "$here/limited.py" "$exchange/"
 meaning() {
     PYTHONPATH=$(realpath "$here/../../training") "$python" "$here/meaning.py" "$@"
 }
@@ -39,9 +40,12 @@ mount -t proc proc "$root/proc" 2>/dev/null || echo "no /proc inside the root; g
 
 rm -rf "$root/venv"
 inside python3 -m venv /venv
-inside /venv/bin/pip install --quiet --no-index --find-links /exchange/wheels sdcpp_py
+inside /venv/bin/pip install --quiet --no-index --find-links /exchange/wheels 'sdcpp_py[synth]'
 inside /venv/bin/sdcpp-py doctor
 inside /venv/bin/python /exchange/draw.py cpu /exchange/cpu
-inside GGML_VK_VISIBLE_DEVICES=0 VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json \
-    /venv/bin/python /exchange/draw.py vulkan0 /exchange/vulkan0
+on_vulkan() {
+    inside GGML_VK_VISIBLE_DEVICES=0 VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json /venv/bin/python "$@"
+}
+on_vulkan /exchange/draw.py vulkan0 /exchange/vulkan0
 meaning compare "$exchange/cpu" "$exchange/vulkan0"
+on_vulkan /exchange/limited.py vulkan0 tiny-klein /exchange/models vulkan0 64

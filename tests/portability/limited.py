@@ -20,6 +20,8 @@ from sdcpp_py._native.library import device_usage
 from sdcpp_py.plans import plan_files
 from sdcpp_py.synth import FAMILIES, write, write_hollow_set
 
+OFF_BY = 0.07
+
 
 def random_prompt(family: str, width: int, tokens: int) -> EncodedPrompt:
     """States that no text encoder made, of the size that they have."""
@@ -50,19 +52,21 @@ def draw(device: str, family: str, folder: Path, vae_device: str, size: int, ste
         with Generator(*files, device=devices, memory=memory) as generator:
             prompt = random_prompt(generator.family.name, generator.files.context_width, 512)
             drawn = generator.generate(prompt, width=size, height=size, steps=steps, seed=1, return_latent=True)
-            stays = ", ".join(
-                f"{part.need.name} {part.stay.value}" for part in generator.plan(width=size, height=size).parts
-            )
-        usage = device_usage(device)
+            usage = device_usage(device)
+            made = generator.plan(width=size, height=size)
+        stays = ", ".join(f"{part.need.name} {part.stay.value}" for part in made.parts)
         times = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in drawn.timings.items() if seconds)
+        of = limit if isinstance(limit, str) else f"{limit >> 20} MiB"
         print(
-            f"{family} {size}x{size}, {name} ({limit if isinstance(limit, str) else f'{limit >> 20} MiB'}): at most "
-            f"{usage.most_bytes >> 20} MiB on {device}, longest submission {usage.longest_submission * 1000:.0f} ms; "
+            f"{family} {size}x{size}, {name} ({of}): {usage.most_bytes >> 20} MiB on {device}, "
+            f"{made.peak(device) >> 20} MiB planned; longest submission {usage.longest_submission * 1000:.0f} ms; "
             f"{times}; {stays}",
             flush=True,
         )
         if not isinstance(limit, str) and usage.most_bytes > limit:
             sys.exit(f"{usage.most_bytes} bytes were allocated on {device}, and the limit was {limit}")
+        if abs(made.peak(device) - usage.most_bytes) > OFF_BY * usage.most_bytes:
+            sys.exit(f"{made.peak(device)} bytes were planned for {device}, and {usage.most_bytes} were allocated")
         if expected is not None and not np.array_equal(drawn.latent, expected):
             sys.exit("the latent differs from the one that was drawn without a limit")
         expected = drawn.latent
