@@ -6,17 +6,16 @@ timed, a smaller and a larger one; what other sizes will take follows from them 
 
 from __future__ import annotations
 
-import contextlib
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdcpp_py.bundled import TINY, bundled_files
-from sdcpp_py.errors import OutputError, SettingsError
+from sdcpp_py.bundled import TINY
+from sdcpp_py.errors import SettingsError
 from sdcpp_py.generator import Generator
+from sdcpp_py.named_files import files_named
 
 SIZES = (256, 512, 768, 1024)
 PROMPT = "a lovely cat on a windowsill, in the light of the evening"
@@ -113,7 +112,9 @@ def benchmark(
     say = on_stage or (lambda text: None)
     if repeat < 1:
         raise SettingsError(f"repeat is {repeat}; give 1 or more")
-    with _files(model, quant, folder, say) as files:
+    if model != TINY:
+        say(f"writing random weights{f' to {folder}' if folder else ''}")
+    with files_named(model, quant, folder, hollow=False) as files:
         say("loading")
         begin = time.perf_counter()
         opened = Generator(*files, device=device, threads=threads, memory="all", cache_prompts=False)
@@ -193,26 +194,3 @@ def decode_time(decodes: dict[int, Times], size: int) -> float:
     (small, quick), (large, slow) = ((at**2, times.median) for at, times in sorted(decodes.items()))
     slope = max(0.0, (slow - quick) / (large - small))
     return max(0.0, slow + slope * (size**2 - large))
-
-
-@contextlib.contextmanager
-def _files(
-    model: str, quant: str, folder: Path | None, say: Callable[[str], object]
-) -> Iterator[tuple[Path, Path, Path]]:
-    if model == TINY:
-        bundled = bundled_files(TINY)
-        yield bundled.diffusion_model, bundled.text_encoder, bundled.vae
-        return
-    from sdcpp_py import synth
-
-    with contextlib.ExitStack() as stack:
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sdcpp_py-bench-")))
-        say(f"writing random weights to {folder}")
-        try:
-            files = synth.write_set(model, folder, quant=quant)
-        except (ValueError, ImportError) as error:
-            raise SettingsError(str(error)) from error
-        except OSError as error:
-            raise OutputError(f"{folder}: {error.strerror or error}") from error
-        yield files.diffusion_model, files.text_encoder, files.vae

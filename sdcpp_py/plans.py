@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from sdcpp_py.bundled import TINY, bundled_files
 from sdcpp_py.cores import default_threads
-from sdcpp_py.errors import OutputError, SettingsError
 from sdcpp_py.limits import Limits, MemoryLimit
 from sdcpp_py.models import check_files
+from sdcpp_py.named_files import ThreeFiles, files_named
 from sdcpp_py.needs import LONG_PROMPT
 from sdcpp_py.placement import DeviceChoice, placements
 from sdcpp_py.planning import MemoryPlan
 from sdcpp_py.session import Session, SessionOptions
 from sdcpp_py.settings import GenerationSettings
-
-PathLike = str | os.PathLike[str]
-ThreeFiles = tuple[PathLike, PathLike, PathLike]
 
 
 def plan_files(
@@ -58,32 +50,6 @@ def plan_files(
         session.close()
 
 
-@contextlib.contextmanager
-def files_named(name: str, quant: str) -> Iterator[ThreeFiles]:
-    """Files to plan with: "tiny", the model in the package, or a family that ``sdcpp_py.synth`` knows ("klein-4b").
-
-    Of the latter, they have the true headers and sizes and no weights.
-
-    Raises:
-        SettingsError: there is no such model or quantization.
-        OutputError: the files cannot be written.
-    """
-    if name == TINY:
-        bundled = bundled_files(TINY)
-        yield bundled.diffusion_model, bundled.text_encoder, bundled.vae
-        return
-    from sdcpp_py import synth
-
-    with tempfile.TemporaryDirectory(prefix="sdcpp_py-plan-") as folder:
-        try:
-            files = synth.write_hollow_set(name, Path(folder), quant=quant)
-        except (ValueError, ImportError) as error:
-            raise SettingsError(str(error)) from error
-        except OSError as error:
-            raise OutputError(f"{folder}: {error.strerror or error}") from error
-        yield files.diffusion_model, files.text_encoder, files.vae
-
-
 @dataclass(frozen=True)
 class Fit:
     """Whether and how a model fits.
@@ -109,6 +75,6 @@ def fits(
     """How each model in each quantization fits, one after the other. Arguments and errors as above."""
     for model in models:
         for quant in quants:
-            with files_named(model, quant) as files:
+            with files_named(model, quant, hollow=True) as files:
                 plans = [plan_files(files, width=size, height=size, memory=memory, device=device) for size in sizes]
             yield Fit(model, quant, tuple(plans))

@@ -23,6 +23,7 @@ FLOORS = [
     {"cli.opening"},
     {"__init__", "bench"},
     {"generator", "plans", "machine"},
+    {"named_files"},
     {"synth"},
     {"series", "turns"},
     {"session"},

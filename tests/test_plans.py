@@ -10,7 +10,8 @@ import pytest
 from sdcpp_py import SettingsError
 from sdcpp_py.cli import main
 from sdcpp_py.memory import resident_bytes
-from sdcpp_py.plans import files_named, fits, plan_files
+from sdcpp_py.named_files import files_named
+from sdcpp_py.plans import fits, plan_files
 from sdcpp_py.synth import MODELS, SyntheticSet
 from tests.conftest import open_generator
 
@@ -29,7 +30,7 @@ def test_a_plan_of_files_is_the_generators_own(klein: SyntheticSet) -> None:
 def test_a_model_that_is_not_there_can_be_planned() -> None:
     """Klein 4B in its true size, in a second and without memory: 2.3 GiB of denoiser, 27 layers of text encoder."""
     held, began = resident_bytes(), time.perf_counter()
-    with files_named("klein-4b", "Q4_K") as files:
+    with files_named("klein-4b", "Q4_K", hollow=True) as files:
         plan = plan_files(files, width=512, height=512, memory="2GiB", device="cpu")
         assert sum(part.need.weights for part in plan.parts) > 4 << 30
     assert plan.fits
@@ -41,7 +42,7 @@ def test_a_model_that_is_not_there_can_be_planned() -> None:
 
 def test_working_buffers_grow_as_pictures_do() -> None:
     """The VAE's grows with the pixels, and tiles make it small again; the denoiser's grows too."""
-    with files_named("tiny", "") as files:
+    with files_named("tiny", "", hollow=True) as files:
         small, large, tiled = (
             plan_files(files, width=size, height=size, memory="all", device="cpu", vae_tile_size=tile)
             for size, tile in ((256, 0), (512, 0), (512, 128))
@@ -104,9 +105,9 @@ def test_wrong_wishes_are_named(arguments: list[str], says: str, capsys: pytest.
 
 def test_a_name_that_is_no_model_is_named() -> None:
     """The error lists what there is."""
-    with pytest.raises(SettingsError, match="klein-4b"), files_named("no-such-model", "Q4_K"):
+    with pytest.raises(SettingsError, match="klein-4b"), files_named("no-such-model", "Q4_K", hollow=True):
         pass
-    with pytest.raises(SettingsError, match="Q4_K"), files_named("klein-4b", "Q9_K"):
+    with pytest.raises(SettingsError, match="Q4_K"), files_named("klein-4b", "Q9_K", hollow=True):
         pass
 
 

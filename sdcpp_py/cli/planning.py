@@ -9,8 +9,9 @@ from typing import Any
 
 from sdcpp_py.cli.opening import device_choice
 from sdcpp_py.errors import SettingsError
+from sdcpp_py.named_files import files_named
 from sdcpp_py.planning import MemoryPlan, Stay
-from sdcpp_py.plans import Fit, files_named, fits, plan_files
+from sdcpp_py.plans import Fit, fits, plan_files
 from sdcpp_py.sizes import format_bytes
 
 MODELS = ("klein-4b", "z-image-turbo")
@@ -36,7 +37,7 @@ def run_plan(options: argparse.Namespace) -> None:
     elif any(given):
         raise SettingsError("three files make a model: --diffusion-model, --text-encoder and --vae")
     else:
-        with files_named(options.name, options.quant) as files:
+        with files_named(options.name, options.quant, hollow=True) as files:
             plan = plan_files(files, width=width, height=height, **wishes)
     print(json.dumps(_plain(plan), indent=2) if options.json else plan)
 
