@@ -77,9 +77,6 @@ uint64_t PartWeights::least_room() const { return WeightStream::least_room(backe
 
 uint64_t PartWeights::bytes_to_read() const {
     uint64_t bytes = 0;
-    if (!batches_.empty()) {
-        return bytes;
-    }
     for (const auto &[file, weights] : by_file(used())) {
         bytes += sdpy::bytes_to_read(file, backend_, weights);
     }
@@ -95,10 +92,7 @@ uint64_t PartWeights::bytes_in_memory() const {
 }
 
 void PartWeights::bring(int threads, ReadingProgress progress) {
-    if (!batches_.empty()) {
-        return;
-    }
-    evict();  // what was streamed
+    stream_.reset();
     WeightBatches batches;
     for (const auto &[file, weights] : by_file(used())) {
         const WeightBatches some = share_weights(file, backend_, weights, threads, progress);
@@ -107,6 +101,7 @@ void PartWeights::bring(int threads, ReadingProgress progress) {
             progress.before += static_cast<uint64_t>(weight->stored.nbytes_to_read());
         }
     }
+    evict();  // what was streamed, or had fewer blocks
     bind(batches);
     batches_ = std::move(batches);
 }

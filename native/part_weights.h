@@ -39,7 +39,7 @@ class PartWeights {
     // Bytes that are in memory now.
     uint64_t bytes_in_memory() const;
 
-    // Makes the part ready to compute, whole: throws as share_weights does. Does nothing where it is.
+    // Makes the part ready to compute, whole: throws as share_weights does. What is there already is not read again.
     void bring(int threads, ReadingProgress progress);
     // Makes the part ready to compute in so much room: what does not fit is read again and again, block by block, just
     // before its nodes are computed. Throws OutOfMemory.

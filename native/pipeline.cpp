@@ -102,8 +102,12 @@ class EnginePipeline : public Pipeline {
     }
 
     void abandon_devices() override {
-        for (int part = 0; part < SDPY_PART_COUNT; ++part) {
-            forget_weights_on(ggml_backend_dev_name(parts_[part]->device()));
+        for (auto &part : parts_) {
+            if (ggml_backend_dev_type(part->device()) == GGML_BACKEND_DEVICE_TYPE_CPU) {
+                part->evict();
+            } else {
+                forget_weights_on(ggml_backend_dev_name(part->device()));
+            }
         }
     }
 

@@ -75,7 +75,7 @@ class Pipeline {
     // Leaves the backends to the operating system: an exception in the middle of a graph leaves them with dangling
     // pointers, which their own destruction would follow.
     virtual void abandon_backend() = 0;
-    // Of a pipeline that is never to be destroyed, because its device is lost: no other finds its weights any more.
+    // Of a pipeline that is never to be destroyed, because a device is lost: no other finds its weights there any more.
     virtual void abandon_devices() = 0;
     virtual sdpy_model_info info() const = 0;
     virtual sdpy_part_info part_info(sdpy_part part) const = 0;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sdcpp_py._native.library import Device
+from sdcpp_py._native.library import Device, find_device
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.memory import memory
 from sdcpp_py.sizes import parse_bytes
@@ -59,16 +59,18 @@ class Limits:
             if device.name in self.exact:
                 limits[device.name] = self.exact[device.name]
             elif self.auto:
-                free = _free(device)
+                free, total = _memory(device.name)
                 if free:
                     spared = max(_SPARED_LEAST, int(free * _SPARED_SHARE))
-                    limits[device.name] = max(0, free - spared) + held.get(device.name, 0)
+                    limits[device.name] = min(max(0, free - spared) + held.get(device.name, 0), total)
         return limits
 
 
-def _free(device: Device) -> int:
-    """Bytes that the device has free now; 0 where that is not known."""
+def _memory(name: str) -> tuple[int, int]:
+    """Bytes that a device has free now, and in all; 0 where that is not known."""
+    device = find_device(name)  # anew: what is free changes
     if not device.is_gpu:
-        return memory()[1]
+        total, free = memory()
+        return free, total
     # Drivers of some integrated GPUs say that nothing is free.
-    return device.memory_free or device.memory_total
+    return device.memory_free or device.memory_total, device.memory_total

@@ -24,6 +24,8 @@ class Residency:
         self._encoder = encoder
         # None: not in memory; 0: whole; else the room in which it is streamed.
         self._rooms: dict[str, int | None] = dict.fromkeys(PARTS)
+        # Bytes that the part had when it came: a phase may be found later that reads more of it.
+        self._sizes = dict.fromkeys(PARTS, 0)
 
     def bytes_held(self) -> dict[str, int]:
         """Bytes of weights in memory, by part."""
@@ -47,7 +49,7 @@ class Residency:
                 room = part.room if part.stay is Stay.STREAMED else 0
                 has = self._rooms[name]
                 # A stream may go on in less room than it could take now.
-                if has is None or (room == 0) != (has == 0) or has > room:
+                if has is None or (room == 0) != (has == 0) or has > room or self._sizes[name] < part.need.weights:
                     movements[name] = Movement.STREAM if room else Movement.BRING
                     rooms[name] = room
             elif part.stay is not Stay.RESIDENT and self._rooms[name] is not None:
@@ -62,5 +64,6 @@ class Residency:
         for name, movement in movements.items():
             if movement is not Movement.EVICT:
                 self._rooms[name] = rooms[name]
+                self._sizes[name] = plan.part(name).need.weights
         if self._encoder is not None and movements.get("text_encoder") is Movement.BRING:
             self._encoder.keep(self._engine, plan.part("text_encoder").need.device)
