@@ -114,11 +114,12 @@ def predictions(folder: Path) -> str:
 def least(folder: Path, size: int, steps: int) -> str:
     """The table of Klein in less and less memory, the engine's program first."""
     files = written("klein-4b", folder, "Q4_K")
-    theirs = draw_upstream(build(folder, "best"), files, folder, size, steps)
-    picture = theirs["encode"] + theirs["denoise"] + theirs["decode"]
+    # Its steps are slow, and take the same memory each.
+    theirs = draw_upstream(build(folder, "best"), files, folder, size, 1)
+    picture = theirs["encode"] + steps * theirs["step"] + theirs["decode"]
     lines = ["| who | limit | peak memory | load | picture | with loading |", "| --- | --- | --- | --- | --- | --- |"]
     lines.append(f"| upstream | | {format_bytes(theirs['peak'])} | | {picture:.1f} s | |")
-    for memory in ("all", "2.7GiB", "2GiB", "1.2GiB"):
+    for memory in ("all", "2.7GiB", "1.2GiB"):
         result = apart({"files": _files(files), "size": size, "steps": steps, "memory": memory}, "draw")
         times = result["times"]
         drawing = sum(times[phase] for phase in ("encode", "denoise", "decode"))

@@ -57,7 +57,7 @@ void Pace::computed(double cost, double seconds, int nodes) {
     Learnt &learnt = devices().learnt[device_];
     const double now = cost / seconds;
     // Slower is believed at once; faster by and by, because cheap operations may only have been overestimated.
-    learnt.cost_per_second = std::min(now, learnt.cost_per_second * 1.25);
+    learnt.cost_per_second = std::min(now, learnt.cost_per_second * 1.05);
     if (nodes > 1) {
         learnt.longest = std::max(learnt.longest, seconds * 1000);
     }
