@@ -152,6 +152,9 @@ bool PartDevices::apart(sdpy_part part) const { return wanted_devices[part] != w
 namespace {
 
 ggml_backend_t open_device(ggml_backend_dev_t device) {
+    // Closes the race of two engines that are the first on a Vulkan device: ggml sets it up without a lock.
+    static std::mutex mutex;
+    std::lock_guard<std::mutex> lock(mutex);
     ggml_backend_t backend = device != nullptr ? ggml_backend_dev_init(device, nullptr) : nullptr;
     if (backend == nullptr) {
         throw NoBackend("the device could not be opened");

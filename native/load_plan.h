@@ -14,6 +14,7 @@ struct PlannedWeight {
     TensorStorage stored;  // where its bytes are in the file, and in which type
     ggml_tensor *tensor;   // the engine's own, without memory
     std::string file;
+    std::string identity;  // of the file that was planned with (WeightFile::identity)
 };
 
 // As long as it lives, models that this thread makes get no memory for their weights, and the loader fills `weights`.

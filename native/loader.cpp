@@ -1,6 +1,7 @@
 #include "loader.h"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "errors.h"
@@ -96,9 +97,9 @@ bool PlanningLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors,
     if (plan == nullptr) {
         throw LoadFailed("weights are loaded outside of a plan");
     }
-    std::vector<uint64_t> sizes;
+    std::vector<std::unique_ptr<WeightFile>> files;
     for (const std::string &path : file_paths_) {
-        sizes.push_back(WeightFile(path).size());
+        files.push_back(std::make_unique<WeightFile>(path));
     }
     std::set<std::string> present;
     for (const auto &[name, stored] : tensor_storage_map) {
@@ -117,13 +118,13 @@ bool PlanningLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors,
             continue;
         }
         check_shape(stored, target->second);
-        const std::string &path = file_paths_[stored.file_index];
-        const uint64_t size = sizes[stored.file_index], bytes = static_cast<uint64_t>(stored.nbytes_to_read());
+        const WeightFile &file = *files[stored.file_index];
+        const uint64_t size = file.size(), bytes = static_cast<uint64_t>(stored.nbytes_to_read());
         if (stored.offset > size || bytes > size - stored.offset) {
-            throw LoadFailed(path + " is truncated: tensor '" + name + "' ends " +
+            throw LoadFailed(file.path() + " is truncated: tensor '" + name + "' ends " +
                              std::to_string(stored.offset + bytes - size) + " bytes past the end of the file");
         }
-        plan->weights.push_back({stored, target->second, path});
+        plan->weights.push_back({stored, target->second, file.path(), file.identity()});
     }
     check_complete(tensors, present);
     return true;

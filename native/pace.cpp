@@ -56,8 +56,11 @@ void Pace::computed(double cost, double seconds, int nodes) {
     std::lock_guard<std::mutex> lock(devices().mutex);
     Learnt &learnt = devices().learnt[device_];
     const double now = cost / seconds;
-    // Slower is believed at once; faster by and by, because cheap operations may only have been overestimated.
-    learnt.cost_per_second = std::min(now, learnt.cost_per_second * 1.05);
+    // Slower is believed at once, unless the time is mostly that of starting; faster by and by, because cheap operations
+    // may only have been overestimated.
+    if (now >= learnt.cost_per_second || seconds * 1000 * 20 >= target_ms) {
+        learnt.cost_per_second = std::min(now, learnt.cost_per_second * 1.05);
+    }
     if (nodes > 1) {
         learnt.longest = std::max(learnt.longest, seconds * 1000);
     }

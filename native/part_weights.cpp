@@ -78,7 +78,7 @@ uint64_t PartWeights::least_room() const { return WeightStream::least_room(backe
 uint64_t PartWeights::bytes_to_read() const {
     uint64_t bytes = 0;
     for (const auto &[file, weights] : by_file(used())) {
-        bytes += sdpy::bytes_to_read(file, backend_, weights);
+        bytes += sdpy::bytes_to_read(backend_, weights);
     }
     return bytes;
 }
@@ -92,7 +92,9 @@ uint64_t PartWeights::bytes_in_memory() const {
 }
 
 void PartWeights::bring(int threads, ReadingProgress progress) {
-    stream_.reset();
+    if (stream_ != nullptr) {
+        evict();  // before reading, which may fail: the tensors must not point at what is gone
+    }
     WeightBatches batches;
     for (const auto &[file, weights] : by_file(used())) {
         const WeightBatches some = share_weights(file, backend_, weights, threads, progress);
@@ -101,7 +103,7 @@ void PartWeights::bring(int threads, ReadingProgress progress) {
             progress.before += static_cast<uint64_t>(weight->stored.nbytes_to_read());
         }
     }
-    evict();  // what was streamed, or had fewer blocks
+    evict();  // what had fewer blocks
     bind(batches);
     batches_ = std::move(batches);
 }
@@ -121,7 +123,12 @@ void PartWeights::bind(const WeightBatches &batches) {
 
 void PartWeights::stream(uint64_t room, int threads) {
     evict();
-    stream_ = std::make_unique<WeightStream>(backend_, used(), room, threads);
+    try {
+        stream_ = std::make_unique<WeightStream>(backend_, used(), room, threads);
+    } catch (...) {
+        evict();  // what it had bound
+        throw;
+    }
 }
 
 void PartWeights::evict() {
@@ -144,6 +151,7 @@ void PartWeights::check_present(ggml_cgraph *graph) const {
 }
 
 PartWeights::Placeholders::Placeholders(PartWeights &part) : part_(part) {
+    filled_.reserve(part.weights_.size());
     // Of no size, but it says what kind of memory it is. The address is never looked at: nothing is computed.
     buffer_ = ggml_backend_buft_alloc_buffer(ggml_backend_get_default_buffer_type(part.backend_), 0);
     for (const PlannedWeight &weight : part_.weights_) {

@@ -85,15 +85,21 @@ bool sdpy_gallocr_reserve(ggml_gallocr_t allocator, ggml_cgraph *graph) {
 }
 
 bool sdpy_gallocr_alloc_graph(ggml_gallocr_t allocator, ggml_cgraph *graph) {
+    const Run *run = Run::current();
+    if (run != nullptr && run->part() != nullptr) {
+        run->part()->check_present(graph);
+    }
     if (!ggml_gallocr_alloc_graph(allocator, graph)) {
         throw OutOfMemory("no room for the working buffer of a graph");
     }
-    count(allocator, Run::current());
+    count(allocator, run);
     return true;
 }
 
 void sdpy_gallocr_free(ggml_gallocr_t allocator) {
+    {  // before another engine's allocator can have the same address
+        std::lock_guard<std::mutex> lock(working_buffers().mutex);
+        working_buffers().counted.erase(allocator);
+    }
     ggml_gallocr_free(allocator);
-    std::lock_guard<std::mutex> lock(working_buffers().mutex);
-    working_buffers().counted.erase(allocator);
 }

@@ -46,6 +46,17 @@ WeightFile::WeightFile(const std::string &path) : path_(path), descriptor_(open(
         throw LoadFailed("cannot open " + path + ": " + reason);
     }
     size_ = static_cast<uint64_t>(status.st_size);
+    for (const int64_t number :
+         {static_cast<int64_t>(status.st_dev), static_cast<int64_t>(status.st_ino), static_cast<int64_t>(status.st_size),
+          static_cast<int64_t>(status.st_mtim.tv_sec), static_cast<int64_t>(status.st_mtim.tv_nsec)}) {
+        identity_ += std::to_string(number) + ":";
+    }
+}
+
+void WeightFile::check_identity(const std::string &wanted) const {
+    if (identity_ != wanted) {
+        throw LoadFailed(path_ + " has changed since it was opened; open the model again");
+    }
 }
 
 WeightFile::~WeightFile() {

@@ -1,11 +1,7 @@
 #include "weight_store.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <map>
 #include <mutex>
 
@@ -37,23 +33,9 @@ Shelves &all_shelves() {
 }
 
 // A file that was replaced or written to is another file: its path says nothing.
-std::string identity_of(const std::string &file) {
-    struct stat status {};
-    if (stat(file.c_str(), &status) != 0) {
-        throw LoadFailed("opening " + file + " failed: " + std::strerror(errno));
-    }
-    std::string identity;
-    for (const int64_t number :
-         {static_cast<int64_t>(status.st_dev), static_cast<int64_t>(status.st_ino), static_cast<int64_t>(status.st_size),
-          static_cast<int64_t>(status.st_mtim.tv_sec), static_cast<int64_t>(status.st_mtim.tv_nsec)}) {
-        identity += std::to_string(number) + ":";
-    }
-    return identity;
-}
-
-std::shared_ptr<Shelf> shelf_of(const std::string &file, ggml_backend_t backend) {
+std::shared_ptr<Shelf> shelf_of(const std::string &identity, ggml_backend_t backend) {
     const std::string device = ggml_backend_dev_name(ggml_backend_get_device(backend));
-    const std::string key = identity_of(file) + device;
+    const std::string key = identity + device;
     std::lock_guard<std::mutex> lock(all_shelves().mutex);
     std::shared_ptr<Shelf> &shelf = all_shelves().shelves[key];
     if (!shelf) {
@@ -107,30 +89,24 @@ uint64_t bytes_in(ggml_backend_buffer_type_t buffer_type, const ggml_tensor *ten
     return (ggml_backend_buft_get_alloc_size(buffer_type, tensor) + alignment - 1) / alignment * alignment;
 }
 
-WeightBatch::WeightBatch(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights) {
-    context_ = ggml_init({weights.size() * ggml_tensor_overhead(), nullptr, true});
+WeightBatch::WeightBatch(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights)
+    : context_(ggml_init({weights.size() * ggml_tensor_overhead(), nullptr, true})) {
     if (context_ == nullptr) {
         throw OutOfMemory("no room for the names of weights");
     }
     uint64_t bytes = 0;
     for (const PlannedWeight *weight : weights) {
-        ggml_tensor *tensor = ggml_dup_tensor(context_, weight->tensor);
+        ggml_tensor *tensor = ggml_dup_tensor(context_.get(), weight->tensor);
         tensors_[weight->stored.name] = tensor;
         bytes += bytes_in(ggml_backend_get_default_buffer_type(backend), tensor);
     }
-    buffer_ = ggml_backend_alloc_ctx_tensors(context_, backend);
+    buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), backend));
     if (buffer_ == nullptr) {
-        ggml_free(context_);
         throw OutOfMemory("no room for " + std::to_string((bytes >> 20) + 1) + " MiB of weights on " +
                           ggml_backend_name(backend));
     }
-    ggml_backend_buffer_set_usage(buffer_, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-    counted_ = CountedBytes(ggml_backend_get_device(backend), ggml_backend_buffer_get_size(buffer_));
-}
-
-WeightBatch::~WeightBatch() {
-    ggml_backend_buffer_free(buffer_);
-    ggml_free(context_);
+    ggml_backend_buffer_set_usage(buffer_.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    counted_ = CountedBytes(ggml_backend_get_device(backend), ggml_backend_buffer_get_size(buffer_.get()));
 }
 
 ggml_tensor *WeightBatch::find(const PlannedWeight &weight) const {
@@ -140,11 +116,11 @@ ggml_tensor *WeightBatch::find(const PlannedWeight &weight) const {
     return same ? found->second : nullptr;
 }
 
-uint64_t WeightBatch::bytes() const { return ggml_backend_buffer_get_size(buffer_); }
+uint64_t WeightBatch::bytes() const { return ggml_backend_buffer_get_size(buffer_.get()); }
 
 WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
                             const std::vector<const PlannedWeight *> &weights, int threads, ReadingProgress progress) {
-    const std::shared_ptr<Shelf> shelf = shelf_of(file, backend);
+    const std::shared_ptr<Shelf> shelf = shelf_of(weights.front()->identity, backend);
     std::unique_lock<std::timed_mutex> turn(shelf->reading, std::defer_lock);
     wait_for_turn(turn, progress.run);
 
@@ -164,6 +140,7 @@ WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
         return held;
     }
     const WeightFile opened(file);
+    opened.check_identity(weights.front()->identity);
     std::vector<Piece> pieces;
     WeightBatches fresh;
     for (const auto &[block, tensors] : missing) {
@@ -179,9 +156,8 @@ WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
     return held;
 }
 
-uint64_t bytes_to_read(const std::string &file, ggml_backend_t backend,
-                       const std::vector<const PlannedWeight *> &weights) {
-    const WeightBatches known = batches_on(*shelf_of(file, backend));
+uint64_t bytes_to_read(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights) {
+    const WeightBatches known = batches_on(*shelf_of(weights.front()->identity, backend));
     uint64_t bytes = 0;
     for (const PlannedWeight *weight : weights) {
         bytes += holder_of(known, *weight) ? 0 : static_cast<uint64_t>(weight->stored.nbytes_to_read());

@@ -21,12 +21,16 @@ std::string block_of(const std::string &name);
 // Bytes that a tensor takes in a buffer of this type, the gap to the next one included.
 uint64_t bytes_in(ggml_backend_buffer_type_t buffer_type, const ggml_tensor *tensor);
 
+struct FreedByGgml {
+    void operator()(ggml_context *context) const { ggml_free(context); }
+    void operator()(ggml_backend_buffer *buffer) const { ggml_backend_buffer_free(buffer); }
+};
+
 // Some tensors of a file, in one buffer of a device. Shared; the last owner frees it.
 class WeightBatch {
    public:
     // Throws OutOfMemory.
     WeightBatch(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights);
-    ~WeightBatch();
     WeightBatch(const WeightBatch &) = delete;
     WeightBatch &operator=(const WeightBatch &) = delete;
 
@@ -35,8 +39,8 @@ class WeightBatch {
     uint64_t bytes() const;
 
    private:
-    ggml_context *context_ = nullptr;
-    ggml_backend_buffer_t buffer_ = nullptr;
+    std::unique_ptr<ggml_context, FreedByGgml> context_;
+    std::unique_ptr<ggml_backend_buffer, FreedByGgml> buffer_;
     std::unordered_map<std::string, ggml_tensor *> tensors_;
     CountedBytes counted_;
 };
@@ -50,13 +54,12 @@ struct ReadingProgress {
 
 // Brings weights of one file onto the backend's device, unless they are there already, and returns what keeps them there.
 // One reader at a time for each file and device: who comes second waits, and then finds what the first one read.
-// Throws LoadFailed, OutOfMemory, Cancelled.
+// Throws LoadFailed (the file is no longer the one that was planned with, too), OutOfMemory, Cancelled.
 WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
                             const std::vector<const PlannedWeight *> &weights, int threads, ReadingProgress progress);
 
 // Bytes of the file that `share_weights` would have to read.
-uint64_t bytes_to_read(const std::string &file, ggml_backend_t backend,
-                       const std::vector<const PlannedWeight *> &weights);
+uint64_t bytes_to_read(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights);
 
 // Weights on a lost device are nobody's to find any more.
 void forget_weights_on(const std::string &device);

@@ -4,7 +4,7 @@
 
 #include "errors.h"
 #include "ggml-backend.h"
-#include "weight_reading.h"
+#include "run.h"
 
 namespace sdpy {
 
@@ -70,13 +70,15 @@ WeightStream::WeightStream(ggml_backend_t backend, const std::vector<const Plann
                            int threads)
     : backend_(backend), threads_(threads), layout_(lay_out(blocks_of(backend, weights), room)) {
     for (const PlannedWeight *weight : weights) {
-        files_.emplace(weight->file, std::make_unique<WeightFile>(weight->file));
+        std::unique_ptr<WeightFile> &file = files_[weight->file];
+        if (file == nullptr) {
+            file = std::make_unique<WeightFile>(weight->file);
+            file->check_identity(weight->identity);
+        }
     }
     bind_fixed();
     bind_moving();
 }
-
-WeightStream::~WeightStream() { ggml_backend_buffer_free(place_); }
 
 void WeightStream::bind_fixed() {
     for (const Block &block : layout_.fixed) {
@@ -99,17 +101,17 @@ void WeightStream::bind_moving() {
         return;
     }
     ggml_backend_buffer_type_t type = ggml_backend_get_default_buffer_type(backend_);
-    place_ = ggml_backend_buft_alloc_buffer(type, layout_.place);
+    place_.reset(ggml_backend_buft_alloc_buffer(type, layout_.place));
     if (place_ == nullptr) {
         throw OutOfMemory("no room for " + std::to_string((layout_.place >> 20) + 1) + " MiB of weights on " +
                           ggml_backend_name(backend_));
     }
-    ggml_backend_buffer_set_usage(place_, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    ggml_backend_buffer_set_usage(place_.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
     counted_ = CountedBytes(ggml_backend_get_device(backend_), layout_.place);
     for (size_t number = 0; number < layout_.moving.size(); ++number) {
-        char *address = static_cast<char *>(ggml_backend_buffer_get_base(place_));
+        char *address = static_cast<char *>(ggml_backend_buffer_get_base(place_.get()));
         for (const PlannedWeight *weight : layout_.moving[number].weights) {
-            ggml_backend_tensor_alloc(place_, weight->tensor, address);
+            ggml_backend_tensor_alloc(place_.get(), weight->tensor, address);
             address += bytes_in(type, weight->tensor);
             block_of_tensor_[weight->tensor] = static_cast<int>(number);
         }
@@ -144,6 +146,9 @@ void WeightStream::fetch(int block) {
 }
 
 void WeightStream::read(const std::vector<const PlannedWeight *> &weights) {
+    if (const Run *run = Run::current()) {
+        run->check_cancelled();
+    }
     std::map<std::string, std::vector<Piece>> pieces;
     for (const PlannedWeight *weight : weights) {
         cut_into_pieces(weight->stored, weight->tensor, pieces[weight->file]);

@@ -10,11 +10,10 @@
 
 #include "device_memory.h"
 #include "load_plan.h"
+#include "weight_reading.h"
 #include "weight_store.h"
 
 namespace sdpy {
-
-class WeightFile;
 
 // What stands outside of all blocks stays in memory, and as many of the largest blocks as there is room for. The others
 // share one place: each comes into it just before the nodes that read it are computed. The place has one address, so that
@@ -23,7 +22,6 @@ class WeightStream {
    public:
     // Throws OutOfMemory where `room` is less than the least.
     WeightStream(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights, uint64_t room, int threads);
-    ~WeightStream();
     WeightStream(const WeightStream &) = delete;
     WeightStream &operator=(const WeightStream &) = delete;
 
@@ -56,7 +54,7 @@ class WeightStream {
     int threads_;
     Layout layout_;
     WeightBatches fixed_;
-    ggml_backend_buffer_t place_ = nullptr;
+    std::unique_ptr<ggml_backend_buffer, FreedByGgml> place_;
     CountedBytes counted_;
     std::unordered_map<const ggml_tensor *, int> block_of_tensor_;
     std::map<std::string, std::unique_ptr<WeightFile>> files_;

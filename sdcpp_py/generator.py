@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdcpp_py.bundled import TINY, bundled_files
-from sdcpp_py.cores import default_threads
 from sdcpp_py.families import Family
 from sdcpp_py.limits import Limits, MemoryLimit
 from sdcpp_py.models import ModelFiles, check_files
@@ -19,12 +19,12 @@ from sdcpp_py.noise import check_noise
 from sdcpp_py.placement import DeviceChoice, placements
 from sdcpp_py.planning import MemoryPlan
 from sdcpp_py.progress import ProgressCallback
-from sdcpp_py.prompt_cache import SHARED, PromptCache
+from sdcpp_py.prompt_cache import chosen_cache
 from sdcpp_py.prompts import EncodedPrompt
 from sdcpp_py.result import GeneratedImage
 from sdcpp_py.series import Order, Prompt, draw_series, make_orders
-from sdcpp_py.session import Session, SessionOptions
-from sdcpp_py.settings import GenerationSettings, check_prompt, check_whole
+from sdcpp_py.session import Session, SessionOptions, resolve_threads
+from sdcpp_py.settings import GenerationSettings, check_prompt
 from sdcpp_py.text_encoder import TextEncoder
 from sdcpp_py.turns import Turns
 
@@ -54,8 +54,7 @@ class Generator:
     The headers of all three files are read and checked against each other before any weight is. Generators that are
     open at the same time share the weights of equal files.
 
-    A generator may be used from several threads; they take turns. ``cancel`` works from any thread at any time. After
-    any error it is as usable as before.
+    Threads that use one generator take turns; ``cancel`` works at any time. After any error it is as usable as before.
 
     Raises:
         ModelNotFoundError, ModelLoadError, ModelMismatchError: about the files.
@@ -88,9 +87,9 @@ class Generator:
         places = placements(device)
         options = SessionOptions(
             placements=places,
-            threads=default_threads() if threads is None else check_whole("threads", threads, 1, 1024),
+            threads=resolve_threads(threads),
             limits=Limits.parse(memory, places[0].drawing.name),
-            cache=PromptCache(cache_dir) if cache_dir is not None else SHARED if cache_prompts else None,
+            cache=chosen_cache(cache_prompts, cache_dir),
             encoder=encoder,
         )
         self._session = Session(files, options)
@@ -122,8 +121,7 @@ class Generator:
             device, threads, memory, cache_prompts, cache_dir, on_progress, progress_bar: as ``Generator`` takes them.
 
         Raises:
-            ModelNotFoundError: no model has this name.
-            others: as ``Generator`` does.
+            ModelNotFoundError: no model has this name. Others as ``Generator`` does.
         """
         files = bundled_files(name)
         return cls(
@@ -209,7 +207,7 @@ class Generator:
         self._turns.check_open()
         [order] = make_orders(
             self.family,
-            prompt,
+            [prompt],
             negative_prompt,
             width=width,
             height=height,
@@ -226,7 +224,7 @@ class Generator:
 
     def generate_batch(
         self,
-        prompt: Prompt | GenerationSettings | Sequence[Prompt],
+        prompt: Prompt | GenerationSettings | Sequence[Prompt | GenerationSettings],
         *,
         count: int = 1,
         negative_prompt: Prompt | None = None,
@@ -275,20 +273,23 @@ class Generator:
         check_prompt("prompt", prompt)
         with self._turns.take(on_progress) as meter:
             self._session.revive()
-            family = self.family
-            plan = self._session.plan(family.width, family.height, [self._session.known(prompt) or prompt])
-            return self._session.encode(prompt, plan, meter)
+            return self._session.encode_apart(prompt, meter)
 
     def plan(
-        self, *, width: int | None = None, height: int | None = None, prompt: str = LONG_PROMPT, vae_tile_size: int = 0
+        self,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        prompt: Prompt = LONG_PROMPT,
+        vae_tile_size: int = 0,
     ) -> MemoryPlan:
         """Who will be in memory when a picture is drawn: each part's weights, each phase's working buffer, what stays.
 
-        Arguments and errors are those of ``generate``, but a plan that does not fit says so by ``fits``. Some working
-        buffers grow with the prompt; where none is given, it is one of the greatest length.
+        Arguments and errors are those of ``generate``, but a plan that does not fit says so by ``fits``. The prompt is
+        one of the greatest length where none is given.
         """
-        size = {"width": width, "height": height, "vae_tile_size": vae_tile_size}
-        settings = GenerationSettings.for_family(self.family, prompt, **size)
+        given: dict[str, Any] = {"width": width, "height": height, "vae_tile_size": vae_tile_size}
+        settings = make_orders(self.family, [prompt], None, **given)[0].settings
         with self._turns.take(None):
             self._session.revive()
             return self._session.plan(settings.width, settings.height, [prompt], settings.vae_tile_size)

@@ -34,7 +34,7 @@ class Limits:
     def parse(cls, wish: object, drawing_device: str) -> Limits:
         """From ``Generator(memory=...)``: a size alone is for the device that draws.
 
-        Raises SettingsError.
+        Raises SettingsError, and NativeLibraryError where it names a device that there is not.
         """
         if isinstance(wish, str) and wish.lower() in ("auto", "all"):
             return cls({}, wish.lower() == "auto")
@@ -42,7 +42,7 @@ class Limits:
             for name in wish:
                 if not isinstance(name, str):
                     raise SettingsError(f"memory names devices such as 'cpu', not {name!r}")
-            return cls({name.lower(): parse_bytes(f"memory[{name!r}]", size) for name, size in wish.items()}, True)
+            return cls({find_device(name).name: parse_bytes(f"memory[{name!r}]", wish[name]) for name in wish}, True)
         if isinstance(wish, str) and not any(letter.isdigit() for letter in wish):
             raise SettingsError(f"memory must be 'auto', 'all' or a size such as '6GiB', not {wish!r}")
         return cls({drawing_device: parse_bytes("memory", wish)}, True)
@@ -60,7 +60,7 @@ class Limits:
                 limits[device.name] = self.exact[device.name]
             elif self.auto:
                 free, total = _memory(device.name)
-                if free:
+                if total:
                     spared = max(_SPARED_LEAST, int(free * _SPARED_SHARE))
                     limits[device.name] = min(max(0, free - spared) + held.get(device.name, 0), total)
         return limits

@@ -55,8 +55,8 @@ class Meterstick:
         needs = []
         for part in PARTS:
             info = self._engine.part(part)
-            room = 0 if part == "text_encoder" and not texts else info.least_room
-            needs.append(PartNeed(part, self._placement[part].name, info.bytes, room, working[part]))
+            needed = part != "text_encoder" or bool(texts)
+            needs.append(PartNeed(part, self._placement[part].name, info.bytes, info.least_room, working[part], needed))
         return needs
 
     def _states(self, prompt: str | EncodedPrompt) -> int:

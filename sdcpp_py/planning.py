@@ -22,6 +22,7 @@ class Stay(Enum):
     RESIDENT = "stays"
     STAGED = "comes for its phase"
     STREAMED = "comes block by block"
+    ABSENT = "is not needed"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class PartNeed:
         weights: of all its weights that are used.
         least_room: of its weights when it is streamed in the least room.
         working: of the working buffer of its phase.
+        needed: whether it has a phase at all; a text encoder has none where all prompts are encoded already.
     """
 
     name: str
@@ -41,6 +43,7 @@ class PartNeed:
     weights: int
     least_room: int
     working: int
+    needed: bool = True
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ def make_plan(
 
 
 def _least(needs: Iterable[PartNeed]) -> int:
-    return max((need.working + min(need.least_room, need.weights) for need in needs), default=0)
+    return max((need.working + need.least_room for need in needs if need.needed), default=0)
 
 
 def _plan_device(needs: Sequence[PartNeed], limit: int | None) -> list[PartPlan] | None:
@@ -180,6 +183,9 @@ def _plan_device(needs: Sequence[PartNeed], limit: int | None) -> list[PartPlan]
 def _with_resident(needs: Sequence[PartNeed], resident: Sequence[PartNeed], limit: int) -> list[PartPlan] | None:
     parts = []
     for need in needs:
+        if not need.needed and need not in resident:
+            parts.append(PartPlan(need, Stay.ABSENT, 0))
+            continue
         others = sum(other.weights for other in resident if other is not need)
         room = limit - others - need.working
         if room >= need.weights:

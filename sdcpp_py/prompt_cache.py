@@ -8,16 +8,19 @@ import json
 import logging
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
-from sdcpp_py.errors import MetadataError, MetadataNotFoundError, OutputError
+from sdcpp_py.errors import MetadataError, MetadataNotFoundError, OutputError, SettingsError
 from sdcpp_py.prompts import EncodedPrompt
+from sdcpp_py.whole_files import PARTIAL
 
 logger = logging.getLogger("sdcpp_py")
 
 _SUFFIX = ".prompt.npz"
+_ABANDONED_SECONDS = 3600
 
 
 def cache_key(conditions: Mapping[str, object]) -> str:
@@ -64,12 +67,13 @@ class PromptCache:
         path = self.folder / (key + _SUFFIX)
         try:
             found = EncodedPrompt.load(path)
-            os.utime(path)
         except MetadataNotFoundError:
             return None
-        except (MetadataError, OSError) as error:
+        except MetadataError as error:
             logger.warning("ignoring a file of the prompt cache: %s", error)
             return None
+        with contextlib.suppress(OSError):  # a folder that may only be read serves as well
+            os.utime(path)
         if found.prompt != prompt:
             return None
         self._remember(key, found)
@@ -77,8 +81,6 @@ class PromptCache:
 
     def keep(self, key: str, encoded: EncodedPrompt) -> None:
         """Keeps an encoded prompt. A folder that cannot be written is left alone, with a warning in the log."""
-        for array in encoded.arrays.values():
-            array.setflags(write=False)  # what is shared must not change under those who share it
         self._remember(key, encoded)
         if self.folder is None:
             return
@@ -94,6 +96,8 @@ class PromptCache:
             self._kept.clear()
 
     def _remember(self, key: str, encoded: EncodedPrompt) -> None:
+        for array in encoded.arrays.values():
+            array.setflags(write=False)  # what is shared must not change under those who share it
         with self._lock:
             self._kept[key] = encoded
             self._kept.move_to_end(key)
@@ -102,6 +106,10 @@ class PromptCache:
 
     def _trim_folder(self) -> None:
         assert self.folder is not None
+        for path in self.folder.glob(f".*{PARTIAL}"):  # of processes that ended while they wrote
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                    path.unlink(missing_ok=True)
         files = []
         for path in self.folder.glob("*" + _SUFFIX):
             with contextlib.suppress(OSError):  # another process may have taken it away just now
@@ -117,3 +125,12 @@ class PromptCache:
 
 SHARED = PromptCache()
 """The cache in memory of all generators that have no folder of their own."""
+
+
+def chosen_cache(wanted: bool, folder: str | os.PathLike[str] | None) -> PromptCache | None:
+    """The cache of a generator: the shared one, one with a folder, or none. Raises SettingsError, OutputError."""
+    if folder is None:
+        return SHARED if wanted else None
+    if not wanted:
+        raise SettingsError("cache_dir keeps encoded prompts, and cache_prompts=False keeps none; give one of them")
+    return PromptCache(folder)

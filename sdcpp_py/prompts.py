@@ -6,7 +6,6 @@ import io
 import json
 import os
 import struct
-import tempfile
 import unicodedata
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcpp_py.errors import MetadataError, MetadataNotFoundError, ModelMismatchError, OutputError
+from sdcpp_py.whole_files import whole_or_absent
 
 _FORMAT = 1
 _HEADER = "sdcpp_py"
@@ -42,7 +42,7 @@ def normalized(prompt: str) -> str:
     return unicodedata.normalize("NFC", prompt)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EncodedPrompt:
     """What the text encoder made of a prompt. It can be saved, pickled and sent to another process.
 
@@ -66,17 +66,13 @@ class EncodedPrompt:
     def save(self, file: str | os.PathLike[str]) -> Path:
         """Writes it to a file (numpy's .npz, nothing pickled), whole or not at all. Raises OutputError."""
         header = json.dumps({"format": _FORMAT, "prompt": self.prompt, "family": self.family})
-        arrays = {_HEADER: np.frombuffer(header.encode(), np.uint8), **self.arrays}
+        arrays: dict[str, NDArray[Any]] = {_HEADER: np.frombuffer(header.encode(), np.uint8)}
+        for name, array in self.arrays.items():
+            arrays[name] = np.asarray(array, _ARRAYS[name][0])  # of numbers, so that nothing is pickled
         path = Path(file)
         try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as stream:
-                try:
-                    np.savez(stream, allow_pickle=False, **arrays)
-                    stream.close()
-                    Path(stream.name).replace(path)
-                except BaseException:
-                    Path(stream.name).unlink(missing_ok=True)
-                    raise
+            with whole_or_absent(path) as partial, partial.open("wb") as stream:
+                np.savez(stream, **arrays)  # type: ignore[arg-type]
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
         return path

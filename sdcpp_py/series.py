@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from sdcpp_py.session import Session
 from sdcpp_py.settings import MAX_SEED, GenerationSettings, check_whole
 
 MAX_PICTURES = 10_000
+PROMPTS_AT_ONCE = 64
 
 Prompt = str | EncodedPrompt
 """What to draw, as text or as the text encoder left it."""
@@ -75,7 +76,7 @@ class Order:
 
 def make_orders(
     family: Family,
-    prompt: Prompt | GenerationSettings | Sequence[Prompt],
+    prompt: Prompt | GenerationSettings | Sequence[Prompt | GenerationSettings],
     negative_prompt: Prompt | None,
     count: int = 1,
     **given: Any,
@@ -88,7 +89,9 @@ def make_orders(
     prompts: Sequence[Any] = list(prompt) if several else [prompt]  # type: ignore[arg-type]
     if not prompts:
         raise SettingsError("there is no prompt in the list of prompts")
-    count = check_whole("count", count, 1, max(1, MAX_PICTURES // len(prompts)))
+    if len(prompts) > MAX_PICTURES:
+        raise SettingsError(f"there are {len(prompts):,} prompts; give {MAX_PICTURES:,} at most")
+    count = check_whole("count", count, 1, MAX_PICTURES // len(prompts))
     orders: list[Order] = []
     for one in prompts:
         order = Order.of(family, one, negative_prompt, given)
@@ -110,34 +113,58 @@ def draw_series(
 ) -> list[GeneratedImage]:
     """Draws pictures of one size.
 
-    Each prompt is encoded once, before the first picture, so that the text encoder can make room for the series.
+    Each prompt is encoded once, before the first picture, so that the text encoder can make room for the series. Of
+    very many prompts, ``PROMPTS_AT_ONCE`` are encoded at a time.
     """
-    wanted = [prompt for order in orders for prompt in order.prompts]
-    for prompt in wanted:
-        if isinstance(prompt, EncodedPrompt):
-            session.check_encoded(prompt)
-    texts = list(dict.fromkeys(prompt for prompt in wanted if isinstance(prompt, str)))
-    states: dict[str, EncodedPrompt] = {}
-    if texts:
-        known = [session.known(text) or text for text in texts]
-        given = [prompt for prompt in wanted if isinstance(prompt, EncodedPrompt)]
-        plan = session.plan_for(orders[0].settings, [*known, *given])
-        meter.expect_prompts(len(texts))
-        for text in texts:
-            states[text] = session.encode(text, plan, meter)
-    pictures = []
-    for index, order in enumerate(orders):
-        meter.next_image(index)
-        encoded = [prompt if isinstance(prompt, EncodedPrompt) else states[prompt] for prompt in order.prompts]
-        picture = session.draw(
-            order.settings,
-            encoded[0],
-            encoded[1] if len(encoded) > 1 else None,
-            noise=noise,
-            return_latent=return_latent,
-            meter=meter,
-        )
-        pictures.append(picture)
-        if on_image is not None:
-            on_image(picture)
+    pictures: list[GeneratedImage] = []
+    for some in _portions(orders):
+        states = _encode(session, some, meter)
+        for order in some:
+            meter.next_image(len(pictures))
+            encoded = [prompt if isinstance(prompt, EncodedPrompt) else states[prompt] for prompt in order.prompts]
+            picture = session.draw(
+                order.settings,
+                encoded[0],
+                encoded[1] if len(encoded) > 1 else None,
+                noise=noise,
+                return_latent=return_latent,
+                meter=meter,
+            )
+            pictures.append(picture)
+            if on_image is not None:
+                on_image(picture)
     return pictures
+
+
+def _portions(orders: Sequence[Order]) -> Iterator[list[Order]]:
+    """Orders of so many different prompts at a time that their states, some 15 MiB each, do not fill the memory."""
+    portion: list[Order] = []
+    texts: set[Prompt] = set()
+    for order in orders:
+        if portion and len(texts | set(order.prompts)) > PROMPTS_AT_ONCE:
+            yield portion
+            portion, texts = [], set()
+        portion.append(order)
+        texts |= set(order.prompts)
+    yield portion
+
+
+def _encode(session: Session, orders: Sequence[Order], meter: Meter) -> dict[str, EncodedPrompt]:
+    """What the text encoder makes of the texts of some orders, each once."""
+    wanted = [prompt for order in orders for prompt in order.prompts]
+    given = [prompt for prompt in wanted if isinstance(prompt, EncodedPrompt)]
+    for prompt in given:
+        session.check_encoded(prompt)
+    texts = list(dict.fromkeys(prompt for prompt in wanted if isinstance(prompt, str)))
+    if not texts:
+        return {}
+    known = {text: session.known(text) for text in texts}
+    plan = session.plan_for(orders[0].settings, [*(found or text for text, found in known.items()), *given])
+    meter.expect_prompts(len(texts))
+    # Those that are to be computed come first: weights may have to be loaded for them, and phases are reported in order.
+    states = {text: session.encode(text, plan, meter) for text, found in known.items() if found is None}
+    for text, found in known.items():
+        if found is not None:
+            meter.encoded_before()
+            states[text] = found
+    return states

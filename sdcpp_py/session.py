@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,20 +13,21 @@ from PIL import Image
 from sdcpp_py._native import library
 from sdcpp_py._native.engine import Engine
 from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodeRequest, OpenRequest
+from sdcpp_py.cores import default_threads
+from sdcpp_py.encodings import Encodings, check_encoded
 from sdcpp_py.errors import OutOfMemoryError
 from sdcpp_py.families import PARTS, REFERENCE_SCHEDULER
-from sdcpp_py.fingerprints import fingerprint
 from sdcpp_py.limits import Limits
 from sdcpp_py.meter import Meter
 from sdcpp_py.models import ModelFiles
 from sdcpp_py.needs import LONG_PROMPT, Meterstick
 from sdcpp_py.placement import Placement
 from sdcpp_py.planning import MemoryPlan, make_plan
-from sdcpp_py.prompt_cache import PromptCache, cache_key
+from sdcpp_py.prompt_cache import PromptCache
 from sdcpp_py.prompts import EncodedPrompt, normalized
 from sdcpp_py.residency import Residency
 from sdcpp_py.result import GeneratedImage
-from sdcpp_py.settings import MIN_EDGE, GenerationSettings
+from sdcpp_py.settings import MIN_EDGE, GenerationSettings, check_whole
 from sdcpp_py.text_encoder import TextEncoder
 
 logger = logging.getLogger("sdcpp_py")
@@ -69,7 +69,6 @@ class Session:
         self.placement = options.placements[0]
         self._engine = Engine()
         self._opened = False
-        self._fingerprint = ""
 
     @property
     def engine(self) -> Engine:
@@ -79,7 +78,7 @@ class Session:
     @property
     def weight_bytes(self) -> dict[str, int]:
         """Bytes of memory that each part's weights take now; empty while no model is open."""
-        return self._residency.bytes_held() if self._opened else {}
+        return dict(self._residency.bytes_held) if self._opened else {}
 
     def cancel(self) -> None:
         """Tells what runs to stop. From any thread."""
@@ -87,6 +86,7 @@ class Session:
 
     def close(self) -> None:
         """Frees the model."""
+        self._opened = False
         self._engine.close()
 
     def open(self, width: int, height: int, prompt: str = LONG_PROMPT, vae_tile_size: int = 0) -> MemoryPlan:
@@ -108,7 +108,7 @@ class Session:
         files = {part: getattr(self.files, part) for part in PARTS}
         devices = {part: placement[part].native_name for part in PARTS}
         self._engine.run(OpenRequest(files, self.files.vae_is_tiny, devices, threads))
-        self._kernels = _kernels()  # tables are loaded in other types without them
+        self._encodings = Encodings(self.files, self.options.cache, placement["text_encoder"].description, threads)
         self._residency = Residency(self._engine, threads, self.options.encoder)
         self._meterstick = Meterstick(self._engine, self.files, placement, threads)
         self._opened = True
@@ -121,9 +121,8 @@ class Session:
         On a GPU, the VAE decodes in tiles where the whole picture does not fit. On the CPU it does so only when it is
         told to: tiles change the picture, a little, and a limit of memory must not.
         """
-        held = self._residency.bytes_held()
         by_device: dict[str, int] = {}
-        for part, size in held.items():
+        for part, size in self._residency.bytes_held.items():
             name = self.placement[part].name
             by_device[name] = by_device.get(name, 0) + size
         limits = self.options.limits.now(self.placement.all, by_device)
@@ -136,7 +135,8 @@ class Session:
             plans.append(make_plan(needs, limits, width=width, height=height, vae_tile_size=tile))
             if plans[-1].fits:
                 return plans[-1]
-        return plans[0]
+        device = self.placement["vae"].name
+        return min(plans, key=lambda plan: plan.least(device))
 
     def refuse_if_short(self, plan: MemoryPlan) -> None:
         """Raises OutOfMemoryError where a plan does not fit into a limit that was given.
@@ -189,21 +189,14 @@ class Session:
 
     def known(self, prompt: str) -> EncodedPrompt | None:
         """What the cache has kept for a prompt."""
-        if self.options.cache is None:
-            return None
-        return self.options.cache.find(self._key(prompt), prompt)
+        return self._encodings.find(prompt)
 
     def check_encoded(self, prompt: EncodedPrompt) -> None:
         """Raises ModelMismatchError where a prompt was encoded for another model."""
-        family = self.files.family
-        prompt.check_for(family.name, family.title, self.files.context_width, family.context_tokens)
+        check_encoded(prompt, self.files)
 
     def encode(self, prompt: str, plan: MemoryPlan, meter: Meter) -> EncodedPrompt:
-        """The text encoder's states for a prompt."""
-        known = self.known(prompt)
-        if known is not None:
-            meter.encoded_before()
-            return known
+        """The text encoder's states for a prompt, computed."""
         self._residency.prepare(plan, "text_encoder", meter.listen)
         request = EncodeRequest(
             prompt=normalized(prompt),
@@ -213,25 +206,18 @@ class Session:
             threads=self.options.threads,
         )
         encoded = EncodedPrompt(prompt, self.files.family.name, self._engine.run(request, meter.listen))
-        if self.options.cache is not None:
-            self.options.cache.keep(self._key(prompt), encoded)
+        self._encodings.keep(encoded)
         return encoded
 
-    def _key(self, prompt: str) -> str:
-        self._fingerprint = self._fingerprint or fingerprint(self.files.text_encoder)
-        return cache_key(
-            {
-                "encoder": self._fingerprint,
-                "family": self.files.family.name,
-                "prompt": prompt,
-                # What the last bits may depend on.
-                "device": self.placement["text_encoder"].description,
-                "threads": self.options.threads,
-                "cpu": library.cpu_module(),
-                "kernels": [self._kernels, _kernels()],
-                "engine": library.engine_commit(),
-            }
-        )
+    def encode_apart(self, prompt: str, meter: Meter) -> EncodedPrompt:
+        """The states for a prompt, kept or computed, with no picture in mind."""
+        known = self.known(prompt)
+        if known is not None:
+            meter.encoded_before()
+            return known
+        # Of the smallest picture: what drawing takes does not matter here.
+        plan = self.plan_for(GenerationSettings(prompt, width=MIN_EDGE, height=MIN_EDGE), [prompt])
+        return self.encode(prompt, plan, meter)
 
     def draw(
         self,
@@ -290,5 +276,6 @@ class Session:
         return {"family": self.files.family.name, **files}
 
 
-def _kernels() -> str:
-    return os.environ.get("SDCPP_PY_KERNELS", "")
+def resolve_threads(threads: int | None) -> int:
+    """How many CPU threads to use; None is ``default_threads``. Raises SettingsError where it is not 1 to 1024."""
+    return default_threads() if threads is None else check_whole("threads", threads, 1, 1024)

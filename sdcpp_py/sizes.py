@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
 import re
@@ -27,7 +28,8 @@ def parse_bytes(name: str, size: object) -> int:
         if match and match[2].lower() in _UNITS:
             amount = float(match[1]) * _UNITS[match[2].lower()]
     elif isinstance(size, numbers.Real) and not isinstance(size, bool):
-        amount = float(size)
+        with contextlib.suppress(OverflowError):
+            amount = float(size)
     if not 1 <= amount < 2**63:  # not for NaN either
         raise SettingsError(f"{name} must be a size such as '6GiB', not {size!r}")
     return int(amount)

@@ -27,14 +27,14 @@ FLOORS = [
     {"synth"},
     {"series", "turns"},
     {"session"},
-    {"needs", "residency"},
+    {"needs", "residency", "encodings"},
     {"meter", "result", "limits", "placement", "planning", "prompt_cache", "text_encoder"},
     {"models", "metadata", "bars", "_native.engine", "fingerprints"},
     {"inspection", "settings", "prompts", "noise", "_native.requests"},
     {"_native.library"},
     {"_native.status", "png_text", "progress"},
     {"families", "bundled", "memory", "sizes", "cores"},
-    {"errors", "schedules", "version", "cgroups", "watchdog", "_native"},
+    {"errors", "schedules", "version", "cgroups", "watchdog", "whole_files", "_native"},
 ]
 
 

@@ -16,6 +16,7 @@ from sdcpp_py import (
     GeneratorClosedError,
     ModelLoadError,
     ModelMismatchError,
+    NativeLibraryError,
     OutOfMemoryError,
     Phase,
     Progress,
@@ -331,3 +332,65 @@ def test_cancelling_while_weights_come_leaves_the_generator_usable(klein: Synthe
             with pytest.raises(ZeroDivisionError):
                 generator.generate(PROMPT, on_progress=stop, **PICTURE)  # type: ignore[arg-type]
         assert np.array_equal(np.asarray(generator.generate(PROMPT, **PICTURE)), expected)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_load_that_is_stopped_at_its_end_counts(klein: SyntheticSet) -> None:
+    """Weights that came although their caller was stopped are made room of, as others are: the limit holds."""
+    limit = limits_between(klein)[1]
+    others = held_by_others()
+    with open_generator(klein, memory=limit, cache_prompts=False) as generator:
+
+        def stop(progress: Progress) -> None:
+            if progress.phase is Phase.LOAD and progress.fraction == 1:
+                raise ZeroDivisionError
+
+        device_usage("cpu", reset=True)
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                generator.generate(PROMPT, on_progress=stop, **PICTURE)  # type: ignore[arg-type]
+            generator.generate(PROMPT, **PICTURE)  # type: ignore[arg-type]
+        assert device_usage("cpu").most_bytes - others <= limit
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_shared_encoder_makes_room_under_a_limit(large: SyntheticSet, encoded: EncodedPrompt) -> None:
+    """What an earlier generator left in a TextEncoder goes where a later one's limit has no room for it."""
+    others = held_by_others()
+    with TextEncoder(large.text_encoder) as encoder:
+        with Generator(large.diffusion_model, encoder, large.vae, device="cpu", memory="all") as generator:
+            least = tight(generator)
+        assert device_usage("cpu").bytes - others > least
+        with Generator(large.diffusion_model, encoder, large.vae, device="cpu", memory=least) as generator:
+            generator.generate(encoded, width=64, height=64, steps=1)
+            device_usage("cpu", reset=True)
+            generator.generate(encoded, width=64, height=64, steps=1)
+            assert device_usage("cpu").most_bytes - others <= least
+
+
+def test_a_file_that_was_replaced_is_not_read_for_the_old_one(large: SyntheticSet, tmp_path: Path) -> None:
+    """Parts that come again and again come from the file that was opened: another in its place is refused by name."""
+    path = tmp_path / "denoiser.gguf"
+    path.write_bytes(large.diffusion_model.read_bytes())
+    with open_generator(large, memory="all") as generator:
+        limit = generator.plan(width=64, height=64).least("cpu")
+    with Generator(path, large.text_encoder, large.vae, device="cpu", memory=limit) as generator:
+        settings = {"width": 64, "height": 64, "steps": 1}
+        generator.generate("one", **settings)  # type: ignore[arg-type]
+        write("tiny-klein", tmp_path / "new", quant="F32", seed=9).replace(path)
+        with pytest.raises(ModelLoadError, match="has changed since it was opened"):
+            generator.generate("two", **settings)  # type: ignore[arg-type]
+
+
+def test_a_closed_generator_holds_nothing(model: SyntheticSet) -> None:
+    """Asking a closed generator for its weights gives none, and touches nothing that is gone."""
+    generator = open_generator(model)
+    assert generator.weight_bytes["vae"] > 0
+    generator.close()
+    assert generator.weight_bytes == {}
+
+
+def test_a_limit_for_a_device_that_there_is_not_is_an_error(model: SyntheticSet) -> None:
+    """A slip in a device's name is no limit that is never kept to."""
+    with pytest.raises(NativeLibraryError, match="vulcan0"):
+        open_generator(model, memory={"vulcan0": "1GiB"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -20,6 +22,8 @@ def part_needs(draw: st.DrawFn) -> list[PartNeed]:
         weights = draw(BYTES)
         device = draw(st.sampled_from(["cpu", "vulkan0"]))
         needs.append(PartNeed(name, device, weights, draw(st.integers(0, weights)), draw(BYTES)))
+    if draw(st.booleans()):
+        needs[0] = replace(needs[0], working=0, needed=False)
     return needs
 
 
@@ -35,6 +39,9 @@ def test_a_plan_that_fits_never_holds_more_than_the_limit(needs: list[PartNeed],
         assert not plan.fits or plan.peak(device) <= limits.get(device, plan.peak(device))
         assert plan.fits or plan.least(device) >= 0
     for part in plan.parts:
+        if part.stay is Stay.ABSENT:
+            assert (part.need.needed, part.room) == (False, 0)
+            continue
         assert part.room >= part.need.least_room
         assert part.stay is Stay.STREAMED or part.room == part.need.weights
 
@@ -95,3 +102,15 @@ def test_a_plan_can_be_read() -> None:
     assert "comes block by block in 800 MiB" in text
     assert "at most 1.17 GiB of 1.17 GiB on vulkan0" in text
     assert "does not fit: 512x512 needs at least 1000 MiB on vulkan0" in str(planned(needs, {"vulkan0": 900 * MIB}))
+
+
+def test_an_encoder_that_is_not_needed_makes_room_for_what_is() -> None:
+    """Where all prompts are encoded, the denoiser stays between pictures, and the text encoder does not come."""
+    needs = [
+        PartNeed("text_encoder", "cpu", 1900 * MIB, 450 * MIB, 0, needed=False),
+        PartNeed("diffusion_model", "cpu", 2300 * MIB, 300 * MIB, 490 * MIB),
+        PartNeed("vae", "cpu", 100 * MIB, 100 * MIB, 810 * MIB),
+    ]
+    stays = [part.stay for part in planned(needs, {"cpu": 3400 * MIB}).parts]
+    assert stays == [Stay.ABSENT, Stay.RESIDENT, Stay.RESIDENT]
+    assert planned(needs, {}).part("text_encoder").stay is Stay.RESIDENT

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -121,7 +123,12 @@ def test_a_folder_keeps_prompts_for_other_days(model: SyntheticSet, tmp_path: Pa
         assert phases(generator, "a cat of yesterday")[Phase.ENCODE] < 0.05
         again = generator.encode("a cat of yesterday")
     assert np.array_equal(again.arrays["crossattn"], encoded.arrays["crossattn"])
-    assert file.read_bytes()
+    assert not again.arrays["crossattn"].flags.writeable
+    file.rename(file.with_name("elsewhere"))
+    EncodedPrompt("a cat of yesterday", "flux2-klein", {"crossattn": np.ones((2, 32), np.float32)}).save(file)
+    with open_generator(model, cache_dir=folder) as generator:  # a whole file, of another family
+        again = generator.encode("a cat of yesterday")
+    assert np.array_equal(again.arrays["crossattn"], encoded.arrays["crossattn"])
 
 
 @pytest.mark.parametrize("damage", ["cut short", "empty", "of another version", "of another prompt", "a pickle"])
@@ -160,6 +167,17 @@ def test_a_cache_is_bounded(tmp_path: Path) -> None:
     assert cache.find("a", "a") is not None
     assert cache.find("b", "b") is None
     assert len(list(tmp_path.iterdir())) == 0
+
+
+def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:
+    """A file whose process ended while it was written is deleted after an hour, and not before."""
+    old, young = tmp_path / ".a.prompt.npz.1.part", tmp_path / ".b.prompt.npz.2.part"
+    for file in (old, young):
+        file.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    PromptCache(tmp_path).keep("key", some_prompt())
+    assert not old.exists()
+    assert young.exists()
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(model: SyntheticSet, tmp_path: Path) -> None:
@@ -207,7 +225,7 @@ def test_a_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
         EncodedPrompt.load(file)
 
 
-def test_a_batch_of_prompts_encodes_all_first(generator: Generator) -> None:
+def test_a_batch_of_prompts_encodes_all_first(generator: Generator, tmp_path: Path) -> None:
     """Several prompts in one call: every prompt is encoded before the first picture, and each is drawn as alone."""
     SHARED.clear()
     prompts = ["a red cat", "a blue dog", "a red cat"]
@@ -220,6 +238,24 @@ def test_a_batch_of_prompts_encodes_all_first(generator: Generator) -> None:
     assert np.array_equal(np.asarray(pictures[3]), pixels(generator, "a blue dog", seed=4))
     with pytest.raises(SettingsError, match="no prompt"):
         generator.generate_batch([])
+    with pytest.raises(SettingsError, match="10,001 prompts"):
+        generator.generate_batch(["x"] * 10_001)
+    with pytest.raises(SettingsError, match="must be a string"):
+        generator.generate(["a", "b"])  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="cache_prompts"):
+        Generator.from_pretrained("tiny", device="cpu", cache_prompts=False, cache_dir=tmp_path)
+
+
+def test_very_many_prompts_are_encoded_in_portions(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their states would fill the memory otherwise; every picture is drawn from its own prompt all the same."""
+    monkeypatch.setattr("sdcpp_py.series.PROMPTS_AT_ONCE", 2)
+    SHARED.clear()
+    prompts = [f"cat number {number}" for number in range(5)]
+    seen: list[Phase] = []
+    pictures = generator.generate_batch(prompts, **SMALL, on_progress=lambda p: seen.append(p.phase))  # type: ignore[arg-type]
+    assert [picture.settings.prompt for picture in pictures] == prompts
+    assert np.array_equal(np.asarray(pictures[4]), pixels(generator, prompts[4]))
+    assert sum(after is Phase.ENCODE and before is not Phase.ENCODE for before, after in pairwise([None, *seen])) == 3
 
 
 def test_a_fingerprint_is_of_the_content(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class HeldWeights:
         self.handle = lib.sdpy_weights_new(failure)
         if not self.handle:
             raise_failure(failure, ffi)
-        self._finalizer = weakref.finalize(self, lib.sdpy_weights_free, self.handle)
+        self._finalizer = weakref.finalize(self, _let_go, self.handle, os.getpid())
 
     def close(self) -> None:
         """Lets go of them. May be called twice."""
@@ -163,25 +163,18 @@ class Engine:
         lib.sdpy_measured(self._handle, measured)
         return Measurement(measured.working_bytes, measured.tokens)
 
-    @property
-    def family(self) -> str:
-        """The engine's name for the family of the model that is open."""
-        info = ffi.new("sdpy_model_info *")
-        if lib.sdpy_model_info_get(self._handle, info, self._failure):
-            raise_failure(self._failure, ffi)
-        return text(info.family)
-
     def part(self, name: str) -> PartInfo:
-        """What the weights of a part take."""
-        info = ffi.new("sdpy_part_info *")
-        if lib.sdpy_part_info_get(self._handle, PARTS.index(name), info, self._failure):
-            raise_failure(self._failure, ffi)
+        """What the weights of a part take. While no job runs."""
+        info, failure = ffi.new("sdpy_part_info *"), ffi.new("sdpy_failure *")
+        if lib.sdpy_part_info_get(self._handle, PARTS.index(name), info, failure):
+            raise_failure(failure, ffi)
         return PartInfo(info.bytes, info.least_room, info.in_memory)
 
     def keep(self, name: str, weights: HeldWeights) -> None:
-        """Lets ``weights`` keep those of a part, where they are in memory as a whole."""
-        if lib.sdpy_weights_keep(weights.handle, self._handle, PARTS.index(name), self._failure):
-            raise_failure(self._failure, ffi)
+        """Lets ``weights`` keep those of a part, where they are in memory as a whole. While no job runs."""
+        failure = ffi.new("sdpy_failure *")
+        if lib.sdpy_weights_keep(weights.handle, self._handle, PARTS.index(name), failure):
+            raise_failure(failure, ffi)
 
     def _run(self, request: Request, measure: bool, listen: Listener) -> None:
         if os.getpid() != self._process:
@@ -237,6 +230,12 @@ class Engine:
                 raise GenerationError("the native library gave no result")
             results[text(raw.name)] = from_native(raw)
         return results
+
+
+def _let_go(weights: Any, process: int) -> None:
+    # A fork copies the handle; what a GPU holds behind it is the parent's.
+    if os.getpid() == process:
+        lib.sdpy_weights_free(weights)
 
 
 def _free(handle: Any, process: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sdcpp_py.bench import Benchmark, Times, benchmark
-from sdcpp_py.errors import SettingsError
+from sdcpp_py.cli.opening import sizes_of
 from sdcpp_py.machine import cpu_name
 
 
@@ -22,18 +22,11 @@ def run(options: argparse.Namespace) -> None:
         folder=Path(options.folder) if options.folder else None,
         device=options.device,
         threads=options.threads,
-        sizes=_sizes(options.sizes),
+        sizes=sizes_of(options.sizes),
         repeat=options.repeat,
         on_stage=None if options.no_progress else lambda text: print(f"sdcpp-py: {text}", file=sys.stderr),
     )
     print(json.dumps(_plain(result), indent=2) if options.json else _table(result))
-
-
-def _sizes(text: str) -> list[int]:
-    try:
-        return [int(size) for size in text.split(",")]
-    except ValueError:
-        raise SettingsError(f"--sizes is {text!r}; give numbers of pixels, as in 256,512") from None
 
 
 def _plain(result: Benchmark) -> dict[str, Any]:

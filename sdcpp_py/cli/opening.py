@@ -51,6 +51,14 @@ def device_choice(text: str) -> str | dict[str, str]:
     return choice
 
 
+def sizes_of(text: str) -> list[int]:
+    """The numbers of ``--sizes``. Raises SettingsError."""
+    try:
+        return [int(size) for size in text.split(",")]
+    except ValueError:
+        raise SettingsError(f"--sizes is {text!r}; give numbers of pixels, as in 256,512") from None
+
+
 def _machine(options: argparse.Namespace) -> dict[str, Any]:
     given = {"memory": getattr(options, "memory", None), "cache_dir": getattr(options, "cache_dir", None)}
     return {

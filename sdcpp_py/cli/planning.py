@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from sdcpp_py.cli.opening import device_choice
+from sdcpp_py.cli.opening import device_choice, sizes_of
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.named_files import files_named
 from sdcpp_py.planning import MemoryPlan, Stay
@@ -44,9 +44,7 @@ def run_plan(options: argparse.Namespace) -> None:
 
 def run_fit(options: argparse.Namespace) -> None:
     """Prints which models fit, and how. Raises SdcppError."""
-    sizes = [int(size) for size in options.sizes.split(",") if size.isdigit()]
-    if not sizes:
-        raise SettingsError(f"--sizes is {options.sizes!r}; give numbers of pixels, as in 512,1024")
+    sizes = sizes_of(options.sizes)
     found = fits(MODELS, QUANTS, sizes=sizes, memory=options.memory, device=device_choice(options.device))
     if options.json:
         plain = [

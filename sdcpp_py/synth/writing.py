@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sdcpp_py.synth.formats import write_gguf, write_safetensors
 from sdcpp_py.synth.models import FAMILIES, ModelShape, check_quantization, model_named
+from sdcpp_py.whole_files import whole_or_absent
 
 OnBytes = Callable[[int, int], None]
 
@@ -92,19 +91,6 @@ def _write(
     files = [folder / model.file_name(quant) for model in models]
     for model, file in zip(models, files, strict=True):
         write_format = write_gguf if model.architecture else write_safetensors
-        with _whole_or_absent(file) as partial:
+        with whole_or_absent(file) as partial:
             write_format(partial, model, quant, seed, on_chunk)
     return files
-
-
-@contextmanager
-def _whole_or_absent(file: Path) -> Iterator[Path]:
-    """A name to write to that becomes ``file`` when the block ends, and is removed when it raises."""
-    # In the same folder, because a rename across file systems is a copy; unique, because two processes may write.
-    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
-    try:
-        yield partial
-        partial.replace(file)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
