@@ -161,7 +161,7 @@ def _encode(session: Session, orders: Sequence[Order], meter: Meter) -> dict[str
     known = {text: session.known(text) for text in texts}
     plan = session.plan_for(orders[0].settings, [*(found or text for text, found in known.items()), *given])
     meter.expect_prompts(len(texts))
-    # Those that are to be computed come first: weights may have to be loaded for them, and phases are reported in order.
+    # Those to be computed come first: weights may have to be loaded for them, and phases are reported in order.
     states = {text: session.encode(text, plan, meter) for text, found in known.items() if found is None}
     for text, found in known.items():
         if found is not None:
