@@ -267,4 +267,5 @@ int sdpy_device_usage_get(const char *device, int reset, sdpy_device_usage *usag
 }
 
 void sdpy_set_submission_target(int milliseconds) { sdpy::set_submission_target(milliseconds); }
+void sdpy_set_attention_room(uint64_t bytes) { sdpy::Pipeline::set_attention_room(bytes); }
 }

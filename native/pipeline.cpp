@@ -297,6 +297,8 @@ std::unique_ptr<Pipeline> Pipeline::open(const OpenRequest &request, Run &run) {
     return std::make_unique<EnginePipeline>(request, run);
 }
 
+void Pipeline::set_attention_room(uint64_t bytes) { attention_room() = bytes; }
+
 sdpy_measurement Pipeline::measure(Run &run, const std::function<void()> &phase) {
     Run::Measuring measuring(run);
     try {

@@ -84,6 +84,8 @@ class Pipeline {
     virtual void move(const MoveRequest &request, Run &run) = 0;
     // What a phase of this pipeline, which `phase` calls, would need.
     static sdpy_measurement measure(Run &run, const std::function<void()> &phase);
+    // For all pipelines (attention_parts.h).
+    static void set_attention_room(uint64_t bytes);
 
     virtual Arrays encode(const EncodeRequest &request, Run &run) = 0;
     virtual Array denoise(const DenoiseRequest &request, Run &run) = 0;

@@ -1,8 +1,10 @@
 // Rotary embedding on the CPU in one pass.
 #pragma once
 
+#include "attention_parts.h"
 #include "ggml_extend.hpp"
 #include "kernels/graph.h"
+#include "kernels/levels.h"
 #include "rope.hpp"
 
 namespace sdpy {
@@ -41,19 +43,24 @@ namespace Rope {
 inline ggml_tensor *rotated_attention(GGMLRunnerContext *ctx, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v,
                                       ggml_tensor *pe, ggml_tensor *mask, float kv_scale = 1.0f,
                                       bool rope_interleaved = true) {
+    if (sdpy::switched_off()) {
+        return attention(ctx, q, k, v, pe, mask, kv_scale, rope_interleaved);
+    }
     const auto fits = [pe](const ggml_tensor *x) {
         return x->type == GGML_TYPE_F32 && x->nb[0] == sizeof(float) && pe->ne[3] == x->ne[2];
     };
-    if (!sdpy::Kernels::on() || !ggml_is_contiguous(pe) || pe->type != GGML_TYPE_F32 || !fits(q) || !fits(k)) {
-        return attention(ctx, q, k, v, pe, mask, kv_scale, rope_interleaved);
-    }
+    const bool in_one_pass =
+        sdpy::Kernels::on() && ggml_is_contiguous(pe) && pe->type == GGML_TYPE_F32 && fits(q) && fits(k);
     const auto rotated = [&](ggml_tensor *x) {
+        if (!in_one_pass) {
+            return apply_rope(ctx->ggml_ctx, x, pe, rope_interleaved);
+        }
         ggml_tensor *arguments[] = {x, pe};
         return ggml_custom_4d(ctx->ggml_ctx, GGML_TYPE_F32, x->ne[0], x->ne[2], x->ne[1] * x->ne[3], 1, arguments, 2,
                               rope_interleaved ? sdpy::rotate<false> : sdpy::rotate<true>, GGML_N_TASKS_MAX, nullptr);
     };
-    return ggml_ext_attention_ext(ctx->ggml_ctx, ctx->backend, rotated(q), rotated(k), v, v->ne[1], mask, true,
-                                  ctx->flash_attn_enabled, kv_scale);
+    ggml_tensor *queries = rotated(q);
+    return sdpy::attention_in_parts(ctx, queries, rotated(k), v, mask, kv_scale);
 }
 
 }  // namespace Rope

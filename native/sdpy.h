@@ -236,6 +236,8 @@ void sdpy_weights_free(sdpy_weights *weights);
 int sdpy_device_usage_get(const char *device, int reset, sdpy_device_usage *usage, sdpy_failure *failure);
 /* How long a GPU should be kept busy at once, at most; 250 before it is said. */
 void sdpy_set_submission_target(int milliseconds);
+/* How many bytes the weights of a denoiser's attention should take at once; 64 MiB before it is said. */
+void sdpy_set_attention_room(uint64_t bytes);
 
 /* Parts by themselves, so that tests can hold them against plain arithmetic. */
 /* Whether this CPU can run our kernels of a level: avx2, avx_vnni, avx512 or avx512_vnni. */
