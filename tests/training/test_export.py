@@ -89,7 +89,7 @@ def test_one_step_of_the_denoiser_agrees(tiny: Generator, size: tuple[int, int])
     ours = tiny.generate(
         PROMPTS[0], width=size[0], height=size[1], steps=1, noise=noise, seed=0, return_latent=True
     ).latent
-    states = torch.from_numpy(tiny.encode(PROMPTS[0]).arrays["crossattn"])[None]
+    states = torch.tensor(tiny.encode(PROMPTS[0]).arrays["crossattn"])[None]
     text = TextStates(states, torch.arange(512), torch.zeros(1, 512))
     with torch.inference_mode():
         model = read_denoiser(bundled_files(TINY).diffusion_model)
