@@ -51,8 +51,8 @@ class EncodedPrompt:
         family: name of the model family it was encoded for. Families read different layers of the same encoder, so an
             encoded prompt serves only its own.
         arrays: the states by name. "crossattn" is float32 of shape (tokens, width): for FLUX.2 Klein always 512 tokens
-            and three layers' states side by side, for Z-Image as many tokens as the prompt has. Those that a cache keeps
-            may not be written to.
+            and three layers' states side by side, for Z-Image as many tokens as the prompt has. What a cache keeps cannot
+            be written to.
     """
 
     prompt: str
@@ -65,10 +65,15 @@ class EncodedPrompt:
         return sum(array.nbytes for array in self.arrays.values())
 
     def save(self, file: str | os.PathLike[str]) -> Path:
-        """Writes it to a file (numpy's .npz, nothing pickled), whole or not at all. Raises OutputError."""
+        """Writes it to a file (numpy's .npz, nothing pickled), whole or not at all.
+
+        Raises OutputError, and MetadataError where it holds arrays that no encoder makes.
+        """
         header = json.dumps({"format": _FORMAT, "prompt": self.prompt, "family": self.family})
         arrays: dict[str, NDArray[Any]] = {_HEADER: np.frombuffer(header.encode(), np.uint8)}
         for name, array in self.arrays.items():
+            if name not in _ARRAYS:
+                raise MetadataError(f"this prompt holds an array '{name}' that no denoiser takes")
             arrays[name] = np.asarray(array, _ARRAYS[name][0])  # of numbers, so that nothing is pickled
         path = Path(file)
         try:
