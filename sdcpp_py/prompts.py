@@ -51,8 +51,8 @@ class EncodedPrompt:
         family: name of the model family it was encoded for. Families read different layers of the same encoder, so an
             encoded prompt serves only its own.
         arrays: the states by name. "crossattn" is float32 of shape (tokens, width): for FLUX.2 Klein always 512 tokens
-            and three layers' states side by side, for Z-Image as many tokens as the prompt has. What a cache keeps cannot
-            be written to.
+            and three layers' states side by side, for Z-Image as many tokens as the prompt has. What a cache keeps
+            cannot be written to.
     """
 
     prompt: str
