@@ -21,8 +21,9 @@ from sdcpp_py.plans import plan_files
 from sdcpp_py.synth import FAMILIES, write, write_hollow_set
 
 OFF_BY = 0.07
-# The target is 0.25. On a busy machine a submission may take longer than was foreseen, but not for ever so long.
-LONGEST_SUBMISSION = 1.0
+# What the watchdog of newer kernels allows. The target is 0.25, but a machine that does other things at the same time may
+# stop in the middle of a submission.
+LONGEST_SUBMISSION = 2.0
 
 
 def random_prompt(family: str, width: int, tokens: int) -> EncodedPrompt:
