@@ -21,8 +21,8 @@ from sdcpp_py.plans import plan_files
 from sdcpp_py.synth import FAMILIES, write, write_hollow_set
 
 OFF_BY = 0.07
-# What the watchdog of newer kernels allows. The target is 0.25, but a machine that does other things at the same time may
-# stop in the middle of a submission.
+# What the watchdog of newer kernels allows. The target is 0.25, but a machine that does other things at the same time
+# may stop in the middle of a submission.
 LONGEST_SUBMISSION = 2.0
 
 
