@@ -12,18 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdcpp_py.bundled import TINY, bundled_files
 from sdcpp_py.families import Family
-from sdcpp_py.limits import Limits, MemoryLimit
+from sdcpp_py.limits import MemoryLimit
 from sdcpp_py.models import ModelFiles, check_files
 from sdcpp_py.needs import LONG_PROMPT
 from sdcpp_py.noise import check_noise
-from sdcpp_py.placement import DeviceChoice, placements
+from sdcpp_py.placement import DeviceChoice
 from sdcpp_py.planning import MemoryPlan
 from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.prompt_cache import chosen_cache
 from sdcpp_py.prompts import EncodedPrompt
 from sdcpp_py.result import GeneratedImage
 from sdcpp_py.series import Order, Prompt, draw_series, make_orders
-from sdcpp_py.session import Session, SessionOptions, resolve_threads
+from sdcpp_py.session import Session, SessionOptions
 from sdcpp_py.settings import GenerationSettings, check_prompt
 from sdcpp_py.text_encoder import TextEncoder
 from sdcpp_py.turns import Turns
@@ -84,14 +84,7 @@ class Generator:
             encoder.check_open()
         encoder_file = text_encoder.path if isinstance(text_encoder, TextEncoder) else text_encoder
         files = check_files(diffusion_model, encoder_file, vae)
-        places = placements(device)
-        options = SessionOptions(
-            placements=places,
-            threads=resolve_threads(threads),
-            limits=Limits.parse(memory, places[0].drawing.name),
-            cache=chosen_cache(cache_prompts, cache_dir),
-            encoder=encoder,
-        )
+        options = SessionOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir), encoder)
         self._session = Session(files, options)
         self._turns = Turns(self._session.cancel, self._session.close, progress_bar)
         with self._turns.take(on_progress) as meter:

@@ -18,6 +18,11 @@ LONG_PROMPT = "word " * 480
 """A prompt nearly as long as the models read, for plans made before there is a prompt."""
 
 
+def encode_request(files: ModelFiles, prompt: str, width: int, height: int, threads: int) -> EncodeRequest:
+    """The request to encode a prompt for a model, to be measured or run; the size is the picture's, in pixels."""
+    return EncodeRequest(normalized(prompt), files.family.max_tokens, width, height, threads)
+
+
 class Meterstick:
     """Measures phases; remembers what it has measured.
 
@@ -68,14 +73,7 @@ class Meterstick:
     def _encoding(self, prompt: str, width: int, height: int) -> int:
         key = ("encode", prompt)
         if key not in self._known:
-            request = EncodeRequest(
-                prompt=normalized(prompt),
-                max_tokens=self._files.family.max_tokens,
-                width=width,
-                height=height,
-                threads=self._threads,
-            )
-            measured = self._engine.measure(request)
+            measured = self._engine.measure(encode_request(self._files, prompt, width, height, self._threads))
             self._known[key] = measured.working
             self._tokens[prompt] = measured.tokens
         return self._known[key]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sdcpp_py.limits import Limits, MemoryLimit
+from sdcpp_py.limits import MemoryLimit
 from sdcpp_py.models import check_files
 from sdcpp_py.named_files import ThreeFiles, files_named
 from sdcpp_py.needs import LONG_PROMPT
-from sdcpp_py.placement import DeviceChoice, placements
+from sdcpp_py.placement import DeviceChoice
 from sdcpp_py.planning import MemoryPlan
-from sdcpp_py.session import Session, SessionOptions, resolve_threads
+from sdcpp_py.session import Session, SessionOptions
 from sdcpp_py.settings import GenerationSettings
 
 
@@ -37,12 +37,11 @@ def plan_files(
     Raises as ``Generator`` does, but a plan that does not fit says so by ``fits``.
     """
     checked = check_files(*files)
-    places = placements(device)
-    limits = Limits.parse(memory, places[0].drawing.name)
+    options = SessionOptions.of(device, memory, threads)
     settings = GenerationSettings.for_family(
         checked.family, prompt, width=width, height=height, vae_tile_size=vae_tile_size
     )
-    session = Session(checked, SessionOptions(places, resolve_threads(threads), limits, cache=None))
+    session = Session(checked, options)
     try:
         return session.open(settings.width, settings.height, prompt, settings.vae_tile_size)
     finally:

@@ -12,19 +12,19 @@ from PIL import Image
 
 from sdcpp_py._native import library
 from sdcpp_py._native.engine import Engine
-from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodeRequest, OpenRequest
+from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, OpenRequest
 from sdcpp_py.cores import default_threads
 from sdcpp_py.encodings import Encodings, check_encoded
 from sdcpp_py.errors import OutOfMemoryError
 from sdcpp_py.families import PARTS, REFERENCE_SCHEDULER
-from sdcpp_py.limits import Limits
+from sdcpp_py.limits import Limits, MemoryLimit
 from sdcpp_py.meter import Meter
 from sdcpp_py.models import ModelFiles
-from sdcpp_py.needs import LONG_PROMPT, Meterstick
-from sdcpp_py.placement import Placement
+from sdcpp_py.needs import LONG_PROMPT, Meterstick, encode_request
+from sdcpp_py.placement import DeviceChoice, Placement, placements
 from sdcpp_py.planning import MemoryPlan, make_plan
 from sdcpp_py.prompt_cache import PromptCache
-from sdcpp_py.prompts import EncodedPrompt, normalized
+from sdcpp_py.prompts import EncodedPrompt
 from sdcpp_py.residency import Residency
 from sdcpp_py.result import GeneratedImage
 from sdcpp_py.settings import MIN_EDGE, GenerationSettings, check_whole
@@ -53,6 +53,20 @@ class SessionOptions:
     limits: Limits
     cache: PromptCache | None
     encoder: TextEncoder | None = None
+
+    @classmethod
+    def of(
+        cls,
+        device: DeviceChoice,
+        memory: MemoryLimit,
+        threads: int | None,
+        cache: PromptCache | None = None,
+        encoder: TextEncoder | None = None,
+    ) -> SessionOptions:
+        """The options that the arguments of ``Generator`` make. Raises SettingsError, NativeLibraryError."""
+        places = placements(device)
+        count = default_threads() if threads is None else check_whole("threads", threads, 1, 1024)
+        return cls(places, count, Limits.parse(memory, places[0].drawing.name), cache, encoder)
 
 
 class Session:
@@ -198,13 +212,7 @@ class Session:
     def encode(self, prompt: str, plan: MemoryPlan, meter: Meter) -> EncodedPrompt:
         """The text encoder's states for a prompt, computed."""
         self._residency.prepare(plan, "text_encoder", meter.listen)
-        request = EncodeRequest(
-            prompt=normalized(prompt),
-            max_tokens=self.files.family.max_tokens,
-            width=plan.width,
-            height=plan.height,
-            threads=self.options.threads,
-        )
+        request = encode_request(self.files, prompt, plan.width, plan.height, self.options.threads)
         encoded = EncodedPrompt(prompt, self.files.family.name, self._engine.run(request, meter.listen))
         self._encodings.keep(encoded)
         return encoded
@@ -274,8 +282,3 @@ class Session:
     def _names(self) -> dict[str, str]:
         files = {part: getattr(self.files, part).name for part in ("diffusion_model", "text_encoder", "vae")}
         return {"family": self.files.family.name, **files}
-
-
-def resolve_threads(threads: int | None) -> int:
-    """How many CPU threads to use; None is ``default_threads``. Raises SettingsError where it is not 1 to 1024."""
-    return default_threads() if threads is None else check_whole("threads", threads, 1, 1024)

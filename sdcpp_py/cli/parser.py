@@ -83,9 +83,20 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--vae", "--tae", metavar="FILE", help="the autoencoder, full or tiny (TAESD)")
 
 
+def _add_named_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "name", metavar="MODEL", nargs="?", default="tiny", help="tiny (default), klein-4b, z-image-turbo, ..."
+    )
+    command.add_argument("--quant", default="Q4_K", metavar="TYPE", help="weight type (default: %(default)s)")
+
+
+def _add_device(command: argparse._ActionsContainer) -> None:
+    command.add_argument("--device", default="auto", help="auto, cpu, vulkan0, ... (see `sdcpp-py doctor`)")
+
+
 def _add_machine(command: argparse.ArgumentParser) -> None:
     machine = command.add_argument_group("the machine")
-    machine.add_argument("--device", default="auto", help="auto, cpu, vulkan0, ... (see `sdcpp-py doctor`)")
+    _add_device(machine)
     machine.add_argument("-t", "--threads", type=int, help="CPU threads (default: the physical cores)")
     machine.add_argument("--no-progress", action="store_true", help="show no progress bar")
 
@@ -105,10 +116,7 @@ def _add_plan(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
         "plan", parents=[common], help="say what a picture takes of each device's memory, before anything is loaded"
     )
     command.set_defaults(run=planning.run_plan)
-    command.add_argument(
-        "name", metavar="MODEL", nargs="?", default="tiny", help="tiny (default), klein-4b, z-image-turbo, ..."
-    )
-    command.add_argument("--quant", default="Q4_K", metavar="TYPE", help="weight type (default: %(default)s)")
+    _add_named_model(command)
     _add_files(command.add_argument_group("or three files"))
     command.add_argument("--size", metavar="WxH", help="of the picture, in pixels (default: the model's own)")
     command.add_argument("-p", "--prompt", metavar="TEXT", help="(default: one of the greatest length)")
@@ -122,7 +130,7 @@ def _add_fit(commands: _Commands[argparse.ArgumentParser], common: argparse.Argu
     command = commands.add_parser("fit", parents=[common], help="say which models fit into memory, and how")
     command.set_defaults(run=planning.run_fit)
     command.add_argument("--sizes", default="512,1024", metavar="PIXELS,...", help="(default: %(default)s)")
-    command.add_argument("--device", default="auto", help="auto, cpu, vulkan0, ... (see `sdcpp-py doctor`)")
+    _add_device(command)
     command.add_argument("--json", action="store_true", help="as JSON")
     _add_memory(command)
 
@@ -166,10 +174,7 @@ def _add_bench(commands: _Commands[argparse.ArgumentParser], common: argparse.Ar
         "bench", parents=[common], help="say how long pictures will take on this machine, before downloading a model"
     )
     command.set_defaults(run=benchmark.run)
-    command.add_argument(
-        "name", metavar="MODEL", nargs="?", default="tiny", help="tiny (default), klein-4b, z-image-turbo, ..."
-    )
-    command.add_argument("--quant", default="Q4_K", metavar="TYPE", help="weight type (default: %(default)s)")
+    _add_named_model(command)
     command.add_argument("--sizes", default="256,512,768,1024", metavar="PIXELS,...", help="(default: %(default)s)")
     command.add_argument("--repeat", type=int, default=3, metavar="N", help="times to measure (default: %(default)s)")
     command.add_argument("--folder", metavar="DIR", help="keep the files of random weights here, for the next time")

@@ -59,7 +59,7 @@ def run_fit(options: argparse.Namespace) -> None:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
-    if not width.isdigit() or not (height or width).isdigit():
+    if not width.isdecimal() or not (height or width).isdecimal():
         raise SettingsError(f"--size is {text!r}; give pixels, as in 512x768")
     return int(width), int(height or width)
 
