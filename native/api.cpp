@@ -231,10 +231,6 @@ int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array) {
 
 void sdpy_measured(sdpy_engine *engine, sdpy_measurement *measurement) { *measurement = engine->measured; }
 
-int sdpy_model_info_get(sdpy_engine *engine, sdpy_model_info *info, sdpy_failure *failure) {
-    return guarded(failure, [&] { *info = engine->loaded().info(); });
-}
-
 int sdpy_part_info_get(sdpy_engine *engine, int part, sdpy_part_info *info, sdpy_failure *failure) {
     return guarded(failure, [&] { *info = engine->loaded().part_info(part_of(part)); });
 }

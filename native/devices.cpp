@@ -138,6 +138,11 @@ void describe_device(int index, sdpy_device *description) {
     description->memory_total = total;
 }
 
+bool runs_on_cpu(ggml_backend_t backend) {
+    ggml_backend_dev_t device = ggml_backend_get_device(backend);
+    return device == nullptr || ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+}
+
 PartDevices::PartDevices(const std::array<std::string, SDPY_PART_COUNT> &names) {
     std::array<ggml_backend_dev_t, SDPY_PART_COUNT> found{};
     std::transform(names.begin(), names.end(), found.begin(), find_device);

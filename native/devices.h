@@ -17,6 +17,9 @@ void describe_device(int index, sdpy_device *device);  // throws BadSettings
 const char *cpu_module();
 const char *cpu_features();
 
+// Whether a backend computes on a CPU, with threads of this process.
+bool runs_on_cpu(ggml_backend_t backend);
+
 // As long as it lives, models that this thread makes have their parts on these devices. Throws NoBackend.
 class PartDevices {
    public:

@@ -5,6 +5,8 @@
 #include <map>
 #include <mutex>
 
+#include "devices.h"
+
 namespace sdpy {
 
 namespace {
@@ -35,9 +37,7 @@ Devices &devices() {
 }  // namespace
 
 Pace Pace::of(ggml_backend_t backend) {
-    ggml_backend_dev_t device = ggml_backend_get_device(backend);
-    const bool cpu = device == nullptr || ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
-    return Pace(cpu ? "" : ggml_backend_dev_name(device));
+    return Pace(runs_on_cpu(backend) ? "" : ggml_backend_dev_name(ggml_backend_get_device(backend)));
 }
 
 double Pace::slice_cost() const {

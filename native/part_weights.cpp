@@ -91,7 +91,7 @@ uint64_t PartWeights::bytes_in_memory() const {
     return bytes;
 }
 
-void PartWeights::bring(int threads, ReadingProgress progress) {
+void PartWeights::bring(int threads, ReadingProgress &progress) {
     if (stream_ != nullptr) {
         evict();  // before reading, which may fail: the tensors must not point at what is gone
     }
@@ -99,9 +99,6 @@ void PartWeights::bring(int threads, ReadingProgress progress) {
     for (const auto &[file, weights] : by_file(used())) {
         const WeightBatches some = share_weights(file, backend_, weights, threads, progress);
         batches.insert(batches.end(), some.begin(), some.end());
-        for (const PlannedWeight *weight : weights) {
-            progress.before += static_cast<uint64_t>(weight->stored.nbytes_to_read());
-        }
     }
     evict();  // what had fewer blocks
     bind(batches);
@@ -110,14 +107,8 @@ void PartWeights::bring(int threads, ReadingProgress progress) {
 
 void PartWeights::bind(const WeightBatches &batches) {
     for (const PlannedWeight *weight : used()) {
-        for (const auto &batch : batches) {
-            if (const ggml_tensor *shared = batch->find(*weight)) {
-                weight->tensor->buffer = shared->buffer;
-                weight->tensor->data = shared->data;
-                weight->tensor->extra = shared->extra;
-                break;
-            }
-        }
+        static_cast<void>(
+            std::any_of(batches.begin(), batches.end(), [&](const auto &batch) { return batch->lend(*weight); }));
     }
 }
 

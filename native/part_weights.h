@@ -40,7 +40,7 @@ class PartWeights {
     uint64_t bytes_in_memory() const;
 
     // Makes the part ready to compute, whole: throws as share_weights does. What is there already is not read again.
-    void bring(int threads, ReadingProgress progress);
+    void bring(int threads, ReadingProgress &progress);
     // Makes the part ready to compute in so much room: what does not fit is read again and again, block by block, just
     // before its nodes are computed. Throws OutOfMemory.
     void stream(uint64_t room, int threads);

@@ -115,14 +115,6 @@ class EnginePipeline : public Pipeline {
         sd_->backend = sd_->clip_backend = sd_->control_net_backend = sd_->vae_backend = nullptr;
     }
 
-    sdpy_model_info info() const override {
-        sdpy_model_info info{};
-        copy_text(info.family, sizeof info.family, model_version_to_str[sd_->version]);
-        info.latent_channels = sd_->get_latent_channel();
-        info.pixels_per_latent = sd_->get_vae_scale_factor();
-        return info;
-    }
-
     sdpy_part_info part_info(sdpy_part part) const override {
         const PartWeights &weights = *parts_[part];
         return {weights.bytes(), weights.least_room(), weights.bytes_in_memory()};
@@ -143,9 +135,7 @@ class EnginePipeline : public Pipeline {
         ReadingProgress progress{&run, 0, total};
         for (int part = 0; part < SDPY_PART_COUNT; ++part) {
             if (request.movements[part] == SDPY_BRING) {
-                const uint64_t bytes = parts_[part]->bytes_to_read();
                 parts_[part]->bring(request.threads, progress);
-                progress.before += bytes;
             } else if (request.movements[part] == SDPY_STREAM) {
                 parts_[part]->stream(request.rooms[part], request.threads);
             }

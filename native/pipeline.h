@@ -77,7 +77,6 @@ class Pipeline {
     virtual void abandon_backend() = 0;
     // Of a pipeline that is never to be destroyed, because a device is lost: no other finds its weights there any more.
     virtual void abandon_devices() = 0;
-    virtual sdpy_model_info info() const = 0;
     virtual sdpy_part_info part_info(sdpy_part part) const = 0;
     // What keeps a part in memory; empty where it is not there as a whole.
     virtual WeightBatches weights(sdpy_part part) const = 0;

@@ -142,12 +142,6 @@ typedef struct {
     int measure;
 } sdpy_decode_request;
 
-typedef struct {
-    char family[64]; /* the engine's name of the model family */
-    int latent_channels;
-    int pixels_per_latent; /* edge of one latent cell in pixels */
-} sdpy_model_info;
-
 /* What a phase would need, which computed nothing because its request said `measure`. */
 typedef struct {
     uint64_t working_bytes; /* of the working buffer */
@@ -223,7 +217,6 @@ int sdpy_result_count(sdpy_engine *engine);
 int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array);
 /* Of the last phase that was measured. */
 void sdpy_measured(sdpy_engine *engine, sdpy_measurement *measurement);
-int sdpy_model_info_get(sdpy_engine *engine, sdpy_model_info *info, sdpy_failure *failure);
 int sdpy_part_info_get(sdpy_engine *engine, int part, sdpy_part_info *info, sdpy_failure *failure);
 
 /* Nothing is kept yet, or null. */

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <vector>
 
+#include "devices.h"
 #include "errors.h"
 #include "ggml-backend.h"
 #include "ggml.h"
@@ -15,11 +16,6 @@
 namespace {
 
 using sdpy::Run;
-
-bool runs_on_cpu(ggml_backend_t backend) {
-    ggml_backend_dev_t device = ggml_backend_get_device(backend);
-    return device == nullptr || ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
-}
 
 class GraphGuard {
    public:
@@ -44,7 +40,7 @@ void check_status(ggml_status status) {
 }
 
 void compute_slice(Run *run, ggml_backend_t backend, ggml_cgraph *graph, int from, int to) {
-    const bool pool = runs_on_cpu(backend);
+    const bool pool = sdpy::runs_on_cpu(backend);
     GraphGuard guard(run, pool);
     try {
         check_status(sdpy::compute_nodes(backend, graph, from, to));

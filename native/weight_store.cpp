@@ -116,10 +116,22 @@ ggml_tensor *WeightBatch::find(const PlannedWeight &weight) const {
     return same ? found->second : nullptr;
 }
 
+bool WeightBatch::lend(const PlannedWeight &weight) const {
+    const ggml_tensor *own = find(weight);
+    if (own == nullptr) {
+        return false;
+    }
+    weight.tensor->buffer = own->buffer;
+    weight.tensor->data = own->data;
+    weight.tensor->extra = own->extra;
+    return true;
+}
+
 uint64_t WeightBatch::bytes() const { return ggml_backend_buffer_get_size(buffer_.get()); }
 
 WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
-                            const std::vector<const PlannedWeight *> &weights, int threads, ReadingProgress progress) {
+                            const std::vector<const PlannedWeight *> &weights, int threads,
+                            ReadingProgress &progress) {
     const std::shared_ptr<Shelf> shelf = shelf_of(weights.front()->identity, backend);
     std::unique_lock<std::timed_mutex> turn(shelf->reading, std::defer_lock);
     wait_for_turn(turn, progress.run);
@@ -150,6 +162,9 @@ WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
         }
     }
     read_pieces(opened, pieces, threads, progress.run, progress.before, progress.total);
+    for (const Piece &piece : pieces) {
+        progress.before += piece.bytes();
+    }
     std::lock_guard<std::mutex> lock(shelf->mutex);
     shelf->batches.insert(shelf->batches.end(), fresh.begin(), fresh.end());
     held.insert(held.end(), fresh.begin(), fresh.end());

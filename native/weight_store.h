@@ -36,6 +36,8 @@ class WeightBatch {
 
     // The tensor of this name, type and shape, or null.
     ggml_tensor *find(const PlannedWeight &weight) const;
+    // Gives the engine's tensor the memory of that one; whether there is one.
+    bool lend(const PlannedWeight &weight) const;
     uint64_t bytes() const;
 
    private:
@@ -54,9 +56,10 @@ struct ReadingProgress {
 
 // Brings weights of one file onto the backend's device, unless they are there already, and returns what keeps them there.
 // One reader at a time for each file and device: who comes second waits, and then finds what the first one read.
-// Throws LoadFailed (the file is no longer the one that was planned with, too), OutOfMemory, Cancelled.
+// `progress` goes on by what was read. Throws LoadFailed (the file is no longer the one that was planned with, too), OutOfMemory, Cancelled.
 WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
-                            const std::vector<const PlannedWeight *> &weights, int threads, ReadingProgress progress);
+                            const std::vector<const PlannedWeight *> &weights, int threads,
+                            ReadingProgress &progress);
 
 // Bytes of the file that `share_weights` would have to read.
 uint64_t bytes_to_read(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights);

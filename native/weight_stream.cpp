@@ -87,10 +87,7 @@ void WeightStream::bind_fixed() {
         }
         fixed_.push_back(std::make_shared<WeightBatch>(backend_, block.weights));
         for (const PlannedWeight *weight : block.weights) {
-            const ggml_tensor *held = fixed_.back()->find(*weight);
-            weight->tensor->buffer = held->buffer;
-            weight->tensor->data = held->data;
-            weight->tensor->extra = held->extra;
+            fixed_.back()->lend(*weight);
         }
         read(block.weights);
     }
