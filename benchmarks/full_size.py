@@ -1,9 +1,10 @@
 """Draws with models of full size (random weights, which take the time and memory of real ones) and records both.
 
-    python benchmarks/full_size.py FOLDER [--quant Q4_K] [--size 256] [--record docs/measurements.md]
+    python benchmarks/full_size.py FOLDER [--families klein-4b ...] [--quant Q4_K] [--size 256] [--steps N]
+        [--record docs/measurements.md]
 
-FOLDER keeps the model files: about 5.5 GB for Klein 4B and 6.7 GB for Z-Image-Turbo in Q4_K. Each family is drawn with
-in a process of its own, so that the peak of its memory is its own.
+FOLDER keeps the model files: about 5.5 GB for Klein 4B and 6.7 GB for Z-Image-Turbo in Q4_K, and up to 17 GB for the
+others. Each family is drawn with in a process of its own, so that the peak of its memory is its own.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from sdcpp_py import Generator, Phase, Progress
+from sdcpp_py import Generator, Phase, Progress, synth
 from sdcpp_py.machine import describe_machine
+from sdcpp_py.models import arguments_of
 from sdcpp_py.synth import SyntheticSet, write_set
 
 FAMILIES = ("klein-4b", "z-image-turbo")
@@ -29,10 +31,12 @@ PROMPT = "a lovely cat on a windowsill"
 SEED = 42
 
 
-def draw(family: str, files: list[str], folder: Path, quant: str, size: int, count: int | None) -> dict[str, Any]:
+def draw(
+    family: str, files: Mapping[str, str], folder: Path, quant: str, size: int, count: int | None
+) -> dict[str, Any]:
     """Draws one picture of ``count`` steps in this process; returns seconds by phase and bytes."""
     load: list[Progress] = []
-    with Generator(*files, device="cpu", on_progress=load.append) as generator:
+    with Generator(**arguments_of(files), device="cpu", on_progress=load.append) as generator:
         steps: list[Progress] = []
         picture = generator.generate(PROMPT, width=size, height=size, steps=count, seed=SEED, on_progress=steps.append)
         picture.save(folder / f"{family}-{quant}-{size}.png")
@@ -69,7 +73,7 @@ def draw_apart(
 ) -> dict[str, Any]:
     """``draw`` in a process of its own, with additions to its environment, so that its memory is counted alone."""
     command = [sys.executable, __file__, str(folder), "--only", family, "--quant", quant, "--size", str(size)]
-    command += ["--files", str(files.diffusion_model), str(files.text_encoder), str(files.vae)]
+    command += ["--files", *(f"{role}={path}" for role, path in files.files.items())]
     command += ["--steps", str(steps)] if steps else []
     output = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
@@ -114,27 +118,30 @@ def record(text: str, file: Path) -> None:
 
 
 def main() -> None:
-    """Draws with both families and prints, and where wanted records, what it took."""
+    """Draws with the families and prints, and where wanted records, what it took."""
     parser = argparse.ArgumentParser(description="Draws with models of full size and records time and memory.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--quant", default="Q4_K")
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--only", choices=FAMILIES, help=argparse.SUPPRESS)
-    parser.add_argument("--files", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--steps", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--families", nargs="+", choices=synth.FAMILIES, default=FAMILIES, metavar="NAME")
+    parser.add_argument("--only", choices=synth.FAMILIES, help=argparse.SUPPRESS)
+    parser.add_argument("--files", nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--steps", type=int, help="(default: the model's own)")
     parser.add_argument("--record", type=Path, metavar="FILE.md", help="append the result to this file")
     options = parser.parse_args()
     if options.only:
-        print(json.dumps(draw(options.only, options.files, options.folder, options.quant, options.size, options.steps)))
+        given = dict(file.split("=", 1) for file in options.files)
+        print(json.dumps(draw(options.only, given, options.folder, options.quant, options.size, options.steps)))
         return
     options.folder.mkdir(parents=True, exist_ok=True)
-    results = [
-        draw_apart(family, written(family, options.folder, options.quant), options.folder, options.quant, options.size)
-        for family in FAMILIES
-    ]
-    text = section(
-        table(results), f"python benchmarks/full_size.py FOLDER --quant {options.quant} --size {options.size}"
-    )
+    results = []
+    for family in options.families:
+        files = written(family, options.folder, options.quant)
+        results.append(draw_apart(family, files, options.folder, options.quant, options.size, options.steps))
+    command = ["python benchmarks/full_size.py FOLDER", f"--quant {options.quant} --size {options.size}"]
+    command += [f"--families {' '.join(options.families)}"] * (options.families is not FAMILIES)
+    command += [f"--steps {options.steps}"] * (options.steps is not None)
+    text = section(table(results), " ".join(command))
     print(text)
     if options.record:
         record(text, options.record)

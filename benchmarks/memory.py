@@ -28,6 +28,7 @@ from upstream import build, draw_upstream
 
 from sdcpp_py import Generator, Phase, Progress, TextEncoder
 from sdcpp_py.memory import resident_bytes
+from sdcpp_py.models import arguments_of
 from sdcpp_py.plans import plan_files
 from sdcpp_py.sizes import format_bytes
 from sdcpp_py.synth import SyntheticSet
@@ -57,7 +58,7 @@ def draw(job: Job) -> Job:
     # What Python and the libraries take, before any weight is there.
     planned = resident_bytes() + plan.peak("cpu")
     begin = time.perf_counter()
-    with Generator(*job["files"], memory=memory, device="cpu") as generator:
+    with Generator(**arguments_of(job["files"]), memory=memory, device="cpu") as generator:
         loaded = time.perf_counter() - begin
         steps = job.get("steps", 1)
         picture = generator.generate(PROMPT, seed=SEED, steps=steps, width=size, height=size, vae_tile_size=tile)
@@ -70,8 +71,11 @@ def both(job: Job) -> Job:
     """Klein and Z-Image-Turbo open at once; a second picture of one prompt; closing one and opening it again."""
     klein, z_image = job["sets"]
     before = resident_bytes()
-    with TextEncoder(klein[1]) as encoder:
-        generators = [Generator(files[0], encoder, files[2], device="cpu", memory="all") for files in (klein, z_image)]
+    with TextEncoder(klein["llm"]) as encoder:
+        generators = [
+            Generator(files["diffusion_model"], encoder, files["vae"], device="cpu", memory="all")
+            for files in (klein, z_image)
+        ]
         weights = [generator.weight_bytes for generator in generators]
         taken = resident_bytes() - before
         pictures = [generators[0].generate(PROMPT, seed=seed, steps=1, width=256, height=256) for seed in (1, 2)]
@@ -79,7 +83,7 @@ def both(job: Job) -> Job:
         generators[0].close()
         loads: list[Progress] = []
         begin = time.perf_counter()
-        with Generator(klein[0], encoder, klein[2], device="cpu", memory="all", on_progress=loads.append):
+        with Generator(klein["diffusion_model"], encoder, klein["vae"], device="cpu", memory="all", on_progress=loads.append):
             reopened = time.perf_counter() - begin
         generators[1].close()
     shares = sum(weights[0][part] + weights[1][part] for part in ("diffusion_model", "vae"))
@@ -149,8 +153,8 @@ def shared(folder: Path) -> str:
     )
 
 
-def _files(files: SyntheticSet) -> list[str]:
-    return [str(files.diffusion_model), str(files.text_encoder), str(files.vae)]
+def _files(files: SyntheticSet) -> dict[str, str]:
+    return {role: str(path) for role, path in files.files.items()}
 
 
 def main() -> None:

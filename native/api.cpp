@@ -65,6 +65,15 @@ sdpy_part part_of(int number) {
 
 std::string text_of(const char *text) { return text == nullptr ? "" : text; }
 
+sdpy::ModelPaths paths_of(const char *const *files) {
+    sdpy::ModelPaths paths;
+    std::transform(files, files + SDPY_FILE_COUNT, paths.begin(), text_of);
+    return paths;
+}
+
+// One or none.
+Arrays copy_if_any(const sdpy_array *array) { return copy_all(array, array == nullptr ? 0 : 1); }
+
 // Starts the job that `make` makes. The job may outlive this call, so it must own everything that it uses.
 template <typename Make>
 int begin(sdpy_engine *engine, sdpy_failure *failure, Make &&make) {
@@ -128,9 +137,8 @@ void sdpy_engine_free(sdpy_engine *engine) {
 int sdpy_begin_open(sdpy_engine *engine, const sdpy_open_request *request, sdpy_failure *failure) {
     return begin(engine, failure, [&] {
         sdpy::OpenRequest copy;
-        std::transform(request->files, request->files + SDPY_PART_COUNT, copy.files.begin(), text_of);
+        copy.files = paths_of(request->files);
         std::transform(request->devices, request->devices + SDPY_PART_COUNT, copy.devices.begin(), text_of);
-        copy.vae_is_tiny = request->vae_is_tiny != 0;
         copy.threads = request->threads;
         return [engine, copy](sdpy::Run &run) {
             engine->results.clear();
@@ -164,12 +172,26 @@ int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, s
     });
 }
 
+int sdpy_begin_encode_picture(sdpy_engine *engine, const sdpy_encode_picture_request *request, sdpy_failure *failure) {
+    return begin(engine, failure, [&] {
+        sdpy::EncodePictureRequest copy{sdpy::Array::copy_of(*request->picture), copy_if_any(request->mask),
+                                        request->tile_size, request->threads};
+        return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
+            engine->run_phase(measure, run, [&] { return Arrays{engine->loaded().encode_picture(copy, run)}; });
+        };
+    });
+}
+
 int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request, sdpy_failure *failure) {
     return begin(engine, failure, [&] {
         sdpy::DenoiseRequest copy;
         copy.text = copy_all(request->text, request->text_count);
         copy.negative = copy_all(request->negative, request->negative_count);
-        copy.noise = copy_all(request->noise, request->noise == nullptr ? 0 : 1);
+        copy.noise = copy_if_any(request->noise);
+        copy.start = copy_if_any(request->start);
+        copy.around = copy_if_any(request->around);
+        copy.references = copy_all(request->references, request->reference_count);
+        copy.mask = copy_if_any(request->mask);
         copy.width = request->width;
         copy.height = request->height;
         copy.seed = request->seed;
@@ -177,7 +199,9 @@ int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request,
         copy.scheduler = text_of(request->scheduler);
         copy.steps = request->steps;
         copy.sigmas.assign(request->sigmas, request->sigmas + request->sigma_count);
+        copy.strength = request->strength;
         copy.cfg_scale = request->cfg_scale;
+        copy.guidance = request->guidance;
         copy.eta = request->eta;
         copy.flow_shift = request->flow_shift;
         copy.threads = request->threads;
@@ -259,6 +283,12 @@ int sdpy_device_usage_get(const char *device, int reset, sdpy_device_usage *usag
     return guarded(failure, [&] {
         const sdpy::DeviceMemory memory = sdpy::device_memory(device, reset != 0);
         *usage = {memory.now, memory.most, sdpy::longest_submission(device, reset != 0)};
+    });
+}
+
+int sdpy_detect(const char *const *files, char *name, int capacity, sdpy_failure *failure) {
+    return guarded(failure, [&] {
+        sdpy::copy_text(name, static_cast<size_t>(capacity), sdpy::Pipeline::detect(paths_of(files)));
     });
 }
 

@@ -14,7 +14,7 @@ inline std::atomic<uint64_t> &attention_room() {
     return room;
 }
 
-// The engine's graphs have room for so many nodes and no more.
+// Graphs have room for so many nodes and no more (pipeline.cpp).
 constexpr int most_parts = 8;
 
 // The engine computes the weights of all heads before it uses any of them, which at 1024x1024 takes more memory than a

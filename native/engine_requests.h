@@ -1,7 +1,9 @@
 // Between requests and the engine's own parameters and pictures. For pipeline.cpp, after the engine's main file.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <memory>
 
 #include "errors.h"
@@ -15,6 +17,36 @@ inline int graphs_per_step(sample_method_t sampler, bool guided) {
                               sampler == DPMPP2S_A_SAMPLE_METHOD || sampler == RES_2S_SAMPLE_METHOD;
     return (second_order ? 2 : 1) * (guided ? 2 : 1);
 }
+
+// The engine chooses its classes by the option that a file came by.
+inline sd_ctx_params_t context_params(const ModelPaths &files) {
+    sd_ctx_params_t params;
+    sd_ctx_params_init(&params);
+    params.model_path = files[SDPY_FILE_MODEL].c_str();
+    params.diffusion_model_path = files[SDPY_FILE_DIFFUSION_MODEL].c_str();
+    params.llm_path = files[SDPY_FILE_LLM].c_str();
+    params.clip_l_path = files[SDPY_FILE_CLIP_L].c_str();
+    params.clip_g_path = files[SDPY_FILE_CLIP_G].c_str();
+    params.t5xxl_path = files[SDPY_FILE_T5XXL].c_str();
+    params.vae_path = files[SDPY_FILE_VAE].c_str();
+    params.taesd_path = files[SDPY_FILE_TAE].c_str();
+    return params;
+}
+
+// What the engine takes the files for, by the names of their tensors.
+inline SDVersion version_of(const ModelPaths &files) {
+    ::ModelLoader loader;
+    if (!files[SDPY_FILE_MODEL].empty()) {
+        loader.init_from_file(files[SDPY_FILE_MODEL]);
+    }
+    if (!files[SDPY_FILE_DIFFUSION_MODEL].empty()) {
+        loader.init_from_file(files[SDPY_FILE_DIFFUSION_MODEL], "model.diffusion_model.");
+    }
+    loader.convert_tensors_name();
+    return loader.get_sd_version();
+}
+
+inline sd_tiling_params_t tiling(int tile_size) { return {tile_size > 0, tile_size, tile_size, 0.5f, 0.f, 0.f}; }
 
 inline sd_img_gen_params_t engine_params(const DenoiseRequest &request) {
     sd_img_gen_params_t params;
@@ -34,9 +66,35 @@ inline sd_img_gen_params_t engine_params(const DenoiseRequest &request) {
         }
     }
     params.sample_params.guidance.txt_cfg = request.cfg_scale;
+    params.sample_params.guidance.distilled_guidance = request.guidance;
     params.sample_params.eta = request.eta;
     params.sample_params.flow_shift = request.flow_shift;
     return params;
+}
+
+// Stable Diffusion 2 comes in two kinds, which differ in nothing that a file says: the engine finds out by computing. Its
+// init was told the one kind; with weights in memory, this corrects it.
+inline void decide_prediction(StableDiffusionGGML &sd) {
+    if (!sd.is_using_v_parameterization_for_sd2(sd_version_is_inpaint(sd.version))) {
+        return;
+    }
+    const auto schedule = std::dynamic_pointer_cast<CompVisDenoiser>(sd.denoiser);
+    const auto predicting_v = std::make_shared<CompVisVDenoiser>();
+    std::copy(std::begin(schedule->sigmas), std::end(schedule->sigmas), std::begin(predicting_v->sigmas));
+    std::copy(std::begin(schedule->log_sigmas), std::end(schedule->log_sigmas), std::begin(predicting_v->log_sigmas));
+    sd.denoiser = predicting_v;
+}
+
+// What a denoiser reads beside the text states; for measuring, where nobody has encoded a prompt.
+inline void complete(const StableDiffusionGGML &sd, SDCondition &condition) {
+    if (!condition.c_vector.empty()) {
+        return;
+    }
+    if (std::dynamic_pointer_cast<T5CLIPEmbedder>(sd.cond_stage_model)) {
+        condition.c_vector = sd::zeros<float>({condition.c_crossattn.shape()[1]});
+    } else if (sd_version_is_flux(sd.version) || sd_version_is_sd3(sd.version) || sd_version_is_sdxl(sd.version)) {
+        condition.c_vector = sd::zeros<float>({sd.diffusion_model->get_adm_in_channels()});
+    }
 }
 
 inline void check_finite(const sd::Tensor<float> &pixels) {

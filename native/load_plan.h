@@ -27,6 +27,7 @@ class LoadPlan {
     static LoadPlan *current();
 
     std::vector<PlannedWeight> weights;
+    bool reads_pictures = false;  // the autoencoder's file has the half that encodes pictures
 };
 
 }  // namespace sdpy

@@ -39,11 +39,19 @@ void check_shape(const TensorStorage &stored, const ggml_tensor *target) {
     }
 }
 
-void check_complete(const std::map<std::string, ggml_tensor *> &tensors, const std::set<std::string> &present) {
+// The half of an autoencoder that reads pictures. Files may lack it; then pictures cannot be handed in.
+bool is_of_picture_encoder(const std::string &name) {
+    return starts_with(name, "first_stage_model.encoder.") || starts_with(name, "first_stage_model.quant_conv.") ||
+           starts_with(name, "first_stage_model.conv1.") || starts_with(name, "tae.encoder.");
+}
+
+void check_complete(const std::map<std::string, ggml_tensor *> &tensors, const std::set<std::string> &present,
+                    bool encodes) {
     std::string missing;
     int count = 0;
     for (const auto &[name, tensor] : tensors) {
         const bool optional = name.find("alphas_cumprod") != std::string::npos ||
+                              (!encodes && is_of_picture_encoder(name)) ||
                               // the last layer of the SDXL encoder is never used, and often left out of files
                               name.find("cond_stage_model.transformer.text_model.encoder.layers.23") != std::string::npos;
         if (!optional && present.count(name) == 0) {
@@ -63,8 +71,8 @@ bool is_ignored(const std::string &name, const std::set<std::string> &ignored) {
 }
 
 bool is_table(const std::string &name) {
-    const std::string end = ".embed_tokens.weight";
-    return name.size() > end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
+    return ends_with(name, ".embed_tokens.weight") || ends_with(name, ".shared.weight") ||
+           ends_with(name, ".token_embedding.weight");
 }
 
 // Whether the engine looks rows up in a quantized tensor as it is.
@@ -126,7 +134,8 @@ bool PlanningLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors,
         }
         plan->weights.push_back({stored, target->second, file.path(), file.identity()});
     }
-    check_complete(tensors, present);
+    plan->reads_pictures = std::any_of(present.begin(), present.end(), is_of_picture_encoder);
+    check_complete(tensors, present, plan->reads_pictures);
     return true;
 }
 

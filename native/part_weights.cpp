@@ -58,7 +58,7 @@ std::vector<const PlannedWeight *> PartWeights::used() const {
     std::vector<const PlannedWeight *> used;
     for (const PlannedWeight &weight : weights_) {
         const std::string block = block_of(weight.stored.name);
-        if (blocks_.empty() || block.empty() || blocks_.count(block) != 0) {
+        if (all_used_ || blocks_.empty() || block.empty() || blocks_.count(block) != 0) {
             used.push_back(&weight);
         }
     }

@@ -29,6 +29,9 @@ class PartWeights {
     // outside of blocks is small, and some of it is read for some sizes of pictures only.
     void note_uses(ggml_cgraph *graph);
 
+    // From then on all of them count as used, whatever graphs are noted.
+    void use_all() { all_used_ = true; }
+
     ggml_backend_dev_t device() const { return ggml_backend_get_device(backend_); }
     // Bytes of memory that the weights take which are used.
     uint64_t bytes() const;
@@ -73,6 +76,7 @@ class PartWeights {
     ggml_backend_t backend_;
     std::vector<PlannedWeight> weights_;
     std::unordered_map<const ggml_tensor *, size_t> index_;
+    bool all_used_ = false;
     std::set<std::string> blocks_;  // that graphs have read; empty: not known, and so all of them
     WeightBatches batches_;
     std::unique_ptr<WeightStream> stream_;

@@ -7,7 +7,6 @@
 #include <iterator>
 #include <set>
 
-#include "boundary.h"
 #include "devices.h"
 #include "errors.h"
 #include "kernels/graph.h"
@@ -30,17 +29,33 @@
 #undef ggml_add_inplace
 #define Qwen2Tokenizer sdpy::PromptTokenizer
 #define parse_prompt_attention sdpy::whole_prompt
+#include "sized_encoders.h"
+#define T5Runner sdpy::SizedT5
+#define CLIPTextModelRunner sdpy::SizedClip
 #include "conditioner.hpp"
+#undef T5Runner
+#undef CLIPTextModelRunner
 #undef Qwen2Tokenizer
 #undef parse_prompt_attention
+// Attention in parts makes more nodes than the engine's graphs have room for: FLUX.1 has 57 blocks.
+#define new_graph_custom(size) new_graph_custom(4 * (size))
 #define attention rotated_attention
 #include "flux.hpp"
+#include "qwen_image.hpp"
 #include "z_image.hpp"
 #undef attention
+#include "denoiser_sizes.h"
+#undef new_graph_custom
 #include "z_image_sizes.h"
 #define ZImageRunner SizedRunner
+#define FluxRunner SizedFluxRunner
+#define MMDiTRunner SizedMmditRunner
+#define QwenImageRunner SizedQwenImageRunner
 #include "diffusion_model.hpp"
 #undef ZImageRunner
+#undef FluxRunner
+#undef MMDiTRunner
+#undef QwenImageRunner
 
 // Everything else that the main file includes, with the names unchanged.
 #include "auto_encoder_kl.hpp"
@@ -53,6 +68,7 @@
 #include "upscaler.h"
 
 #include "condition_arrays.h"
+#include "vae_sizes.h"
 
 // From here on the engine's main file sees our loader and our choice of device.
 #define ModelLoader sdpy::PlanningLoader
@@ -63,14 +79,20 @@
 // The engine would put its own callback in place of ours, one that takes ggml's messages, and with them names out of
 // files, for formats of printf.
 #define ggml_log_set(...) static_cast<void>(0)
+#define AutoEncoderKL sdpy::SizedAutoEncoder
+#define WanVAERunner SizedWanVAERunner
 #include "stable-diffusion.cpp"
+#undef AutoEncoderKL
+#undef WanVAERunner
 #undef ModelLoader
 #undef sd_get_default_backend
 #undef ggml_backend_cpu_init
 #undef ggml_backend_is_cpu
 #undef ggml_log_set
 
+#include "encoders.h"
 #include "engine_requests.h"
+#include "picture_inputs.h"
 
 namespace sdpy {
 
@@ -81,15 +103,13 @@ class EnginePipeline : public Pipeline {
     EnginePipeline(const OpenRequest &request, Run &run) : sd_(std::make_unique<StableDiffusionGGML>()) {
         check_threads(request.threads);
         PartDevices devices(request.devices);
-        sd_ctx_params_t params;
-        sd_ctx_params_init(&params);
-        params.diffusion_model_path = request.files[SDPY_DIFFUSION_MODEL].c_str();
-        params.llm_path = request.files[SDPY_TEXT_ENCODER].c_str();
-        // The engine has two classes of autoencoders and chooses by the option that a file came by.
-        (request.vae_is_tiny ? params.taesd_path : params.vae_path) = request.files[SDPY_VAE].c_str();
+        sd_ctx_params_t params = context_params(request.files);
         params.n_threads = request.threads;
-        params.vae_decode_only = true;
+        // The encoder's half costs nothing until a picture is encoded.
+        params.vae_decode_only = false;
         params.free_params_immediately = false;
+        // The engine would find it out by computing, and there are no weights yet (decide_prediction).
+        params.prediction = sd_version_is_sd2(version_of(request.files)) ? EPS_PRED : PREDICTION_COUNT;
         params.keep_clip_on_cpu = devices.apart(SDPY_TEXT_ENCODER);
         params.keep_vae_on_cpu = devices.apart(SDPY_VAE);
         LoadPlan plan;
@@ -97,6 +117,8 @@ class EnginePipeline : public Pipeline {
             const std::string reason = run.last_error();
             throw LoadFailed(reason.empty() ? "the engine refused these files" : reason);
         }
+        reads_pictures_ = plan.reads_pictures;
+        prediction_known_ = !sd_version_is_sd2(sd_->version);
         context_.sd = sd_.get();
         divide(plan);
     }
@@ -152,41 +174,80 @@ class EnginePipeline : public Pipeline {
         params.width = request.width;
         params.height = request.height;
         params.adm_in_channels = static_cast<int>(sd_->diffusion_model->get_adm_in_channels());
-        try {
-            const SDCondition condition = sd_->cond_stage_model->get_learned_condition(request.threads, params);
-            run.end_phase();
-            return to_arrays(condition);
-        } catch (Measured &measured) {
-            measured.tokens = static_cast<int>(PromptLength::counted());
-            throw;
+        Conditioner &conditioner = *sd_->cond_stage_model;
+        if (run.measuring()) {
+            Measured measured =
+                measure_encoders(conditioner, [&] { condition_of(conditioner, request.threads, params); });
+            measured.tokens = states_of(conditioner, request.prompt);
+            throw measured;
         }
+        const SDCondition condition = condition_of(conditioner, request.threads, params);
+        run.end_phase();
+        return to_arrays(condition);
+    }
+
+    Array encode_picture(const EncodePictureRequest &request, Run &run) override {
+        Phase phase(*this, SDPY_VAE, request.threads, run);
+        if (!reads_pictures_) {
+            throw BadSettings("this VAE has no encoder, so no picture can be handed in; get the whole VAE");
+        }
+        sd::Tensor<float> picture = picture_tensor(request.picture);
+        const int64_t width = picture.shape()[0], height = picture.shape()[1];
+        if (width % sd_->get_vae_scale_factor() != 0 || height % sd_->get_vae_scale_factor() != 0) {
+            throw BadSettings("a picture's edges must be multiples of " + std::to_string(sd_->get_vae_scale_factor()));
+        }
+        if (!request.mask.empty()) {
+            picture = covered(picture, mask_tensor(request.mask, static_cast<int>(width), static_cast<int>(height)));
+        }
+        run.begin_phase(SDPY_PHASE_ENCODE, 1, 1);
+        sd_->vae_tiling_params = tiling(request.tile_size);
+        sd_->first_stage_model->set_circular_axes(false, false);
+        const sd::Tensor<float> moments =
+            sd_->first_stage_model->encode(request.threads, picture, sd_->vae_tiling_params, false, false);
+        if (moments.empty()) {
+            const std::string reason = run.last_error();
+            throw GenerationFailed(reason.empty() ? "the VAE could not encode the picture" : reason);
+        }
+        run.end_phase();
+        return to_array("moments", moments, SDPY_FLOAT32);
     }
 
     Array denoise(const DenoiseRequest &request, Run &run) override {
         Phase phase(*this, SDPY_DIFFUSION_MODEL, request.threads, run);
         sd_->n_threads = request.threads;
+        if (!prediction_known_ && !run.measuring()) {
+            decide_prediction(*sd_);
+            prediction_known_ = true;
+        }
         sd_img_gen_params_t params = engine_params(request);
         const bool guided = !request.negative.empty();
-        run.begin_phase(SDPY_PHASE_DENOISE, request.steps, graphs_per_step(params.sample_params.sample_method, guided));
         GenerationRequest engine_request(&context_, &params);
         if (engine_request.width != request.width || engine_request.height != request.height) {
-            throw BadSettings("width and height must be multiples of " + std::to_string(sd_->get_vae_scale_factor()));
+            throw BadSettings("width and height must be multiples of " +
+                              std::to_string(sd_->get_vae_scale_factor() * sd_->get_diffusion_model_down_factor()));
         }
         sd_->set_flow_shift(params.sample_params.flow_shift);
         SamplePlan plan(&context_, &params, engine_request);
         if (!request.sigmas.empty()) {
             plan.sigmas = request.sigmas;
+        } else if (!request.start.empty()) {
+            cut_schedule(plan.sigmas, request.strength);
         }
+        run.begin_phase(SDPY_PHASE_DENOISE, static_cast<int>(plan.sigmas.size()) - 1,
+                        graphs_per_step(params.sample_params.sample_method, guided));
+        SDCondition text = to_condition(request.text), negative = to_condition(request.negative);
+        if (run.measuring()) {
+            complete(*sd_, text);
+        }
+        DenoiserInputs inputs = inputs_of(*sd_, request, text, negative);
         sd_->rng->manual_seed(request.seed);
         sd_->sampler_rng->manual_seed(request.seed);
-        const sd::Tensor<float> init_latent = sd_->generate_init_latent(request.width, request.height);
+        sd::Tensor<float> noise = noise_for(request, inputs.latent);
         sd::Tensor<float> latent = sd_->sample(
-            sd_->diffusion_model, true, init_latent, noise_for(request, init_latent), to_condition(request.text),
-            to_condition(request.negative), SDCondition(), SDCondition(), sd::Tensor<float>(), 0.f,
-            engine_request.guidance, plan.eta, engine_request.shifted_timestep, plan.sample_method,
-            sd_->is_flow_denoiser(), plan.sigmas, plan.start_merge_step, {}, false,
-            sd::full<float>({init_latent.shape()[0], init_latent.shape()[1], 1, 1}, 1.f), sd::Tensor<float>(), 1.f,
-            engine_request.cache_params);
+            sd_->diffusion_model, true, inputs.latent, std::move(noise), text, negative, SDCondition(), SDCondition(),
+            sd::Tensor<float>(), 0.f, engine_request.guidance, plan.eta, engine_request.shifted_timestep,
+            plan.sample_method, sd_->is_flow_denoiser(), plan.sigmas, plan.start_merge_step, inputs.references, false,
+            inputs.mask, sd::Tensor<float>(), 1.f, engine_request.cache_params);
         if (latent.empty()) {
             const std::string reason = run.last_error();
             throw GenerationFailed(reason.empty() ? "the denoiser gave no result" : reason);
@@ -199,7 +260,7 @@ class EnginePipeline : public Pipeline {
         Phase phase(*this, SDPY_VAE, request.threads, run);
         sd_->n_threads = request.threads;
         run.begin_phase(SDPY_PHASE_DECODE, 1, 1);
-        sd_->vae_tiling_params = {request.tile_size > 0, request.tile_size, request.tile_size, 0.5f, 0.f, 0.f};
+        sd_->vae_tiling_params = tiling(request.tile_size);
         sd_->first_stage_model->set_circular_axes(false, false);
         const sd::Tensor<float> pixels = sd_->decode_first_stage(to_tensor<float>(request.latent, 4));
         if (pixels.empty()) {
@@ -228,9 +289,7 @@ class EnginePipeline : public Pipeline {
             }
         }
         ~Phase() {
-            if (auto embedder = std::dynamic_pointer_cast<LLMEmbedder>(pipeline_.sd_->cond_stage_model)) {
-                embedder->llm->free_compute_buffer();
-            }
+            free_compute_buffers(*pipeline_.sd_->cond_stage_model);
             pipeline_.sd_->diffusion_model->free_compute_buffer();
             pipeline_.sd_->first_stage_model->free_compute_buffer();
         }
@@ -262,6 +321,9 @@ class EnginePipeline : public Pipeline {
                          [&](const PlannedWeight &weight) { return own.count(weight.tensor) != 0; });
             parts_[part] = std::make_unique<PartWeights>(backend_of(static_cast<sdpy_part>(part)), std::move(weights));
         }
+        if (!shows_its_uses(*sd_->cond_stage_model)) {
+            parts_[SDPY_TEXT_ENCODER]->use_all();
+        }
     }
 
     sd::Tensor<float> noise_for(const DenoiseRequest &request, const sd::Tensor<float> &init_latent) {
@@ -276,6 +338,7 @@ class EnginePipeline : public Pipeline {
     }
 
     std::unique_ptr<StableDiffusionGGML> sd_;
+    bool prediction_known_ = true, reads_pictures_ = false;
     sd_ctx_t context_;
     // After sd_: they take the memory from its tensors before these are gone.
     EachPart<std::unique_ptr<PartWeights>> parts_;
@@ -285,6 +348,11 @@ class EnginePipeline : public Pipeline {
 
 std::unique_ptr<Pipeline> Pipeline::open(const OpenRequest &request, Run &run) {
     return std::make_unique<EnginePipeline>(request, run);
+}
+
+std::string Pipeline::detect(const ModelPaths &files) {
+    const SDVersion version = version_of(files);
+    return version == VERSION_COUNT ? "" : model_version_to_str[version];
 }
 
 void Pipeline::set_attention_room(uint64_t bytes) { attention_room() = bytes; }

@@ -1,4 +1,4 @@
-// The engine as three parts, whose weights come and go, and three phases: encode, denoise, decode. Knows nothing of C, threads
+// The engine as three parts, whose weights come and go, and its phases: encode, denoise, decode. Knows nothing of C, threads
 // or queues.
 #pragma once
 
@@ -31,9 +31,11 @@ using Arrays = std::vector<Array>;
 template <typename T>
 using EachPart = std::array<T, SDPY_PART_COUNT>;
 
+// One for each sdpy_file; "" where there is none.
+using ModelPaths = std::array<std::string, SDPY_FILE_COUNT>;
+
 struct OpenRequest {
-    EachPart<std::string> files;
-    bool vae_is_tiny;
+    ModelPaths files;
     EachPart<std::string> devices;
     int threads;
 };
@@ -49,14 +51,20 @@ struct EncodeRequest {
     int max_tokens, width, height, threads;
 };
 
+struct EncodePictureRequest {
+    Array picture;
+    Arrays mask;  // one or none
+    int tile_size, threads;
+};
+
 struct DenoiseRequest {
-    Arrays text, negative, noise;  // `negative` and `noise` may be empty
+    Arrays text, negative, noise, start, around, references, mask;  // all but `text` may be empty
     int width, height;
     uint64_t seed;
     std::string sampler, scheduler;
     int steps;
     std::vector<float> sigmas;
-    float cfg_scale, eta, flow_shift;
+    float strength, cfg_scale, guidance, eta, flow_shift;
     int threads;
 };
 
@@ -83,10 +91,13 @@ class Pipeline {
     virtual void move(const MoveRequest &request, Run &run) = 0;
     // What a phase of this pipeline, which `phase` calls, would need.
     static sdpy_measurement measure(Run &run, const std::function<void()> &phase);
+    // What the engine takes files for, in its own words; "" where it knows no such model.
+    static std::string detect(const ModelPaths &files);
     // For all pipelines (attention_parts.h).
     static void set_attention_room(uint64_t bytes);
 
     virtual Arrays encode(const EncodeRequest &request, Run &run) = 0;
+    virtual Array encode_picture(const EncodePictureRequest &request, Run &run) = 0;
     virtual Array denoise(const DenoiseRequest &request, Run &run) = 0;
     virtual Array decode(const DecodeRequest &request, Run &run) = 0;
 };

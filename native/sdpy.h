@@ -84,9 +84,22 @@ typedef struct {
 
 typedef enum { SDPY_TEXT_ENCODER, SDPY_DIFFUSION_MODEL, SDPY_VAE, SDPY_PART_COUNT } sdpy_part;
 
+/* What a file is to a model: a whole checkpoint, the denoiser, one of the text encoders, a VAE, or an autoencoder in
+ * TAESD's format. */
+typedef enum {
+    SDPY_FILE_MODEL,
+    SDPY_FILE_DIFFUSION_MODEL,
+    SDPY_FILE_LLM,
+    SDPY_FILE_CLIP_L,
+    SDPY_FILE_CLIP_G,
+    SDPY_FILE_T5XXL,
+    SDPY_FILE_VAE,
+    SDPY_FILE_TAE,
+    SDPY_FILE_COUNT
+} sdpy_file;
+
 typedef struct {
-    const char *files[SDPY_PART_COUNT]; /* UTF-8 paths */
-    int vae_is_tiny; /* the autoencoder is one in TAESD's format */
+    const char *files[SDPY_FILE_COUNT]; /* UTF-8 paths; null or "" where there is none */
     const char *devices[SDPY_PART_COUNT]; /* device names as sdpy_device_at gives them */
     int threads; /* CPU threads, 1 or more */
 } sdpy_open_request;
@@ -115,11 +128,25 @@ typedef struct {
 } sdpy_encode_request;
 
 typedef struct {
+    const sdpy_array *picture; /* uint8, (height, width, 3), a multiple of a latent cell on each edge */
+    const sdpy_array *mask;    /* uint8, (height, width): grey where it is 128 or more; NULL: the picture as it is */
+    int tile_size;             /* as in sdpy_decode_request */
+    int threads;
+    int measure;
+} sdpy_encode_picture_request;
+
+typedef struct {
     const sdpy_array *text; /* what encode gave for the prompt */
     int text_count;
     const sdpy_array *negative; /* for the negative prompt; none: no classifier-free guidance */
     int negative_count;
     const sdpy_array *noise; /* latent-shaped float32; NULL: drawn from the seed */
+    /* What encode_picture gave. Called "latent", an array is taken for a latent that needs no more work. */
+    const sdpy_array *start;      /* of the picture to begin from; NULL: from noise alone */
+    const sdpy_array *around;     /* of the picture without what the mask covers, for denoisers that read it; or NULL */
+    const sdpy_array *references; /* of the pictures to edit */
+    int reference_count;
+    const sdpy_array *mask; /* uint8, (height, width): drawn anew where it is 128 or more; NULL: everywhere */
     int width;
     int height;
     uint64_t seed;
@@ -128,7 +155,9 @@ typedef struct {
     int steps;
     const float *sigmas; /* steps + 1 values, falling, the last one 0 */
     int sigma_count;
+    float strength; /* with `start` and without `sigmas`: how much of the engine's own schedule is run, 0 to 1 */
     float cfg_scale;
+    float guidance; /* distilled guidance, for denoisers that take it */
     float eta;        /* INFINITY: the sampler's own */
     float flow_shift; /* INFINITY: the model's own */
     int threads;
@@ -145,7 +174,7 @@ typedef struct {
 /* What a phase would need, which computed nothing because its request said `measure`. */
 typedef struct {
     uint64_t working_bytes; /* of the working buffer */
-    int tokens;             /* of the prompt with its template, for encode */
+    int tokens;             /* for encode: how many states the denoiser will read */
 } sdpy_measurement;
 
 /* Bytes of weights that a phase has been seen to use; all of the file's before anything was measured. */
@@ -200,6 +229,8 @@ void sdpy_engine_free(sdpy_engine *engine);
 int sdpy_begin_open(sdpy_engine *engine, const sdpy_open_request *request, sdpy_failure *failure);
 int sdpy_begin_move(sdpy_engine *engine, const sdpy_move_request *request, sdpy_failure *failure);
 int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, sdpy_failure *failure);
+/* For the three arrays of pictures in sdpy_denoise_request: the VAE's raw output, of which each seed makes its own latent. */
+int sdpy_begin_encode_picture(sdpy_engine *engine, const sdpy_encode_picture_request *request, sdpy_failure *failure);
 int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request, sdpy_failure *failure);
 int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, sdpy_failure *failure);
 int sdpy_begin_fault(sdpy_engine *engine, int fault, sdpy_failure *failure);
@@ -247,6 +278,8 @@ int sdpy_winograd(const char *level, const float *picture, const uint16_t *weigh
  * type of that number. */
 int sdpy_multiply(const char *level, int type, const void *weights, const float *activations, float *out, int inputs,
                   int outputs, int tokens, int parts, sdpy_failure *failure);
+/* What the engine takes files for ("Flux.2 klein", "SDXL"), by sdpy_file; "" where it knows no such model. */
+int sdpy_detect(const char *const *files, char *name, int capacity, sdpy_failure *failure);
 /* The tokens of a UTF-8 text as Qwen numbers them, at most `capacity` of them; `count` is how many there are. */
 int sdpy_tokenize(const char *text, int *tokens, int capacity, int *count, sdpy_failure *failure);
 

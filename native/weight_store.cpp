@@ -8,6 +8,7 @@
 #include "errors.h"
 #include "ggml-alloc.h"
 #include "run.h"
+#include "util.h"
 #include "weight_reading.h"
 
 namespace sdpy {
@@ -75,13 +76,17 @@ void wait_for_turn(std::unique_lock<std::timed_mutex> &turn, const Run *run) {
 }  // namespace
 
 std::string block_of(const std::string &name) {
-    for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+    // The number of an encoder among several is no block's.
+    const size_t begin = starts_with(name, "cond_stage_model.1.") ? sizeof "cond_stage_model.1" : 0;
+    for (size_t dot = name.find('.', begin); dot != std::string::npos; dot = name.find('.', dot + 1)) {
         const size_t end = name.find_first_not_of("0123456789", dot + 1);
         if (end != std::string::npos && end > dot + 1 && name[end] == '.') {
             return name.substr(0, end);
         }
     }
-    return "";
+    // Of a VAE's encoder, which only pictures that are handed in need, nothing is small.
+    const std::string encoder = "first_stage_model.encoder";
+    return starts_with(name, encoder) ? encoder : "";
 }
 
 uint64_t bytes_in(ggml_backend_buffer_type_t buffer_type, const ggml_tensor *tensor) {

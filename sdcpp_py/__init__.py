@@ -4,7 +4,7 @@
 
     from sdcpp_py import Generator
 
-    with Generator("flux-2-klein-4b-Q4_0.gguf", "Qwen3-4B-Q4_K_M.gguf", "flux2-vae.safetensors") as generator:
+    with Generator.from_pretrained("flux2-klein-4b") as generator:
         generator.generate("a lovely cat on a windowsill", seed=42).save("cat.png")
 """
 
@@ -15,10 +15,15 @@ from typing import TYPE_CHECKING
 
 from sdcpp_py._native.library import Device, devices
 from sdcpp_py.errors import (
+    CatalogueError,
     DeviceLostError,
+    DownloadError,
+    GatedModelError,
     GenerationCancelled,
     GenerationError,
     GeneratorClosedError,
+    ImageError,
+    ImageNotFoundError,
     MetadataError,
     MetadataNotFoundError,
     ModelError,
@@ -32,12 +37,14 @@ from sdcpp_py.errors import (
     SettingsError,
 )
 from sdcpp_py.families import SAMPLERS, SCHEDULERS, Family
+from sdcpp_py.inspection import Inspection, inspect
 from sdcpp_py.progress import Phase, Progress
 from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.version import __version__
 
 if TYPE_CHECKING:
     from sdcpp_py.generator import Generator
+    from sdcpp_py.images import extend
     from sdcpp_py.metadata import PictureMetadata, read_png
     from sdcpp_py.planning import MemoryPlan
     from sdcpp_py.prompts import EncodedPrompt
@@ -47,16 +54,22 @@ if TYPE_CHECKING:
 __all__ = [
     "SAMPLERS",
     "SCHEDULERS",
+    "CatalogueError",
     "Device",
     "DeviceLostError",
+    "DownloadError",
     "EncodedPrompt",
     "Family",
+    "GatedModelError",
     "GeneratedImage",
     "GenerationCancelled",
     "GenerationError",
     "GenerationSettings",
     "Generator",
     "GeneratorClosedError",
+    "ImageError",
+    "ImageNotFoundError",
+    "Inspection",
     "MemoryPlan",
     "MetadataError",
     "MetadataNotFoundError",
@@ -75,6 +88,8 @@ __all__ = [
     "TextEncoder",
     "__version__",
     "devices",
+    "extend",
+    "inspect",
     "read_png",
 ]
 
@@ -85,6 +100,7 @@ _LATER = {
     "TextEncoder": "sdcpp_py.text_encoder",
     "GeneratedImage": "sdcpp_py.result",
     "Generator": "sdcpp_py.generator",
+    "extend": "sdcpp_py.images",
     "PictureMetadata": "sdcpp_py.metadata",
     "read_png": "sdcpp_py.metadata",
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 from sdcpp_py.bundled import TINY
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.generator import Generator
+from sdcpp_py.models import arguments_of
 from sdcpp_py.named_files import files_named
 
 SIZES = (256, 512, 768, 1024)
@@ -117,7 +118,7 @@ def benchmark(
     with files_named(model, quant, folder, hollow=False) as files:
         say("loading")
         begin = time.perf_counter()
-        opened = Generator(*files, device=device, threads=threads, memory="all", cache_prompts=False)
+        opened = Generator(**arguments_of(files), device=device, threads=threads, memory="all", cache_prompts=False)
         load = Times((time.perf_counter() - begin,))
         with opened as generator:
             for size in sizes:

@@ -32,13 +32,13 @@ class Encodings:
         self._cache = cache
         self._device = device
         self._threads = threads
-        self._identity = _identity(files.text_encoder)
+        self._identity = self._identify()
         self._kernels = _kernels()  # tables are loaded in other types without them
         self._fingerprint = ""
 
-    def find(self, prompt: str) -> EncodedPrompt | None:
-        """What was kept for a prompt, or None."""
-        key = self._key(prompt)
+    def find(self, prompt: str, width: int, height: int) -> EncodedPrompt | None:
+        """What was kept for a prompt, or None. The size is the picture's, in pixels."""
+        key = self._key(prompt, width, height)
         found = self._cache.find(key, prompt) if key and self._cache is not None else None
         try:
             if found is not None:
@@ -48,22 +48,27 @@ class Encodings:
             return None
         return found
 
-    def keep(self, encoded: EncodedPrompt) -> None:
-        """Keeps what the text encoder made just now."""
-        key = self._key(encoded.prompt)
+    def keep(self, encoded: EncodedPrompt, width: int, height: int) -> None:
+        """Keeps what the text encoder made just now for a picture of that size."""
+        key = self._key(encoded.prompt, width, height)
         if key and self._cache is not None:
             self._cache.keep(key, encoded)
 
-    def _key(self, prompt: str) -> str:
-        """The cache's key of a prompt; "" where the encoder's file is no longer the one that was opened."""
-        if self._cache is None or _identity(self._files.text_encoder) != self._identity:
+    def _identify(self) -> list[tuple[int, ...]]:
+        return [_identity(file) for file in self._files.of_part("text_encoder")]
+
+    def _key(self, prompt: str, width: int, height: int) -> str:
+        """The cache's key of a prompt; "" where an encoder's file is no longer the one that was opened."""
+        if self._cache is None or self._identify() != self._identity:
             return ""
-        self._fingerprint = self._fingerprint or fingerprint(self._files.text_encoder)
+        if not self._fingerprint:
+            self._fingerprint = " ".join(fingerprint(file) for file in self._files.of_part("text_encoder"))
         return cache_key(
             {
                 "encoder": self._fingerprint,
                 "family": self._files.family.name,
                 "prompt": prompt,
+                "size": [width, height] if self._files.family.prompts_have_sizes else [],
                 # What the last bits may depend on.
                 "device": self._device,
                 "threads": self._threads,

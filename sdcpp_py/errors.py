@@ -7,7 +7,10 @@
     ├── ModelError
     │   ├── ModelNotFoundError   (FileNotFoundError) there is no such file
     │   ├── ModelLoadError                           a file is not what it should be
-    │   └── ModelMismatchError                       each file is fine, but they do not belong together
+    │   ├── ModelMismatchError                       each file is fine, but they do not belong together
+    │   └── DownloadError        (OSError)           a file cannot be fetched from the Hub
+    │       └── GatedModelError                      its repository wants its terms accepted first
+    ├── CatalogueError           (ValueError)        a catalogue of models is not what it should be
     ├── GenerationError                              the engine gave up in the middle of its work
     │   ├── OutOfMemoryError     (MemoryError)       host or device memory ran out
     │   └── DeviceLostError                          the GPU driver reset the device
@@ -15,6 +18,8 @@
     ├── GeneratorClosedError     (RuntimeError)      the generator was closed
     ├── MetadataError            (ValueError)        a picture carries no settings that can be read
     │   └── MetadataNotFoundError (FileNotFoundError) there is no such picture
+    ├── ImageError               (ValueError)        a picture that was handed in cannot be used
+    │   └── ImageNotFoundError   (FileNotFoundError) there is no such picture
     ├── OutputError              (OSError)           a picture cannot be written where it should go
     └── NativeLibraryError       (ImportError)       the native library cannot be loaded or lacks a part
 
@@ -57,6 +62,18 @@ class ModelMismatchError(ModelError):
     """The files do not belong together, or one was given in another one's place."""
 
 
+class DownloadError(ModelError, OSError):
+    """A file cannot be fetched from the Hub, or what came is not what the Hub or the catalogue says it is."""
+
+
+class GatedModelError(DownloadError):
+    """The repository is gated; the message names the page on which its terms are accepted."""
+
+
+class CatalogueError(SdcppError, ValueError):
+    """A catalogue of models cannot be read, or an entry in it is wrong; the message names file, entry and field."""
+
+
 class GenerationError(SdcppError):
     """The engine failed in the middle of its work."""
 
@@ -83,6 +100,14 @@ class MetadataError(SdcppError, ValueError):
 
 class MetadataNotFoundError(MetadataError, FileNotFoundError):
     """The picture whose settings are wanted does not exist."""
+
+
+class ImageError(SdcppError, ValueError):
+    """A picture that was handed in cannot be used: it is damaged, too large, or no picture at all."""
+
+
+class ImageNotFoundError(ImageError, FileNotFoundError):
+    """The picture to start from, to look at, or to take as a mask does not exist."""
 
 
 class OutputError(SdcppError, OSError):

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
-from sdcpp_py.schedules import flux2_sigmas, z_image_sigmas
+from sdcpp_py.schedules import (
+    Schedule,
+    even_sigmas,
+    flux1_sigmas,
+    flux2_sigmas,
+    qwen_image_sigmas,
+    sd3_sigmas,
+    z_image_sigmas,
+)
 
 PARTS = ("text_encoder", "diffusion_model", "vae")
 """The parts of a model, in the order in which a picture passes them."""
+
+ROLES = ("model", "diffusion_model", "llm", "clip_l", "clip_g", "t5xxl", "vae", "tae")
+"""What a file can be to a model: a whole checkpoint, its denoiser, one of its text encoders, or its autoencoder."""
+
+ENCODERS: Mapping[str, str] = MappingProxyType(
+    {"llm": "a Qwen", "clip_l": "CLIP-L", "clip_g": "CLIP-G", "t5xxl": "T5-XXL"}
+)
+"""The roles of text encoders, and their names in sentences."""
 
 REFERENCE_SCHEDULER = "reference"
 """The schedule of the model's reference pipeline; every other name is one of the engine's own."""
@@ -30,17 +48,23 @@ class Family:
     Attributes:
         name: the short name ("flux2-klein").
         title: the name in sentences ("FLUX.2 Klein").
-        steps, cfg_scale, width, height: drawn with when nothing is said.
+        steps, cfg_scale, guidance, sampler, scheduler, width, height: drawn with when nothing is said. ``guidance`` is
+            the distilled guidance; 0 where the denoiser takes none.
         size_multiple: width and height must be multiples of this many pixels.
         pixels_per_latent: pixels along one edge of a latent cell.
         latent_channels: channels of the latent that the denoiser works on.
         vae_channels: input channels of the decoder of the VAE that belongs to it.
         vae_name: the file people know that VAE by.
-        max_tokens: the longest prompt the reference pipeline reads, its template included.
-        encoder_layers: how many layers of the text encoder are read.
+        max_tokens: the longest prompt the reference pipeline reads, its template included; 0: any length.
+        encoders: the roles of the text encoders that it reads.
+        encoder_layers: how many layers of a Qwen are read.
         context_layers: how many of its layers' states are concatenated for the denoiser.
         context_tokens: how many of the text encoder's states it reads; 0 for as many as the prompt has.
-        sigmas: (steps, width, height) -> the reference pipeline's sigmas.
+        sigmas: the reference pipeline's schedule; None where it is the engine's own ("discrete").
+        references: how many reference images it takes.
+        fills: whether the denoiser itself reads a mask and the picture around it (FLUX.1 Fill).
+        empty_is_nothing: whether an empty negative prompt is zeros, and not what the text encoder makes of it.
+        prompts_have_sizes: whether an encoded prompt holds the size of the picture.
     """
 
     name: str
@@ -55,10 +79,18 @@ class Family:
     vae_channels: int
     vae_name: str
     max_tokens: int
-    encoder_layers: int
-    context_layers: int
-    context_tokens: int
-    sigmas: Callable[[int, int, int], tuple[float, ...]]
+    encoders: tuple[str, ...]
+    encoder_layers: int = 0
+    context_layers: int = 1
+    context_tokens: int = 0
+    sigmas: Schedule | None = None
+    guidance: float = 0.0
+    sampler: str = "euler"
+    scheduler: str = REFERENCE_SCHEDULER
+    references: int = 0
+    fills: bool = False
+    empty_is_nothing: bool = False
+    prompts_have_sizes: bool = False
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """(channels, height, width) of the latent of a picture of that many pixels."""
@@ -70,6 +102,13 @@ class Family:
             return self
         return replace(self, width=width, height=height)
 
+    def with_defaults(self, defaults: Mapping[str, Any]) -> Family:
+        """The same family with other values of ``DEFAULTS``, by name."""
+        return replace(self, **{name: defaults[name] for name in DEFAULTS if defaults.get(name) is not None})
+
+
+DEFAULTS = ("steps", "cfg_scale", "guidance", "sampler", "scheduler", "width", "height")
+"""What is drawn with when nothing is said: what one model may have otherwise than its family."""
 
 FLUX2_KLEIN = Family(
     name="flux2-klein",
@@ -84,10 +123,12 @@ FLUX2_KLEIN = Family(
     vae_channels=32,
     vae_name="flux2-vae.safetensors",
     max_tokens=512,
+    encoders=("llm",),
     encoder_layers=27,
     context_layers=3,
     context_tokens=512,
     sigmas=flux2_sigmas,
+    references=10,
 )
 Z_IMAGE = Family(
     name="z-image",
@@ -102,9 +143,106 @@ Z_IMAGE = Family(
     vae_channels=16,
     vae_name="ae.safetensors",
     max_tokens=512,
+    encoders=("llm",),
     encoder_layers=35,
-    context_layers=1,
-    context_tokens=0,
     sigmas=z_image_sigmas,
 )
-FAMILIES = (FLUX2_KLEIN, Z_IMAGE)
+FLUX1 = Family(
+    name="flux1",
+    title="FLUX.1",
+    steps=20,
+    cfg_scale=1.0,
+    width=1024,
+    height=1024,
+    size_multiple=16,
+    pixels_per_latent=8,
+    latent_channels=16,
+    vae_channels=16,
+    vae_name="ae.safetensors",
+    max_tokens=0,
+    encoders=("clip_l", "t5xxl"),
+    sigmas=flux1_sigmas,
+    guidance=3.5,
+    references=4,
+)
+# Its files are told from dev's by what they lack: the input for guidance.
+FLUX1_SCHNELL = replace(FLUX1, title="FLUX.1 schnell", steps=4, guidance=0.0, sigmas=even_sigmas, references=0)
+FLUX1_FILL = replace(FLUX1, name="flux1-fill", title="FLUX.1 Fill", steps=28, guidance=30.0, references=0, fills=True)
+CHROMA = replace(
+    FLUX1,
+    name="chroma",
+    title="Chroma",
+    steps=26,
+    cfg_scale=4.0,
+    guidance=0.0,
+    encoders=("t5xxl",),
+    sigmas=None,
+    scheduler="simple",
+    references=0,
+)
+QWEN_IMAGE = Family(
+    name="qwen-image",
+    title="Qwen-Image",
+    steps=20,
+    cfg_scale=2.5,
+    width=1024,
+    height=1024,
+    size_multiple=16,
+    pixels_per_latent=8,
+    latent_channels=16,
+    vae_channels=16,
+    vae_name="qwen_image_vae.safetensors",
+    max_tokens=0,
+    encoders=("llm",),
+    encoder_layers=28,
+    sigmas=qwen_image_sigmas,
+)
+SD3 = Family(
+    name="sd3",
+    title="Stable Diffusion 3",
+    steps=28,
+    cfg_scale=4.5,
+    width=1024,
+    height=1024,
+    size_multiple=16,
+    pixels_per_latent=8,
+    latent_channels=16,
+    vae_channels=16,
+    vae_name="sd3 vae (16 channels)",
+    max_tokens=0,
+    encoders=("clip_l", "clip_g", "t5xxl"),
+    sigmas=sd3_sigmas,
+)
+SD1 = Family(
+    name="sd1",
+    title="Stable Diffusion 1",
+    steps=20,
+    cfg_scale=7.0,
+    width=512,
+    height=512,
+    size_multiple=64,
+    pixels_per_latent=8,
+    latent_channels=4,
+    vae_channels=4,
+    vae_name="vae-ft-mse-840000-ema-pruned.safetensors",
+    max_tokens=0,
+    encoders=("clip_l",),
+    sampler="euler_a",
+    scheduler="discrete",
+)
+SD2 = replace(SD1, name="sd2", title="Stable Diffusion 2")
+SDXL = replace(
+    SD1,
+    name="sdxl",
+    title="Stable Diffusion XL",
+    steps=25,
+    cfg_scale=6.0,
+    width=1024,
+    height=1024,
+    vae_name="sdxl_vae.safetensors",
+    encoders=("clip_l", "clip_g"),
+    empty_is_nothing=True,
+    prompts_have_sizes=True,
+)
+FAMILIES = (FLUX2_KLEIN, Z_IMAGE, FLUX1, FLUX1_FILL, CHROMA, QWEN_IMAGE, SD3, SD1, SD2, SDXL)
+FAMILIES_BY_NAME: Mapping[str, Family] = MappingProxyType({family.name: family for family in FAMILIES})

@@ -5,28 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sdcpp_py.arguments import DrawingArguments, OpeningArguments
 from sdcpp_py.bundled import TINY, bundled_files
 from sdcpp_py.families import Family
-from sdcpp_py.limits import MemoryLimit
+from sdcpp_py.images import ImageInput
+from sdcpp_py.inputs import Pictures
 from sdcpp_py.models import ModelFiles, check_files
 from sdcpp_py.needs import LONG_PROMPT
 from sdcpp_py.noise import check_noise
-from sdcpp_py.placement import DeviceChoice
+from sdcpp_py.opening import checked_pretrained, open_session
 from sdcpp_py.planning import MemoryPlan
 from sdcpp_py.progress import ProgressCallback
-from sdcpp_py.prompt_cache import chosen_cache
 from sdcpp_py.prompts import EncodedPrompt
+from sdcpp_py.resizing import Resize
 from sdcpp_py.result import GeneratedImage
-from sdcpp_py.series import Order, Prompt, draw_series, make_orders
-from sdcpp_py.session import Session, SessionOptions
+from sdcpp_py.series import Order, Prompt, draw_series, make_orders, make_series
 from sdcpp_py.settings import GenerationSettings, check_prompt
 from sdcpp_py.text_encoder import TextEncoder
-from sdcpp_py.turns import Turns
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 PathLike = str | os.PathLike[str]
 
@@ -36,9 +39,11 @@ class Generator:
 
     Args:
         diffusion_model: the denoiser, GGUF or safetensors (``sd-cli --diffusion-model``).
-        text_encoder: the text encoder, a Qwen3 for the families known here (``sd-cli --llm``); a file, or a
-            ``TextEncoder`` that stays in memory when this generator is gone.
-        vae: the autoencoder (``sd-cli --vae``).
+        text_encoder: the text encoder: a file, several files in any order where the model reads several (FLUX.1 has
+            CLIP-L and T5-XXL), or a ``TextEncoder`` that stays in memory when this generator is gone.
+        vae: the autoencoder, full or tiny (``sd-cli --vae``, ``--tae``).
+        model: a whole checkpoint (``sd-cli -m``), as Stable Diffusion 1, 2 and XL come; what is given beside it takes
+            the place of its own part.
         device: "auto" (a GPU where there is one), "cpu", "vulkan0", ...: one of ``sdcpp_py.devices()``. Or one for each
             part: ``{"text_encoder": "cpu", "diffusion_model": "vulkan0", "vae": "cpu"}``.
         threads: CPU threads for loading and drawing; where None, one for each physical core, or for each that a
@@ -51,7 +56,7 @@ class Generator:
         on_progress: is called with a ``Progress`` while the weights are read.
         progress_bar: shows a progress bar on standard error, here and for every picture.
 
-    The headers of all three files are read and checked against each other before any weight is. Generators that are
+    The headers of all files are read and checked against each other before any weight is. Generators that are
     open at the same time share the weights of equal files.
 
     Threads that use one generator take turns; ``cancel`` works at any time. After any error it is as usable as before.
@@ -67,68 +72,67 @@ class Generator:
 
     def __init__(
         self,
-        diffusion_model: PathLike,
-        text_encoder: PathLike | TextEncoder,
-        vae: PathLike,
+        diffusion_model: PathLike | None = None,
+        text_encoder: PathLike | TextEncoder | Sequence[PathLike] | None = None,
+        vae: PathLike | None = None,
         *,
-        device: DeviceChoice = "auto",
-        threads: int | None = None,
-        memory: MemoryLimit = "auto",
-        cache_prompts: bool = True,
-        cache_dir: PathLike | None = None,
-        on_progress: ProgressCallback | None = None,
-        progress_bar: bool = False,
+        model: PathLike | None = None,
+        **options: Unpack[OpeningArguments],
     ) -> None:
         encoder = text_encoder if isinstance(text_encoder, TextEncoder) else None
         if encoder is not None:
             encoder.check_open()
         encoder_file = text_encoder.path if isinstance(text_encoder, TextEncoder) else text_encoder
-        files = check_files(diffusion_model, encoder_file, vae)
-        options = SessionOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir), encoder)
-        self._session = Session(files, options)
-        self._turns = Turns(self._session.cancel, self._session.close, progress_bar)
-        with self._turns.take(on_progress) as meter:
-            try:
-                self._session.load(self._session.open(files.family.width, files.family.height), meter)
-            except BaseException:
-                self._session.close()
-                raise
+        files = check_files(diffusion_model, encoder_file, vae, model=model)
+        self._session, self._turns = open_session(files, encoder, **options)
 
     @classmethod
     def from_pretrained(
         cls,
         name: str = TINY,
         *,
-        device: DeviceChoice = "auto",
-        threads: int | None = None,
-        memory: MemoryLimit = "auto",
-        cache_prompts: bool = True,
-        cache_dir: PathLike | None = None,
-        on_progress: ProgressCallback | None = None,
-        progress_bar: bool = False,
+        quant: str | None = None,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        hub_cache: PathLike | None = None,
+        **options: Unpack[OpeningArguments],
     ) -> Generator:
-        """Opens a model by its name.
+        """Opens a model by its name, and fetches its files first where they are not on disk.
 
         Args:
-            name: "tiny", the model inside the package. It draws one or two simple shapes, in a second.
-            device, threads, memory, cache_prompts, cache_dir, on_progress, progress_bar: as ``Generator`` takes them.
+            name: one that ``sdcpp-py models`` lists, with a quantization ("z-image-turbo:Q4_K") or without; or a file
+                in a repository of the Hub ("leejet/Z-Image-Turbo-GGUF/z_image_turbo-Q4_K.gguf"). "tiny" is the model
+                inside the package, which draws one or two simple shapes in a second.
+            quant: the quantization of the denoiser; where None, the name's, or one that suits this machine's memory.
+            revision: branch, tag or commit of the denoiser's repository.
+            token: for gated repositories; where None, the one that huggingface_hub finds.
+            local_files_only: fetches nothing, and fails where a file is not on disk.
+            hub_cache: where files are kept; where None, huggingface_hub's own cache.
+            options: as ``Generator`` takes them, ``device`` to ``progress_bar``.
 
         Raises:
             ModelNotFoundError: no model has this name. Others as ``Generator`` does.
+            DownloadError, GatedModelError: a file cannot be fetched.
+            CatalogueError: a catalogue of the user's own is wrong.
         """
-        files = bundled_files(name)
-        return cls(
-            files.diffusion_model,
-            files.text_encoder,
-            files.vae,
-            device=device,
-            threads=threads,
-            memory=memory,
-            cache_prompts=cache_prompts,
-            cache_dir=cache_dir,
-            on_progress=on_progress,
-            progress_bar=progress_bar,
+        if name == TINY:
+            bundled = bundled_files(name)
+            return cls(bundled.diffusion_model, bundled.text_encoder, bundled.vae, **options)
+        from sdcpp_py.pretrained import resolve
+
+        found = resolve(
+            name,
+            quant=quant,
+            revision=revision,
+            token=token,
+            local_files_only=local_files_only,
+            cache_dir=hub_cache,
+            progress=bool(options.get("progress_bar", False)),
         )
+        generator = cls.__new__(cls)
+        generator._session, generator._turns = open_session(checked_pretrained(found), **options)
+        return generator
 
     @property
     def family(self) -> Family:
@@ -167,30 +171,53 @@ class Generator:
         height: int | None = None,
         steps: int | None = None,
         cfg_scale: float | None = None,
+        guidance: float | None = None,
         seed: int | None = None,
         sampler: str | None = None,
         scheduler: str | None = None,
         vae_tile_size: int | None = None,
+        image: ImageInput | None = None,
+        mask: ImageInput | None = None,
+        strength: float | None = None,
+        reference_images: ImageInput | Sequence[ImageInput] | None = None,
+        resize: Resize | None = None,
+        keep_unmasked: bool = True,
         noise: ArrayLike | None = None,
         return_latent: bool = False,
         on_progress: ProgressCallback | None = None,
     ) -> GeneratedImage:
-        """Draws one picture.
+        """Draws one picture: from nothing, from another picture, in a part of one, or by editing references.
+
+        Pictures are PIL images, paths, or uint8 arrays (height, width, 3). A turn that EXIF tells is applied, and what
+        is transparent lies on white.
 
         Args:
             prompt: what to draw, as text or as ``encode`` gave it, or whole settings
                 (``GenerationSettings.from_png("old.png")``), of which the other arguments then replace single ones.
-            negative_prompt, width, height, steps, cfg_scale, seed, sampler, scheduler, vae_tile_size: as
-                ``GenerationSettings`` describes them. None takes the model's default; the default seed is random, and
-                the picture says which one it was.
+            negative_prompt, width, height, steps, cfg_scale, guidance, seed, sampler, scheduler, strength,
+                vae_tile_size: as ``GenerationSettings`` describes them. None takes the model's default, or the size of
+                the picture that is handed in; the default seed is random, and the picture says which one it was.
+            image: the picture to begin from (image to image). The default strength is then 0.75, and 1 with a mask.
+            mask: of the same size as image, white where it is drawn anew (inpainting) and black where it stays; what
+                is transparent stays. ``sdcpp_py.extend`` makes image and mask for drawing beyond the edges
+                (outpainting).
+            reference_images: one picture or several to edit or to combine, for FLUX.2 Klein and FLUX.1 Kontext. They
+                are scaled as a whole to the area of the drawing.
+            resize: for an image of another size than the drawing's, which is else an error: "cover" scales it until it
+                covers that and keeps the middle, "pad" until it is wholly inside, "fit" stretches it.
+            keep_unmasked: whether the image's own pixels are put back where the mask is black, byte for byte. Without
+                it they have gone through the VAE.
             noise: the noise to start from, float32 of the latent's shape, instead of noise drawn from the seed. The
-                shape is (128, height / 16, width / 16) for FLUX.2 Klein and (16, height / 8, width / 8) for Z-Image.
+                shape is (128, height / 16, width / 16) for FLUX.2 Klein, (4, height / 8, width / 8) for Stable
+                Diffusion 1, 2 and XL, and (16, height / 8, width / 8) for the others.
             return_latent: whether the picture's ``latent`` is the denoised latent, float32 of the same shape, in the
                 space in which the denoiser works.
             on_progress: is called with a ``Progress`` in this thread. What it raises stops the run and comes out.
 
         Raises:
-            SettingsError: a setting is out of its domain, or the prompt has more tokens than the model reads.
+            SettingsError: a setting is out of its domain, the prompt has more tokens than the model reads, or a picture
+                has a size or type that cannot be used.
+            ImageError, ImageNotFoundError: a picture that is handed in cannot be read.
             GenerationCancelled: ``cancel`` was called.
             ModelMismatchError: a prompt was encoded for another model.
             OutOfMemoryError: ``memory`` is too little for this size, or memory ran out.
@@ -198,65 +225,37 @@ class Generator:
             GeneratorClosedError: the generator is closed.
         """
         self._turns.check_open()
-        [order] = make_orders(
-            self.family,
-            [prompt],
-            negative_prompt,
-            width=width,
-            height=height,
-            steps=steps,
-            cfg_scale=cfg_scale,
-            seed=seed,
-            sampler=sampler,
-            scheduler=scheduler,
-            vae_tile_size=vae_tile_size,
-        )
+        arguments = {name: value for name, value in locals().items() if name in DrawingArguments.__annotations__}
+        [order], pictures = make_series(self.family, [prompt], 1, {**arguments, "seed": seed})
         if noise is not None:
             noise = check_noise(noise, self.family.latent_shape(order.settings.width, order.settings.height))
-        return self._draw([order], noise, return_latent, on_progress)[0]
+        return self._draw([order], pictures, noise, return_latent, on_progress)[0]
 
     def generate_batch(
         self,
         prompt: Prompt | GenerationSettings | Sequence[Prompt | GenerationSettings],
         *,
         count: int = 1,
-        negative_prompt: Prompt | None = None,
-        width: int | None = None,
-        height: int | None = None,
-        steps: int | None = None,
-        cfg_scale: float | None = None,
         seed: int | None = None,
-        sampler: str | None = None,
-        scheduler: str | None = None,
-        vae_tile_size: int | None = None,
         return_latent: bool = False,
         on_progress: ProgressCallback | None = None,
         on_image: Callable[[GeneratedImage], object] | None = None,
+        **arguments: Unpack[DrawingArguments],
     ) -> list[GeneratedImage]:
         """Draws ``count`` pictures of a prompt, or of each of several, with the seeds seed, seed + 1, ...
 
         All prompts are encoded first, each once. Picture i of a prompt is what ``generate`` draws with its seed.
-        Arguments and errors are those of ``generate``; ``count`` is 1 to 10,000, of all prompts together.
+        Further arguments and errors are those of ``generate``; ``count`` is 1 to 10,000, of all prompts together.
 
         ``on_image`` is called with each picture as soon as it is drawn, so that it can be saved before the next one is
         begun. What it raises stops the batch and comes out.
         """
         self._turns.check_open()
-        orders = make_orders(
-            self.family,
-            prompt,
-            negative_prompt,
-            count,
-            width=width,
-            height=height,
-            steps=steps,
-            cfg_scale=cfg_scale,
-            seed=seed,
-            sampler=sampler,
-            scheduler=scheduler,
-            vae_tile_size=vae_tile_size,
-        )
-        return self._draw(orders, None, return_latent, on_progress, on_image)
+        unknown = set(arguments) - set(DrawingArguments.__annotations__)
+        if unknown:
+            raise TypeError(f"generate_batch() got an unexpected keyword argument '{min(unknown)}'")
+        orders, pictures = make_series(self.family, prompt, count, {**arguments, "seed": seed})
+        return self._draw(orders, pictures, None, return_latent, on_progress, on_image)
 
     def encode(self, prompt: str, *, on_progress: ProgressCallback | None = None) -> EncodedPrompt:
         """What the text encoder makes of a prompt: to be saved, and to be given in a prompt's place, anywhere.
@@ -306,11 +305,13 @@ class Generator:
 
     def __repr__(self) -> str:
         state = "closed" if self._turns.closed else f"on {self._session.placement}"
-        return f"<Generator {self.family.title} ({self._session.files.diffusion_model.name}) {state}>"
+        file = self._session.files.of_part("diffusion_model")[0]
+        return f"<Generator {self.family.title} ({file.name}) {state}>"
 
     def _draw(
         self,
         orders: Sequence[Order],
+        pictures: Pictures,
         noise: NDArray[np.float32] | None,
         return_latent: bool,
         on_progress: ProgressCallback | None,
@@ -319,5 +320,11 @@ class Generator:
         with self._turns.take(on_progress, len(orders)) as meter:
             self._session.revive()
             return draw_series(
-                self._session, orders, meter, noise=noise, return_latent=return_latent, on_image=on_image
+                self._session,
+                orders,
+                meter,
+                noise=noise,
+                pictures=pictures,
+                return_latent=return_latent,
+                on_image=on_image,
             )

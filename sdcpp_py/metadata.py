@@ -97,6 +97,10 @@ def to_common_text(metadata: PictureMetadata) -> str:
         "Seed": settings.seed,
         "Size": f"{settings.width}x{settings.height}",
     }
+    if settings.strength < 1:
+        pairs["Denoising strength"] = f"{settings.strength:g}"
+    if settings.guidance:
+        pairs["Distilled CFG Scale"] = f"{settings.guidance:g}"
     model = Path(metadata.model.get("diffusion_model", "")).stem
     if model:
         pairs["Model"] = _quoted(model)

@@ -1,248 +1,181 @@
-"""Which files make a model: naming the part that a file is, and refusing parts that do not belong together.
+"""Which files make a model: naming the part that each file is, and refusing parts that do not belong together.
 
-All of it is decided from names and shapes of tensors in the files' headers, as the engine itself decides: GGUF files
-written by stable-diffusion.cpp carry no architecture name.
+All of it is decided from the files' headers, in milliseconds, before any weight is read.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from enum import Enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sdcpp_py.errors import ModelLoadError, ModelMismatchError
-from sdcpp_py.families import FLUX2_KLEIN, Z_IMAGE, Family
-from sdcpp_py.inspection import FileHeader, TensorInfo, read_header
+from sdcpp_py.families import ENCODERS, Family
+from sdcpp_py.pairing import Given, check_denoiser, check_encoders, check_vae, encoder_warnings, warnings_of
+from sdcpp_py.recognition import describe
+from sdcpp_py.recognition.headers import read_header
+from sdcpp_py.recognition.parts import Part
+from sdcpp_py.recognition.shards import refuse_shard
+from sdcpp_py.recognition.storage import fault_of
 
-
-class Part(Enum):
-    """What a file is, as a noun phrase."""
-
-    DENOISER = "a denoiser"
-    TEXT_ENCODER = "a text encoder"
-    VAE = "a VAE"
-    TINY_AUTOENCODER = "a tiny autoencoder (TAESD)"
-    LORA = "a LoRA"
-    UNKNOWN = "a file of a kind that is not known here"
-
-
-@dataclass(frozen=True)
-class Described:
-    """A part and what decides whether it fits.
-
-    Attributes:
-        part: what the file is.
-        title: the same in words ("the FLUX.2 Klein denoiser").
-        family: of a denoiser that can be drawn with.
-        context_width: of a denoiser: the width of the text states that it reads.
-        hidden_size, layers: of a text encoder.
-        latent_channels: of a VAE or a tiny autoencoder.
-    """
-
-    part: Part
-    title: str
-    family: Family | None = None
-    context_width: int = 0
-    hidden_size: int = 0
-    layers: int = 0
-    latent_channels: int = 0
+StrPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The three files of a model, checked to belong together.
+    """The files of a model, checked to belong together.
 
     Attributes:
-        diffusion_model, text_encoder, vae: the files.
         family: what they make, with the defaults to draw with.
+        sources: the files by role, one of ``families.ROLES``: a whole checkpoint is "model", and every other role is a
+            file of its own, which also takes the place of the checkpoint's part.
         context_width: of the text states that the denoiser reads.
-        vae_is_tiny: whether the autoencoder is one in TAESD's format.
+        warnings: what can be drawn with, but was not trained so, in sentences.
+        held: the roles whose weights lie in the checkpoint, whether they are used or not.
     """
 
-    diffusion_model: Path
-    text_encoder: Path
-    vae: Path
     family: Family
+    sources: Mapping[str, Path]
     context_width: int
-    vae_is_tiny: bool = False
+    warnings: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
 
+    @property
+    def vae_is_tiny(self) -> bool:
+        """Whether the autoencoder is one in TAESD's format."""
+        return "tae" in self.sources
 
-OWN_SIZE_KEYS = ("sdcpp_py.default_width", "sdcpp_py.default_height")
-"""GGUF metadata of a denoiser: the size in pixels of the pictures that it draws when nothing is said."""
+    def of_part(self, part: str) -> tuple[Path, ...]:
+        """The files that hold the weights of a part, one of ``families.PARTS``."""
+        if part == "text_encoder":
+            inside = [role for role in self.family.encoders if role in self.held and role not in self.sources]
+            return self._files(*(("model",) if inside else ()), *ENCODERS)
+        if part == "vae":
+            return self._files("vae", "tae") or self._files("model")
+        return self._files("diffusion_model", "model")
 
-_PREFIXES = ("model.diffusion_model.", "first_stage_model.", "text_encoders.llm.", "vae.")
+    def _files(self, *roles: str) -> tuple[Path, ...]:
+        return tuple(self.sources[role] for role in roles if role in self.sources)
 
+    @property
+    def names(self) -> dict[str, str]:
+        """The family and the files' names, as they stand in a picture's metadata.
 
-def describe(header: FileHeader) -> Described:
-    """Names the part that a file is, from the names and shapes of its tensors."""
-    tensors = {_without_prefix(name): tensor for name, tensor in header.tensors.items()}
-    for recognise in (_as_lora, _as_denoiser, _as_text_encoder, _as_vae):
-        described = recognise(tensors)
-        if described is not None:
-            return _with_own_size(described, header)
-    return Described(Part.UNKNOWN, Part.UNKNOWN.value)
-
-
-def _with_own_size(described: Described, header: FileHeader) -> Described:
-    """A denoiser trained for other sizes than its family says so in its file's metadata."""
-    width, height = (header.metadata.get(key) for key in OWN_SIZE_KEYS)
-    if described.family is None or not (isinstance(width, int) and isinstance(height, int)):
-        return described
-    return replace(described, family=described.family.sized(width, height))
+        A single text encoder is "text_encoder", several stand by their roles; a tiny autoencoder is "vae" too.
+        """
+        encoders = [role for role in self.sources if role in ENCODERS]
+        keys = {"tae": "vae"}
+        if len(encoders) == 1:
+            keys[encoders[0]] = "text_encoder"
+        names = {keys.get(role, role): path.name for role, path in self.sources.items()}
+        return {"family": self.family.name, **names}
 
 
 def check_files(
-    diffusion_model: str | os.PathLike[str], text_encoder: str | os.PathLike[str], vae: str | os.PathLike[str]
+    diffusion_model: StrPath | None = None,
+    text_encoder: StrPath | Sequence[StrPath] | None = None,
+    vae: StrPath | None = None,
+    *,
+    model: StrPath | None = None,
 ) -> ModelFiles:
-    """Reads the three headers and refuses what cannot work, before any weight is read.
+    """Reads the headers of a model's files and refuses what cannot work, before any weight is read.
+
+    Args:
+        diffusion_model: the denoiser. A whole checkpoint that has everything is taken as ``model``.
+        text_encoder: one text encoder or several, in any order.
+        vae: the autoencoder, full or tiny.
+        model: a whole checkpoint in place of the denoiser; the others take the places of its parts.
 
     Raises:
         ModelNotFoundError: a file does not exist.
         ModelLoadError: a file is empty, truncated, damaged or no model.
-        ModelMismatchError: a file is another part than it was given as, or the parts do not belong together.
+        ModelMismatchError: a file is another part than it was given as, or the parts do not belong together; the
+            message says which file to get instead.
     """
-    # The engine stops at a NUL and takes bytes that are no text for something else.
-    paths = [Path(os.fspath(path)) for path in (diffusion_model, text_encoder, vae)]
-    for path in paths:
-        _check_path(path)
-    headers = [read_header(path) for path in paths]
-    denoiser, encoder, decoder = (describe(header) for header in headers)
-    _check_part("diffusion_model", paths[0], denoiser, Part.DENOISER)
-    _check_part("text_encoder", paths[1], encoder, Part.TEXT_ENCODER)
-    _check_part("vae", paths[2], decoder, Part.VAE, Part.TINY_AUTOENCODER)
-    family = denoiser.family
-    if family is None:
+    if (diffusion_model is None) == (model is None):
+        problem = "no denoiser was given" if model is None else "both diffusion_model and model were given"
+        raise ModelMismatchError(f"{problem}; give a denoiser as diffusion_model, or a whole checkpoint as model")
+    argument, first = ("model", model) if diffusion_model is None else ("diffusion_model", diffusion_model)
+    assert first is not None
+    given_encoders = _sequence(text_encoder)
+    for path in (first, *given_encoders, *(() if vae is None else (vae,))):
+        _check_path(Path(path))
+    denoiser = _given(argument, first)
+    encoders = [_given("text_encoder", path) for path in given_encoders]
+    decoder = None if vae is None else _given("vae", vae)
+    family = check_denoiser(denoiser, encoders, decoder)
+    held = denoiser.described.holds
+    whole = denoiser.described.part is Part.CHECKPOINT
+    if whole and argument == "diffusion_model" and not _has_everything(family, held):
         raise ModelMismatchError(
-            f"{paths[0]} is {denoiser.title}, which cannot be drawn with yet; FLUX.2 Klein and Z-Image can"
+            f"{denoiser.path} is {denoiser.described.title}, but not all of its parts are in it; give it as model, and "
+            "the parts that it lacks beside it"
         )
-    _check_encoder(family, denoiser, encoder, paths)
-    if decoder.latent_channels != family.vae_channels:
-        raise ModelMismatchError(
-            f"{paths[2]} is {decoder.title}, and {family.title} needs the one with {family.vae_channels} "
-            f"({family.vae_name})"
-        )
-    tiny = decoder.part is Part.TINY_AUTOENCODER
-    return ModelFiles(paths[0], paths[1], paths[2], family, denoiser.context_width, vae_is_tiny=tiny)
+    by_role = check_encoders(family, denoiser, encoders)
+    vae_role = check_vae(family, denoiser, decoder)
+    sources = {"model" if whole else "diffusion_model": denoiser.path}
+    sources |= {role: by_role[role].path for role in family.encoders if role in by_role}
+    if decoder is not None:
+        sources[vae_role] = decoder.path
+    warnings = warnings_of(family, encoders, decoder, {*held, *by_role})
+    return ModelFiles(family, sources, denoiser.described.context_width, warnings, held)
 
 
-_ARGUMENTS = {
-    Part.DENOISER: "diffusion_model",
-    Part.TEXT_ENCODER: "text_encoder",
-    Part.VAE: "vae",
-    Part.TINY_AUTOENCODER: "vae",
-}
+def arguments_of(files: Mapping[str, StrPath]) -> dict[str, Any]:
+    """Files by role as the arguments of ``check_files`` and ``Generator``."""
+    return {
+        "diffusion_model": files.get("diffusion_model"),
+        "text_encoder": [files[role] for role in ENCODERS if role in files] or None,
+        "vae": files.get("vae", files.get("tae")),
+        "model": files.get("model"),
+    }
+
+
+def check_text_encoder(path: StrPath) -> tuple[str, ...]:
+    """Reads the header of a text encoder and refuses what is none. Returns warnings, in sentences.
+
+    Raises:
+        ModelNotFoundError, ModelLoadError: about the file.
+        ModelMismatchError: it is another part, or the engine cannot read its weights.
+    """
+    _check_path(Path(path))
+    given = _given("text_encoder", path)
+    if given.described.part is not Part.TEXT_ENCODER:
+        raise ModelMismatchError(f"{given.path} was given as a text encoder, but it is {given.described.title}")
+    fault = fault_of(given.header)
+    if fault:
+        raise ModelMismatchError(f"{given.path} {fault}; get a GGUF of it")
+    return encoder_warnings(given.path, given.header, given.described)
+
+
+def _sequence(paths: StrPath | Sequence[StrPath] | None) -> tuple[StrPath, ...]:
+    if paths is None:
+        return ()
+    if isinstance(paths, (str, os.PathLike)):
+        return (paths,)
+    return tuple(paths)
+
+
+def _has_everything(family: Family, held: tuple[str, ...]) -> bool:
+    # Stable Diffusion 3 can do without T5.
+    needed = {role for role in family.encoders if (family.name, role) != ("sd3", "t5xxl")} | {"vae"}
+    return needed <= set(held)
+
+
+def _given(argument: str, path: StrPath) -> Given:
+    file = Path(os.fspath(path))
+    refuse_shard(file)
+    header = read_header(file)
+    return Given(argument, file, header, describe(header))
 
 
 def _check_path(path: Path) -> None:
+    # The engine stops at a NUL and takes bytes that are no text for something else.
     try:
         encoded = str(path).encode("utf-8")
     except UnicodeEncodeError:
         raise ModelLoadError(f"the path {str(path)!r} cannot be written as UTF-8; rename the file") from None
     if b"\0" in encoded:
         raise ModelLoadError(f"the path {str(path)!r} contains a NUL character")
-
-
-def _check_part(argument: str, path: Path, described: Described, *wanted: Part) -> None:
-    if described.part in wanted:
-        return
-    message = f"{path} was given as {argument}, but it is {described.title}"
-    right = _ARGUMENTS.get(described.part)
-    if right is not None:
-        message += f"; give it as {right}"
-    raise ModelMismatchError(message)
-
-
-def _check_encoder(family: Family, denoiser: Described, encoder: Described, paths: list[Path]) -> None:
-    width = encoder.hidden_size * family.context_layers
-    if width != denoiser.context_width:
-        needed = denoiser.context_width // family.context_layers
-        hint = {2560: "Qwen3-4B", 4096: "Qwen3-8B"}.get(needed, f"a Qwen3 of hidden size {needed}")
-        raise ModelMismatchError(
-            f"{paths[1]} has hidden size {encoder.hidden_size}, and {paths[0]} was trained with an encoder of hidden "
-            f"size {needed}; get {hint}"
-        )
-    if encoder.layers < family.encoder_layers:
-        raise ModelMismatchError(
-            f"{paths[1]} has {encoder.layers} layers, and {family.title} reads the state after layer "
-            f"{family.encoder_layers}; get the full Qwen3-4B"
-        )
-
-
-def _without_prefix(name: str) -> str:
-    for prefix in _PREFIXES:
-        if name.startswith(prefix):
-            return name[len(prefix) :]
-    return name
-
-
-def _last_extent(tensors: Mapping[str, TensorInfo], name: str) -> int:
-    tensor = tensors.get(name)
-    return tensor.shape[-1] if tensor is not None and tensor.shape else 0
-
-
-def _as_lora(tensors: Mapping[str, TensorInfo]) -> Described | None:
-    if any(".lora_" in name or name.startswith("lora_") for name in tensors):
-        return Described(Part.LORA, Part.LORA.value)
-    return None
-
-
-def _as_denoiser(tensors: Mapping[str, TensorInfo]) -> Described | None:
-    if "double_stream_modulation_img.lin.weight" in tensors:
-        context = _last_extent(tensors, "txt_in.weight")
-        if "single_blocks.47.linear1.weight" in tensors:
-            return Described(Part.DENOISER, "the FLUX.2 dev denoiser", None, context)
-        # The engine divides by the number of heads, which it takes from one of these.
-        norms = ("single_blocks.0.norm.key_norm.scale", "double_blocks.0.txt_attn.norm.key_norm.scale")
-        head = next((_last_extent(tensors, name) for name in norms if name in tensors), 0)
-        if not 0 < head <= tensors["double_stream_modulation_img.lin.weight"].shape[-1]:
-            return Described(Part.UNKNOWN, "a part of a FLUX.2 denoiser")
-        return Described(Part.DENOISER, "the FLUX.2 Klein denoiser", FLUX2_KLEIN, context)
-    if "cap_embedder.0.weight" in tensors:
-        context = _last_extent(tensors, "cap_embedder.1.weight")
-        return Described(Part.DENOISER, "the Z-Image denoiser", Z_IMAGE, context)
-    for name, title in (
-        ("double_blocks.0.img_attn.qkv.weight", "the FLUX.1 denoiser"),
-        ("joint_blocks.0.x_block.attn.qkv.weight", "the Stable Diffusion 3 denoiser"),
-        ("transformer_blocks.0.img_mod.1.weight", "the Qwen-Image denoiser"),
-        ("input_blocks.0.0.weight", "a Stable Diffusion UNet"),
-        ("transformer_blocks.0.attn.to_q.weight", "a denoiser in the diffusers format"),
-    ):
-        if name in tensors:
-            return Described(Part.DENOISER, title)
-    return None
-
-
-def _as_text_encoder(tensors: Mapping[str, TensorInfo]) -> Described | None:
-    for table, layer in (
-        ("token_embd.weight", "blk.{}.attn_norm.weight"),
-        ("model.embed_tokens.weight", "model.layers.{}.input_layernorm.weight"),
-    ):
-        if table in tensors:
-            layers = 0
-            while layer.format(layers) in tensors:
-                layers += 1
-            return Described(
-                Part.TEXT_ENCODER, "a text encoder", hidden_size=_last_extent(tensors, table), layers=layers
-            )
-    for name, title in (
-        ("text_model.embeddings.token_embedding.weight", "a CLIP text encoder"),
-        ("shared.weight", "a T5 text encoder"),
-    ):
-        if name in tensors:
-            return Described(Part.TEXT_ENCODER, title)
-    return None
-
-
-def _as_vae(tensors: Mapping[str, TensorInfo]) -> Described | None:
-    first = tensors.get("decoder.conv_in.weight")
-    if first is not None and len(first.shape) == 4:
-        return Described(Part.VAE, f"a VAE with {first.shape[1]} latent channels", latent_channels=first.shape[1])
-    first = tensors.get("decoder.layers.0.weight")
-    if first is not None and len(first.shape) == 4:
-        title = f"{Part.TINY_AUTOENCODER.value} with {first.shape[1]} latent channels"
-        return Described(Part.TINY_AUTOENCODER, title, latent_channels=first.shape[1])
-    if any(name.startswith(("decoder.1.", "taesd_decoder.")) for name in tensors):
-        return Described(Part.UNKNOWN, "a tiny autoencoder (TAESD) in other names than diffusers', which are not read")
-    return None

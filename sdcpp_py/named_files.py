@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sdcpp_py.bundled import TINY, bundled_files
 from sdcpp_py.errors import OutputError, SettingsError
 
 PathLike = str | os.PathLike[str]
-ThreeFiles = tuple[PathLike, PathLike, PathLike]
+FilesByRole = Mapping[str, PathLike]
+"""The files of a model by their roles (``families.ROLES``)."""
 
 
 @contextlib.contextmanager
-def files_named(name: str, quant: str, folder: Path | None = None, *, hollow: bool) -> Iterator[ThreeFiles]:
-    """The denoiser, text encoder and VAE of a model.
+def files_named(name: str, quant: str, folder: Path | None = None, *, hollow: bool) -> Iterator[FilesByRole]:
+    """The files of a model.
 
     Args:
         name: "tiny", the model in the package, or a family that ``sdcpp_py.synth`` knows ("klein-4b").
@@ -31,7 +32,7 @@ def files_named(name: str, quant: str, folder: Path | None = None, *, hollow: bo
     """
     if name == TINY:
         bundled = bundled_files(TINY)
-        yield bundled.diffusion_model, bundled.text_encoder, bundled.vae
+        yield {"diffusion_model": bundled.diffusion_model, "llm": bundled.text_encoder, "tae": bundled.vae}
         return
     from sdcpp_py import synth
 
@@ -44,4 +45,4 @@ def files_named(name: str, quant: str, folder: Path | None = None, *, hollow: bo
             raise SettingsError(str(error)) from error
         except OSError as error:
             raise OutputError(f"{folder}: {error.strerror or error}") from error
-        yield files.diffusion_model, files.text_encoder, files.vae
+        yield files.files

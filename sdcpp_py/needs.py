@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from sdcpp_py._native.engine import Engine
-from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodeRequest
+from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodePictureRequest, EncodeRequest
 from sdcpp_py.families import PARTS
+from sdcpp_py.inputs import NOTHING, Pictures
 from sdcpp_py.models import ModelFiles
 from sdcpp_py.placement import Placement
 from sdcpp_py.planning import PartNeed
@@ -41,21 +42,34 @@ class Meterstick:
         self._known: dict[tuple[object, ...], int] = {}
         self._tokens: dict[str, int] = {}
 
-    def needs(self, width: int, height: int, prompts: Sequence[str | EncodedPrompt], tile: int = 0) -> list[PartNeed]:
+    def needs(
+        self,
+        width: int,
+        height: int,
+        prompts: Sequence[str | EncodedPrompt],
+        tile: int = 0,
+        pictures: Pictures = NOTHING,
+    ) -> list[PartNeed]:
         """What each part needs for a picture.
 
         Args:
             width, height: in pixels.
             prompts: those that the picture is drawn from; where all are encoded, the text encoder needs nothing.
-            tile: edge in pixels of the tiles that the VAE decodes; 0: in one piece.
+            tile: edge in pixels of the tiles that the VAE works in; 0: in one piece.
+            pictures: those that are handed in.
 
         Raises SettingsError where a prompt is too long.
         """
         texts = [prompt for prompt in prompts if isinstance(prompt, str)]
         working = {
             "text_encoder": max((self._encoding(text, width, height) for text in texts), default=0),
-            "diffusion_model": max(self._denoising(self._states(prompt), width, height) for prompt in prompts),
-            "vae": self._decoding(width, height, tile),
+            "diffusion_model": max(
+                self._denoising(self._states(prompt), width, height, pictures.reference_sizes) for prompt in prompts
+            ),
+            "vae": max(
+                [self._decoding(width, height, tile)]
+                + [self._encoding_picture(*size, tile) for size in pictures.encoded_sizes]
+            ),
         }
         needs = []
         for part in PARTS:
@@ -78,8 +92,8 @@ class Meterstick:
             self._tokens[prompt] = measured.tokens
         return self._known[key]
 
-    def _denoising(self, tokens: int, width: int, height: int) -> int:
-        key = ("denoise", tokens, width, height)
+    def _denoising(self, tokens: int, width: int, height: int, references: tuple[tuple[int, int], ...]) -> int:
+        key = ("denoise", tokens, width, height, references)
         if key not in self._known:
             family = self._files.family
             request = DenoiseRequest(
@@ -95,6 +109,8 @@ class Meterstick:
                 sigmas=(1.0, 0.0),
                 cfg_scale=1.0,
                 threads=self._threads,
+                references=tuple(np.zeros(family.latent_shape(*size), np.float32) for size in references),
+                references_are_latents=True,
             )
             self._known[key] = self._engine.measure(request).working
         return self._known[key]
@@ -105,5 +121,14 @@ class Meterstick:
             family = self._files.family
             latent = np.zeros(family.latent_shape(width, height), np.float32)
             request = DecodeRequest(latent, tile // family.pixels_per_latent, self._threads)
+            self._known[key] = self._engine.measure(request).working
+        return self._known[key]
+
+    def _encoding_picture(self, width: int, height: int, tile: int) -> int:
+        key = ("encode picture", width, height, tile)
+        if key not in self._known:
+            picture = np.zeros((height, width, 3), np.uint8)
+            cells = tile // self._files.family.pixels_per_latent
+            request = EncodePictureRequest(picture, None, cells, self._threads)
             self._known[key] = self._engine.measure(request).working
         return self._known[key]

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sdcpp_py.limits import MemoryLimit
-from sdcpp_py.models import check_files
-from sdcpp_py.named_files import ThreeFiles, files_named
+from sdcpp_py.models import ModelFiles, arguments_of, check_files
+from sdcpp_py.named_files import FilesByRole, files_named
 from sdcpp_py.needs import LONG_PROMPT
 from sdcpp_py.placement import DeviceChoice
 from sdcpp_py.planning import MemoryPlan
@@ -16,7 +16,7 @@ from sdcpp_py.settings import GenerationSettings
 
 
 def plan_files(
-    files: ThreeFiles,
+    files: FilesByRole,
     *,
     width: int | None = None,
     height: int | None = None,
@@ -26,17 +26,40 @@ def plan_files(
     prompt: str = LONG_PROMPT,
     vae_tile_size: int = 0,
 ) -> MemoryPlan:
-    """Who would be in memory when a picture is drawn with three files, of which nothing but the headers is read.
+    """Who would be in memory when a picture is drawn with files, of which nothing but the headers is read.
 
     Args:
-        files: the denoiser, the text encoder and the VAE.
+        files: by their roles.
         width, height: of the picture, in pixels; where None, the model's own.
         memory, device, threads: as ``Generator`` takes them.
         prompt, vae_tile_size: as ``Generator.plan`` takes them.
 
     Raises as ``Generator`` does, but a plan that does not fit says so by ``fits``.
     """
-    checked = check_files(*files)
+    return plan_checked(
+        check_files(**arguments_of(files)),
+        width=width,
+        height=height,
+        memory=memory,
+        device=device,
+        threads=threads,
+        prompt=prompt,
+        vae_tile_size=vae_tile_size,
+    )
+
+
+def plan_checked(
+    checked: ModelFiles,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    memory: MemoryLimit = "auto",
+    device: DeviceChoice = "auto",
+    threads: int | None = None,
+    prompt: str = LONG_PROMPT,
+    vae_tile_size: int = 0,
+) -> MemoryPlan:
+    """The same for files that were checked to belong together."""
     options = SessionOptions.of(device, memory, threads)
     settings = GenerationSettings.for_family(
         checked.family, prompt, width=width, height=height, vae_tile_size=vae_tile_size

@@ -25,6 +25,8 @@ COMMON_SAMPLERS = {
     "dpm++2m": "DPM++ 2M", "lcm": "LCM", "ddim_trailing": "DDIM", "res_multistep": "Res Multistep",
 }  # fmt: skip
 
+_COMMON_NUMBERS = {"cfg_scale": "cfg scale", "strength": "denoising strength", "guidance": "distilled cfg scale"}
+
 Record = dict[str, Any]
 """What a picture says: "settings" (by our names), "model", "software", "engine", "timings"."""
 
@@ -90,8 +92,9 @@ def parse_common(text: str) -> Record:
     settings: dict[str, Any] = {"prompt": prompt, "negative_prompt": negative}
     try:
         settings["steps"] = int(pairs["steps"])
-        if "cfg scale" in pairs:
-            settings["cfg_scale"] = float(pairs["cfg scale"])
+        for ours, common in _COMMON_NUMBERS.items():
+            if common in pairs:
+                settings[ours] = float(pairs[common])
         if "seed" in pairs:
             settings["seed"] = int(pairs["seed"])
         if "size" in pairs:

@@ -2,13 +2,34 @@
 
 The engine's own default schedule spends the last step of a flow model on almost nothing; a model distilled to four
 steps then gets three, at other points than it was trained for. These functions compute what the reference pipelines do
-(``Flux2KleinPipeline`` and ``ZImagePipeline`` of diffusers with ``FlowMatchEulerDiscreteScheduler``), in float64; the
-engine takes the result in float32.
+(those of diffusers with ``FlowMatchEulerDiscreteScheduler``), in float64; the engine takes the result in float32.
+
+All take the same arguments. A picture that begins from another one begins at less than full noise: ``strength`` is then
+less than 1, so many fewer steps are run, and they are spread evenly over what is left of the way. The pipelines of
+diffusers cut whole steps off instead; of four steps, none of which begins below a sigma of 0.7, that leaves no choice.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+
+Schedule = Callable[..., tuple[float, ...]]
+"""(steps, width, height, strength=1.0) -> falling values, the last one 0.
+
+``steps``: sampling steps of the whole way, 1 or more. ``width``, ``height``: of the picture in pixels. ``strength``:
+above 0, where on the way from nothing (0) to pure noise (1) it begins, before the shift. There are one more values than
+the steps that are run: ``steps * strength``, rounded up.
+"""
+
+
+def _even(steps: int, strength: float) -> list[float]:
+    run = math.ceil(steps * strength)
+    return [strength * (1.0 - i / run) for i in range(run)]
+
+
+def _shifted(sigma: float, shift: float) -> float:
+    return shift * sigma / (1.0 + (shift - 1.0) * sigma)
 
 
 def empirical_mu(image_tokens: int, steps: int) -> float:
@@ -27,34 +48,51 @@ def empirical_mu(image_tokens: int, steps: int) -> float:
     return slope * steps + at_200 - 200.0 * slope
 
 
-def flux2_sigmas(steps: int, width: int, height: int) -> tuple[float, ...]:
-    """Sigmas of FLUX.2 Klein: ``steps`` evenly spaced values from 1 to 1/steps, shifted exponentially, then 0.
+def _linear_mu(width: int, height: int, most_tokens: int, most: float) -> float:
+    """The shift that grows with the number of image tokens, from 0.5 at 256 of them to ``most`` at ``most_tokens``."""
+    tokens = (width // 16) * (height // 16)
+    return 0.5 + (tokens - 256) * (most - 0.5) / (most_tokens - 256)
 
-    Args:
-        steps: sampling steps, 1 or more.
-        width: of the picture in pixels.
-        height: of the picture in pixels.
 
-    Returns:
-        steps + 1 values, falling from 1 to 0.
-    """
+def flux2_sigmas(steps: int, width: int, height: int, strength: float = 1.0) -> tuple[float, ...]:
+    """Sigmas of FLUX.2 Klein: ``steps`` evenly spaced values from 1 to 1/steps, shifted exponentially, then 0."""
     shift = math.exp(empirical_mu((width // 16) * (height // 16), steps))
-    even = [1.0 - i / steps for i in range(steps)]
-    return (*(shift / (shift + (1.0 / sigma - 1.0)) for sigma in even), 0.0)
+    return (*(shift / (shift + (1.0 / sigma - 1.0)) for sigma in _even(steps, strength)), 0.0)
 
 
-def z_image_sigmas(steps: int, width: int, height: int) -> tuple[float, ...]:
-    """Sigmas of Z-Image.
-
-    Args:
-        steps: sampling steps, 1 or more.
-        width: of the picture in pixels; not used, the shift is the same for every size.
-        height: likewise.
-
-    Returns:
-        steps + 1 values, falling from 1 to 0.
-    """
+def z_image_sigmas(steps: int, width: int, height: int, strength: float = 1.0) -> tuple[float, ...]:
+    """Sigmas of Z-Image: evenly spaced, shifted by 3 for every size."""
     del width, height
-    shift = 3.0
-    even = [1.0 - i / steps for i in range(steps)]
-    return (*(shift * sigma / (1.0 + (shift - 1.0) * sigma) for sigma in even), 0.0)
+    return (*(_shifted(sigma, 3.0) for sigma in _even(steps, strength)), 0.0)
+
+
+def flux1_sigmas(steps: int, width: int, height: int, strength: float = 1.0) -> tuple[float, ...]:
+    """Sigmas of FLUX.1 dev, Fill and Kontext: evenly spaced, shifted exponentially by the number of image tokens."""
+    shift = math.exp(_linear_mu(width, height, 4096, 1.15))
+    return (*(_shifted(sigma, shift) for sigma in _even(steps, strength)), 0.0)
+
+
+def even_sigmas(steps: int, width: int, height: int, strength: float = 1.0) -> tuple[float, ...]:
+    """Sigmas of FLUX.1 schnell: evenly spaced."""
+    del width, height
+    return (*_even(steps, strength), 0.0)
+
+
+def sd3_sigmas(steps: int, width: int, height: int, strength: float = 1.0) -> tuple[float, ...]:
+    """Sigmas of Stable Diffusion 3: evenly spaced down to the last of a thousand shifted ones, shifted by 3 again."""
+    del width, height
+    last = min(_shifted(0.001, 3.0), strength)
+    run = math.ceil(steps * strength)
+    way = [strength - (strength - last) * i / max(1, run - 1) for i in range(run)]
+    return (*(_shifted(sigma, 3.0) for sigma in way), 0.0)
+
+
+def qwen_image_sigmas(steps: int, width: int, height: int, strength: float = 1.0) -> tuple[float, ...]:
+    """Sigmas of Qwen-Image: shifted by the number of image tokens, and stretched so that the last step is from 0.02."""
+    shift = math.exp(_linear_mu(width, height, 8192, 0.9))
+    way = [_shifted(sigma, shift) for sigma in _even(steps, strength)]
+    full = _shifted(1.0 / steps, shift)  # where the whole way would end
+    stretch = (1.0 - full) / (1.0 - 0.02)
+    if stretch <= 0:  # a single step from pure noise has nothing to stretch
+        return (*way, 0.0)
+    return (*(max(1.0 - (1.0 - sigma) / stretch, 0.02) for sigma in way), 0.0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.families import Family
+from sdcpp_py.inputs import EncodedPictures, GivenPictures, Pictures
 from sdcpp_py.meter import Meter
 from sdcpp_py.prompts import EncodedPrompt
 from sdcpp_py.result import GeneratedImage
@@ -74,6 +75,47 @@ class Order:
         return (self.positive,) if self.settings.cfg_scale == 1 else (self.positive, self.negative)
 
 
+def make_series(
+    family: Family,
+    prompt: Prompt | GenerationSettings | Sequence[Prompt | GenerationSettings],
+    count: int,
+    arguments: Mapping[str, Any],
+) -> tuple[list[Order], Pictures]:
+    """The orders and the pictures that the arguments of ``Generator.generate`` make.
+
+    Raises SettingsError, ImageError, ImageNotFoundError.
+    """
+    given = dict(arguments)
+    pictures = GivenPictures.of(
+        family,
+        given.pop("image", None),
+        given.pop("mask", None),
+        given.pop("reference_images", None),
+        given.pop("resize", None),
+        given.pop("keep_unmasked", True),
+    )
+    if given.get("strength") is not None and pictures.image is None:
+        raise SettingsError("strength says how far a picture goes from the one it begins from; give that one as image")
+    size = pictures.default_size()
+    if size is not None and not isinstance(prompt, GenerationSettings):
+        for name, edge in zip(("width", "height"), size, strict=True):
+            given[name] = edge if given.get(name) is None else given[name]
+    if given.get("strength") is None and not isinstance(prompt, GenerationSettings):
+        given["strength"] = pictures.default_strength()
+    try:
+        orders = make_orders(family, prompt, given.pop("negative_prompt", None), count, **given)
+    except SettingsError as error:
+        if size is None or arguments.get("width") is not None or arguments.get("height") is not None:
+            raise
+        raise SettingsError(
+            f"a picture of {size[0]}x{size[1]} cannot be drawn ({error}); give resize= or a size"
+        ) from None
+    settings = orders[0].settings
+    if settings.strength < 1 and pictures.image is None:
+        raise SettingsError(f"strength is {settings.strength:g}, but there is no image to begin from; give it as image")
+    return orders, pictures.sized(settings.width, settings.height)
+
+
 def make_orders(
     family: Family,
     prompt: Prompt | GenerationSettings | Sequence[Prompt | GenerationSettings],
@@ -108,32 +150,48 @@ def draw_series(
     meter: Meter,
     *,
     noise: NDArray[np.float32] | None,
+    pictures: Pictures,
     return_latent: bool,
     on_image: Callable[[GeneratedImage], object] | None,
 ) -> list[GeneratedImage]:
     """Draws pictures of one size.
 
-    Each prompt is encoded once, before the first picture, so that the text encoder can make room for the series. Of
-    very many prompts, ``PROMPTS_AT_ONCE`` are encoded at a time.
+    Each prompt is encoded once, before the first picture, so that the text encoder can make room for the series, and so
+    is each picture that was handed in. Of very many prompts, ``PROMPTS_AT_ONCE`` are encoded at a time.
     """
-    pictures: list[GeneratedImage] = []
+    drawn: list[GeneratedImage] = []
+    encoded: EncodedPictures | None = None
     for some in _portions(orders):
-        states = _encode(session, some, meter)
+        states = _encode(session, some, meter, pictures, new_pictures=encoded is None)
+        if encoded is None:
+            # After the prompts, whose encoder makes room for the VAE.
+            encoded = session.encode_pictures(pictures, some[0].settings, meter)
         for order in some:
-            meter.next_image(len(pictures))
-            encoded = [prompt if isinstance(prompt, EncodedPrompt) else states[prompt] for prompt in order.prompts]
+            meter.next_image(len(drawn))
+            prompts = [prompt if isinstance(prompt, EncodedPrompt) else states[prompt] for prompt in order.prompts]
+            negative = _negative(prompts[1], session.files.family) if len(prompts) > 1 else None
             picture = session.draw(
                 order.settings,
-                encoded[0],
-                encoded[1] if len(encoded) > 1 else None,
+                prompts[0],
+                negative,
                 noise=noise,
+                pictures=pictures,
+                encoded=encoded,
                 return_latent=return_latent,
                 meter=meter,
             )
-            pictures.append(picture)
+            drawn.append(picture)
             if on_image is not None:
                 on_image(picture)
-    return pictures
+    return drawn
+
+
+def _negative(prompt: EncodedPrompt, family: Family) -> EncodedPrompt:
+    """A negative prompt as the family reads it."""
+    if prompt.prompt or not family.empty_is_nothing:
+        return prompt
+    nothing = np.zeros_like(prompt.arrays["crossattn"])
+    return replace(prompt, arrays={**prompt.arrays, "crossattn": nothing})
 
 
 def _portions(orders: Sequence[Order]) -> Iterator[list[Order]]:
@@ -149,18 +207,26 @@ def _portions(orders: Sequence[Order]) -> Iterator[list[Order]]:
     yield portion
 
 
-def _encode(session: Session, orders: Sequence[Order], meter: Meter) -> dict[str, EncodedPrompt]:
-    """What the text encoder makes of the texts of some orders, each once."""
+def _encode(
+    session: Session, orders: Sequence[Order], meter: Meter, pictures: Pictures, *, new_pictures: bool
+) -> dict[str, EncodedPrompt]:
+    """What the text encoder makes of the texts of some orders, each once.
+
+    ``new_pictures``: whether the pictures that were handed in will be encoded after the texts, in the same phase.
+    """
+    settings = orders[0].settings
     wanted = [prompt for order in orders for prompt in order.prompts]
     given = [prompt for prompt in wanted if isinstance(prompt, EncodedPrompt)]
     for prompt in given:
         session.check_encoded(prompt)
     texts = list(dict.fromkeys(prompt for prompt in wanted if isinstance(prompt, str)))
+    to_encode = len(texts) + (pictures.count if new_pictures else 0)
+    if to_encode:
+        meter.expect_prompts(to_encode)
     if not texts:
         return {}
-    known = {text: session.known(text) for text in texts}
-    plan = session.plan_for(orders[0].settings, [*(found or text for text, found in known.items()), *given])
-    meter.expect_prompts(len(texts))
+    known = {text: session.known(text, settings.width, settings.height) for text in texts}
+    plan = session.plan_for(settings, [*(found or text for text, found in known.items()), *given], pictures)
     # Those to be computed come first: weights may have to be loaded for them, and phases are reported in order.
     states = {text: session.encode(text, plan, meter) for text, found in known.items() if found is None}
     for text, found in known.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,13 @@ from PIL import Image
 
 from sdcpp_py._native import library
 from sdcpp_py._native.engine import Engine
-from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, OpenRequest
+from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodePictureRequest, OpenRequest
 from sdcpp_py.cores import default_threads
 from sdcpp_py.encodings import Encodings, check_encoded
 from sdcpp_py.errors import OutOfMemoryError
 from sdcpp_py.families import PARTS, REFERENCE_SCHEDULER
+from sdcpp_py.images import composited
+from sdcpp_py.inputs import NOTHING, EncodedPictures, Pictures
 from sdcpp_py.limits import Limits, MemoryLimit
 from sdcpp_py.meter import Meter
 from sdcpp_py.models import ModelFiles
@@ -119,20 +121,24 @@ class Session:
         self._opened = False
         self.placement = placement
         threads = self.options.threads
-        files = {part: getattr(self.files, part) for part in PARTS}
         devices = {part: placement[part].native_name for part in PARTS}
-        self._engine.run(OpenRequest(files, self.files.vae_is_tiny, devices, threads))
+        self._engine.run(OpenRequest(self.files.sources, devices, threads))
         self._encodings = Encodings(self.files, self.options.cache, placement["text_encoder"].description, threads)
         self._residency = Residency(self._engine, threads, self.options.encoder)
         self._meterstick = Meterstick(self._engine, self.files, placement, threads)
         self._opened = True
 
     def plan(
-        self, width: int, height: int, prompts: Sequence[str | EncodedPrompt], vae_tile_size: int = 0
+        self,
+        width: int,
+        height: int,
+        prompts: Sequence[str | EncodedPrompt],
+        vae_tile_size: int = 0,
+        pictures: Pictures = NOTHING,
     ) -> MemoryPlan:
         """How a picture of this size is drawn within the limits.
 
-        On a GPU, the VAE decodes in tiles where the whole picture does not fit. On the CPU it does so only when it is
+        On a GPU, the VAE works in tiles where the whole picture does not fit. On the CPU it does so only when it is
         told to: tiles change the picture, a little, and a limit of memory must not.
         """
         by_device: dict[str, int] = {}
@@ -145,7 +151,7 @@ class Session:
             tiles += [tile for tile in _TILES if tile < max(width, height)]
         plans = []
         for tile in tiles:
-            needs = self._meterstick.needs(width, height, prompts, tile)
+            needs = self._meterstick.needs(width, height, prompts, tile, pictures)
             plans.append(make_plan(needs, limits, width=width, height=height, vae_tile_size=tile))
             if plans[-1].fits:
                 return plans[-1]
@@ -195,15 +201,17 @@ class Session:
         if not self._opened:
             self._open(self.placement)
 
-    def plan_for(self, settings: GenerationSettings, prompts: Sequence[str | EncodedPrompt]) -> MemoryPlan:
+    def plan_for(
+        self, settings: GenerationSettings, prompts: Sequence[str | EncodedPrompt], pictures: Pictures = NOTHING
+    ) -> MemoryPlan:
         """The plan of a picture. Raises OutOfMemoryError where a limit that was given does not allow it."""
-        plan = self.plan(settings.width, settings.height, prompts, settings.vae_tile_size)
+        plan = self.plan(settings.width, settings.height, prompts, settings.vae_tile_size, pictures)
         self.refuse_if_short(plan)
         return plan
 
-    def known(self, prompt: str) -> EncodedPrompt | None:
-        """What the cache has kept for a prompt."""
-        return self._encodings.find(prompt)
+    def known(self, prompt: str, width: int, height: int) -> EncodedPrompt | None:
+        """What the cache has kept for a prompt of a picture of that size."""
+        return self._encodings.find(prompt, width, height)
 
     def check_encoded(self, prompt: EncodedPrompt) -> None:
         """Raises ModelMismatchError where a prompt was encoded for another model."""
@@ -214,18 +222,40 @@ class Session:
         self._residency.prepare(plan, "text_encoder", meter.listen)
         request = encode_request(self.files, prompt, plan.width, plan.height, self.options.threads)
         encoded = EncodedPrompt(prompt, self.files.family.name, self._engine.run(request, meter.listen))
-        self._encodings.keep(encoded)
+        self._encodings.keep(encoded, plan.width, plan.height)
         return encoded
 
     def encode_apart(self, prompt: str, meter: Meter) -> EncodedPrompt:
         """The states for a prompt, kept or computed, with no picture in mind."""
-        known = self.known(prompt)
+        family = self.files.family
+        # What drawing takes does not matter here: the smallest picture does, unless states hold its size.
+        width, height = (family.width, family.height) if family.prompts_have_sizes else (MIN_EDGE, MIN_EDGE)
+        known = self.known(prompt, width, height)
         if known is not None:
             meter.encoded_before()
             return known
-        # Of the smallest picture: what drawing takes does not matter here.
-        plan = self.plan_for(GenerationSettings(prompt, width=MIN_EDGE, height=MIN_EDGE), [prompt])
+        plan = self.plan_for(GenerationSettings(prompt, width=width, height=height), [prompt])
         return self.encode(prompt, plan, meter)
+
+    def encode_pictures(self, pictures: Pictures, settings: GenerationSettings, meter: Meter) -> EncodedPictures:
+        """What the VAE makes of the pictures that were handed in, for a drawing with these settings."""
+        if not pictures.count:
+            return EncodedPictures()
+        plan = self.plan_for(settings, [self._blank()], pictures)
+        self._residency.prepare(plan, "vae", meter.listen)
+        tile = plan.vae_tile_size // self.files.family.pixels_per_latent
+
+        def encoded(picture: NDArray[np.uint8], mask: NDArray[np.uint8] | None = None) -> NDArray[np.float32]:
+            request = EncodePictureRequest(picture, mask, tile, self.options.threads)
+            return self._engine.run(request, meter.listen)["moments"]
+
+        start = around = None
+        if pictures.image is not None:
+            start = encoded(pictures.image)
+            if pictures.around:
+                everywhere = np.full(pictures.image.shape[:2], 255, np.uint8)
+                around = encoded(pictures.image, everywhere if pictures.mask is None else pictures.mask)
+        return EncodedPictures(start, around, tuple(encoded(picture) for picture in pictures.references))
 
     def draw(
         self,
@@ -234,22 +264,33 @@ class Session:
         negative: EncodedPrompt | None,
         *,
         noise: NDArray[np.float32] | None,
+        pictures: Pictures,
+        encoded: EncodedPictures,
         return_latent: bool,
         meter: Meter,
     ) -> GeneratedImage:
         """Denoises and decodes one picture."""
-        plan = self.plan_for(settings, [prompt for prompt in (positive, negative) if prompt is not None])
+        plan = self.plan_for(settings, [prompt for prompt in (positive, negative) if prompt is not None], pictures)
         settings = settings.replace(vae_tile_size=plan.vae_tile_size)
         self._residency.prepare(plan, "diffusion_model", meter.listen)
-        latent = self._engine.run(self._denoising(settings, positive, negative, noise), meter.listen)["latent"]
+        request = replace(
+            self._denoising(settings, positive, negative, noise),
+            start=encoded.start,
+            around=encoded.around,
+            references=encoded.references,
+            mask=pictures.mask,
+        )
+        latent = self._engine.run(request, meter.listen)["latent"]
         self._residency.prepare(plan, "vae", meter.listen)
         tile = settings.vae_tile_size // self.files.family.pixels_per_latent
         pixels = self._engine.run(DecodeRequest(latent, tile, self.options.threads), meter.listen)["image"]
+        if pictures.mask is not None and pictures.image is not None and pictures.keep_unmasked:
+            pixels = composited(pixels, pictures.image, pictures.mask)
         return GeneratedImage(
             image=Image.fromarray(pixels),
             settings=settings,
             timings=meter.take_timings(),
-            model=self._names(),
+            model=self.files.names,
             engine=library.engine_commit(),
             latent=latent if return_latent else None,
         )
@@ -262,8 +303,11 @@ class Session:
         noise: NDArray[np.float32] | None,
     ) -> DenoiseRequest:
         sigmas: tuple[float, ...] = ()
-        if settings.scheduler == REFERENCE_SCHEDULER:
-            sigmas = self.files.family.sigmas(settings.steps, settings.width, settings.height)
+        scheduler, schedule = settings.scheduler, self.files.family.sigmas
+        if scheduler == REFERENCE_SCHEDULER and schedule is not None:
+            sigmas = schedule(settings.steps, settings.width, settings.height, settings.strength)
+        elif scheduler == REFERENCE_SCHEDULER:
+            scheduler = "discrete"
         return DenoiseRequest(
             text=positive.arrays,
             negative={} if negative is None else negative.arrays,
@@ -272,13 +316,11 @@ class Session:
             height=settings.height,
             seed=settings.seed,
             sampler=settings.sampler,
-            scheduler=settings.scheduler,
+            scheduler=scheduler,
             steps=settings.steps,
             sigmas=sigmas,
             cfg_scale=settings.cfg_scale,
             threads=self.options.threads,
+            guidance=settings.guidance,
+            strength=settings.strength,
         )
-
-    def _names(self) -> dict[str, str]:
-        files = {part: getattr(self.files, part).name for part in ("diffusion_model", "text_encoder", "vae")}
-        return {"family": self.files.family.name, **files}

@@ -10,11 +10,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sdcpp_py.errors import MetadataError, SettingsError
-from sdcpp_py.families import REFERENCE_SCHEDULER, SAMPLERS, SCHEDULERS, Family
+from sdcpp_py.families import DEFAULTS, REFERENCE_SCHEDULER, SAMPLERS, SCHEDULERS, Family
 
 MIN_EDGE, MAX_EDGE = 64, 4096
 MAX_STEPS = 1000
 MAX_CFG_SCALE = 100.0
+MAX_GUIDANCE = 100.0
 MAX_SEED = 2**63 - 1
 MAX_PROMPT_CHARACTERS = 8192
 MIN_TILE, MAX_TILE = 64, 2048
@@ -22,15 +23,17 @@ MIN_TILE, MAX_TILE = 64, 2048
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """Everything that decides the pixels of a picture, besides the model. The same settings give the same picture.
+    """Everything that decides the pixels of a picture, besides the model and pictures that are handed in.
+
+    The same settings give the same picture.
 
     Attributes:
         prompt: what to draw; may be empty. At most 8192 characters, and at most the tokens the model reads (512).
             Every character is text, brackets and line breaks too, as the model was trained on it.
         negative_prompt: what to keep away from; has an effect only where ``cfg_scale`` is not 1.
-        width: in pixels, a multiple of 16 from 64 to 4096.
+        width: in pixels, a multiple of 16 (of 64 for Stable Diffusion 1, 2 and XL) from 64 to 4096.
         height: likewise.
-        steps: sampling steps, 1 to 1000.
+        steps: sampling steps, 1 to 1000; of a picture that begins from another one, ``strength`` of them are run.
         cfg_scale: classifier-free guidance, 0 to 100; 1 turns it off (and halves the work).
         seed: 0 to 2**63 - 1.
         sampler: one of ``sdcpp_py.SAMPLERS``.
@@ -38,6 +41,8 @@ class GenerationSettings:
             (``sdcpp_py.SCHEDULERS``).
         vae_tile_size: edge in pixels (64 to 2048) of the tiles in which the VAE decodes, to need less memory; 0 decodes
             the picture in one piece.
+        guidance: the distilled guidance of FLUX.1 dev, Fill and Kontext, 0 to 100; other models do not read it.
+        strength: how far a picture may go from the one that it begins from: above 0 (hardly) to 1 (as if from nothing).
 
     Raises:
         SettingsError: a value is of another type or out of its domain.
@@ -53,6 +58,8 @@ class GenerationSettings:
     sampler: str = "euler"
     scheduler: str = REFERENCE_SCHEDULER
     vae_tile_size: int = 0
+    guidance: float = 0.0
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         check_prompt("prompt", self.prompt)
@@ -61,6 +68,10 @@ class GenerationSettings:
             _set(self, name, check_edge(name, getattr(self, name), 16))
         _set(self, "steps", check_whole("steps", self.steps, 1, MAX_STEPS))
         _set(self, "cfg_scale", _finite("cfg_scale", self.cfg_scale, 0.0, MAX_CFG_SCALE))
+        _set(self, "guidance", _finite("guidance", self.guidance, 0.0, MAX_GUIDANCE))
+        _set(self, "strength", _finite("strength", self.strength, 0.0, 1.0))
+        if self.strength == 0:
+            raise SettingsError("strength must be above 0 (0.05 changes hardly anything); 0 would draw nothing")
         _set(self, "seed", check_whole("seed", self.seed, 0, MAX_SEED))
         _choice("sampler", self.sampler, SAMPLERS)
         _choice("scheduler", self.scheduler, SCHEDULERS)
@@ -73,12 +84,7 @@ class GenerationSettings:
 
         A seed that is not given is drawn at random. Raises SettingsError.
         """
-        defaults: dict[str, Any] = {
-            "width": family.width,
-            "height": family.height,
-            "steps": family.steps,
-            "cfg_scale": family.cfg_scale,
-        }
+        defaults: dict[str, Any] = {name: getattr(family, name) for name in DEFAULTS}
         defaults.update({name: value for name, value in given.items() if value is not None})
         if "seed" not in defaults:
             defaults["seed"] = random_seed()

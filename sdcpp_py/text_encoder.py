@@ -8,9 +8,8 @@ from pathlib import Path
 from types import TracebackType
 
 from sdcpp_py._native.engine import Engine, HeldWeights
-from sdcpp_py.errors import GeneratorClosedError, ModelMismatchError
-from sdcpp_py.inspection import read_header
-from sdcpp_py.models import Part, describe
+from sdcpp_py.errors import GeneratorClosedError
+from sdcpp_py.models import check_text_encoder
 
 
 class TextEncoder:
@@ -33,14 +32,12 @@ class TextEncoder:
 
     Raises:
         ModelNotFoundError, ModelLoadError: about the file.
-        ModelMismatchError: it is no text encoder.
+        ModelMismatchError: it is no text encoder, or the engine cannot read its weights.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        described = describe(read_header(self.path))
-        if described.part is not Part.TEXT_ENCODER:
-            raise ModelMismatchError(f"{self.path} was given as a text encoder, but it is {described.title}")
+        check_text_encoder(self.path)
         # Closes the race of generators in two threads that bring the same encoder into memory.
         self._lock = threading.Lock()
         self._held: dict[str, HeldWeights] = {}

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdcpp_py import ModelError, ModelLoadError, ModelMismatchError, ModelNotFoundError
-from sdcpp_py.inspection import read_header
 from sdcpp_py.models import check_files
+from sdcpp_py.recognition.headers import read_header
 from sdcpp_py.synth import SyntheticSet
 
 from .conftest import open_generator
@@ -113,7 +113,9 @@ def test_the_vae_of_the_other_family_is_refused(klein: SyntheticSet, z_image: Sy
 
 def test_swapped_files_are_named(klein: SyntheticSet) -> None:
     """Denoiser and encoder in each other's place, or a VAE as the denoiser, are told apart."""
-    with pytest.raises(ModelMismatchError, match="it is a text encoder; give it as text_encoder"):
+    with pytest.raises(
+        ModelMismatchError, match="it is the text encoder Qwen3 of hidden size 64; give it as text_encoder"
+    ):
         open_generator(SyntheticSet(klein.text_encoder, klein.diffusion_model, klein.vae))
     with pytest.raises(ModelMismatchError, match="denoiser; give it as diffusion_model"):
         open_generator(replaced(klein, "text_encoder", klein.diffusion_model))

@@ -108,7 +108,7 @@ def test_a_png_draws_its_picture_again(generator: Generator, work: Path) -> None
     with Image.open("out.png") as read:
         assert np.array_equal(pixels(read), pixels(picture))
     metadata = read_png("out.png")
-    assert metadata.model["diffusion_model"] == generator.files.diffusion_model.name
+    assert metadata.model["diffusion_model"] == generator.files.sources["diffusion_model"].name
     assert set(metadata.timings) == {"encode", "denoise", "decode"}
 
 

@@ -18,8 +18,7 @@ from tests.conftest import open_generator
 
 def test_a_plan_of_files_is_the_generators_own(klein: SyntheticSet) -> None:
     """Planned from headers, or by an open generator: the same bytes; and the text names each part."""
-    files = (klein.diffusion_model, klein.text_encoder, klein.vae)
-    before = plan_files(files, width=256, height=128, memory="all", device="cpu", prompt="a cat")
+    before = plan_files(klein.files, width=256, height=128, memory="all", device="cpu", prompt="a cat")
     with open_generator(klein, memory="all") as generator:
         assert generator.plan(width=256, height=128, prompt="a cat") == before
         taken = generator.weight_bytes
@@ -69,12 +68,12 @@ def test_plan_prints_who_is_in_memory(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_plan_takes_files_too(klein: SyntheticSet, capsys: pytest.CaptureFixture[str]) -> None:
-    """Three files make a model, and two do not."""
+    """Three files make a Klein, and two do not."""
     files = ["--diffusion-model", str(klein.diffusion_model), "--llm", str(klein.text_encoder), "--vae", str(klein.vae)]
     assert main(["plan", *files, "--size", "64", "--device", "text_encoder=cpu,vae=cpu,diffusion_model=cpu"]) == 0
     assert capsys.readouterr().out.startswith("64x64\n")
     assert main(["plan", *files[:4]]) == 1
-    assert "three files" in capsys.readouterr().err
+    assert "needs a VAE" in capsys.readouterr().err
 
 
 def test_a_plan_that_does_not_fit_says_what_to_change(capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,6 +125,7 @@ def test_fit_goes_through_models_and_quantizations() -> None:
 def test_fit_prints_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A line for each model and quantization, a column for each size."""
     monkeypatch.setattr("sdcpp_py.cli.planning.QUANTS", ("Q4_K", "Q8_0"))
+    monkeypatch.setattr("sdcpp_py.cli.planning.MODELS", ("klein-4b", "flux1-schnell"))
     assert main(["fit", "--memory", "3GiB", "--device", "cpu", "--sizes", "256,1024"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5

@@ -15,9 +15,9 @@ from tiny_model.world.scoring import read_picture
 from sdcpp_py import Generator, ModelMismatchError, ModelNotFoundError, SettingsError
 from sdcpp_py.bundled import TINY, bundled_files
 from sdcpp_py.cli import main
-from sdcpp_py.inspection import read_header
 from sdcpp_py.metadata import read_png
 from sdcpp_py.models import check_files
+from sdcpp_py.recognition.headers import read_header
 from sdcpp_py.synth import SyntheticSet
 
 PROMPTS = held_out_prompts(24, seed=11)
@@ -191,13 +191,13 @@ def test_the_command_line_is_silent_when_it_is_named(work: Path, capsys: pytest.
     [
         (["--model", "nope"], "'nope'"),
         (["--model", "tiny", "--vae", "x"], "names a whole model"),
-        (["--vae", "x"], "--diffusion-model and --text-encoder is missing"),
+        (["--vae", "x"], "no denoiser was given"),
     ],
 )
 def test_half_a_model_is_refused(
     options: list[str], words: str, work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An unknown name, a name beside files, or fewer than three files end with 1 and one line that says what to do."""
+    """An unknown name, a name beside files, or too few files end with 1 and one line that says what to do."""
     assert main(["generate", "a red circle", *options]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1

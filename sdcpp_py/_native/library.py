@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdcpp_py._native.status import raise_failure
 from sdcpp_py.errors import NativeLibraryError, SettingsError
+from sdcpp_py.families import ROLES
 from sdcpp_py.watchdog import submission_target
 
 if TYPE_CHECKING:
@@ -164,6 +166,22 @@ def modules_built(backend: str) -> list[str]:
         kind = file.name.removeprefix(prefix).removesuffix(".so").removeprefix("-")
         names.append(kind or ("x64" if backend == "cpu" else backend))
     return names
+
+
+def native_paths(files: Mapping[str, Path]) -> list[Any]:
+    """Paths by ``families.ROLES``, null where there is none. They must be kept alive while they are used."""
+    return [ffi.new("char[]", str(files[role]).encode()) if role in files else ffi.NULL for role in ROLES]
+
+
+def detect_family(files: Mapping[str, Path]) -> str:
+    """What the engine takes files for, by their roles, in its own words ("Flux.2 klein"); "" where it knows none.
+
+    Raises ModelLoadError.
+    """
+    name, failure, paths = ffi.new("char[64]"), ffi.new("sdpy_failure *"), native_paths(files)
+    if lib.sdpy_detect(ffi.new("char *[]", paths), name, 64, failure):
+        raise_failure(failure, ffi)
+    return text(name)
 
 
 def engine_commit() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcpp_py._native.library import ffi, lib
+from sdcpp_py._native.library import ffi, lib, native_paths
 from sdcpp_py.families import PARTS
 
 _DTYPES: tuple[type[np.generic], ...] = (np.float32, np.int32, np.uint8)
@@ -48,23 +48,21 @@ class OpenRequest(Request):
     """Reads what the files of a model say of their weights.
 
     Attributes:
-        files: by the part's name.
-        vae_is_tiny: whether the autoencoder is one in TAESD's format.
+        files: by their roles (``families.ROLES``).
         devices: native device names, by the part's name.
         threads: CPU threads.
     """
 
     files: Mapping[str, Path]
-    vae_is_tiny: bool
     devices: Mapping[str, str]
     threads: int
     begin = lib.sdpy_begin_open
 
     def native(self, measure: bool) -> tuple[Any, list[Any]]:
         """As in ``Request``."""
-        paths = [ffi.new("char[]", str(self.files[part]).encode()) for part in PARTS]
+        paths = native_paths(self.files)
         names = [ffi.new("char[]", self.devices[part].encode()) for part in PARTS]
-        return ffi.new("sdpy_open_request *", [paths, self.vae_is_tiny, names, self.threads]), [paths, names]
+        return ffi.new("sdpy_open_request *", [paths, names, self.threads]), [paths, names]
 
 
 @dataclass(frozen=True)
@@ -115,14 +113,44 @@ class EncodeRequest(Request):
 
 
 @dataclass(frozen=True)
+class EncodePictureRequest(Request):
+    """What the VAE makes of a picture, before a seed makes a latent of it; gives "moments".
+
+    Attributes:
+        picture: uint8, (height, width, 3).
+        mask: uint8, (height, width): the picture is grey where it is 128 or more; None: the picture as it is.
+        tile_size: latent cells along the edge of a tile; 0: in one piece.
+        threads: CPU threads.
+    """
+
+    picture: NDArray[np.uint8]
+    mask: NDArray[np.uint8] | None
+    tile_size: int
+    threads: int
+    begin = lib.sdpy_begin_encode_picture
+
+    def native(self, measure: bool) -> tuple[Any, list[Any]]:
+        """As in ``Request``."""
+        picture, keep_picture = _to_native({"picture": self.picture})
+        mask, keep_mask = _one_or_null("mask", self.mask)
+        values = [picture, mask, self.tile_size, self.threads, measure]
+        return ffi.new("sdpy_encode_picture_request *", values), [picture, mask, keep_picture, keep_mask]
+
+
+@dataclass(frozen=True)
 class DenoiseRequest(Request):
     """Runs the sampler; gives "latent", (channels, height, width).
 
     Attributes:
         text, negative: what ``EncodeRequest`` gave; no negative: no classifier-free guidance.
         noise: of the latent's shape; where None, drawn from the seed.
-        width, height, seed, sampler, scheduler, steps, cfg_scale: as in ``GenerationSettings``.
-        sigmas: steps + 1 values; empty: the scheduler's own.
+        start: what ``EncodePictureRequest`` gave of the picture to begin from; None: from noise alone.
+        around: of the picture without what the mask covers, for denoisers that read it.
+        references: of the pictures to edit.
+        references_are_latents: they are latents already, of shape (channels, height, width).
+        mask: uint8, (height, width): drawn anew where it is 128 or more; None: everywhere.
+        width, height, seed, sampler, scheduler, steps, strength, cfg_scale, guidance: as in ``GenerationSettings``.
+        sigmas: one more values than steps are run; empty: the scheduler's own, cut by ``strength``.
         threads: CPU threads.
     """
 
@@ -138,26 +166,40 @@ class DenoiseRequest(Request):
     sigmas: tuple[float, ...]
     cfg_scale: float
     threads: int
+    guidance: float = 0.0
+    strength: float = 1.0
+    start: NDArray[np.float32] | None = None
+    around: NDArray[np.float32] | None = None
+    references: tuple[NDArray[np.float32], ...] = ()
+    references_are_latents: bool = False
+    mask: NDArray[np.uint8] | None = None
     begin = lib.sdpy_begin_denoise
 
     def native(self, measure: bool) -> tuple[Any, list[Any]]:
         """As in ``Request``."""
-        positive, keep_positive = _to_native(self.text)
-        negative, keep_negative = _to_native(self.negative)
-        noise, keep_noise = _to_native({} if self.noise is None else {"noise": self.noise})
+        request = ffi.new("sdpy_denoise_request *")
+        keep: list[Any] = []
+        for name in ("text", "negative"):
+            arrays, kept = _to_native(getattr(self, name))
+            setattr(request, name, arrays)
+            setattr(request, f"{name}_count", len(getattr(self, name)))
+            keep += [arrays, kept]
+        for name in ("noise", "start", "around", "mask"):
+            array, kept = _one_or_null(name, getattr(self, name))
+            setattr(request, name, array)
+            keep += [array, kept]
+        name = "latent" if self.references_are_latents else "moments"
+        references, kept = _list_to_native([(name, reference) for reference in self.references])
+        request.references, request.reference_count = references, len(self.references)
         names = [ffi.new("char[]", name.encode()) for name in (self.sampler, self.scheduler)]
         schedule = ffi.new("float[]", list(self.sigmas))
-        request = ffi.new("sdpy_denoise_request *")
-        request.text, request.text_count = positive, len(self.text)
-        request.negative, request.negative_count = negative, len(self.negative)
-        request.noise = ffi.NULL if self.noise is None else noise
         request.width, request.height, request.seed, request.steps = self.width, self.height, self.seed, self.steps
         request.sampler, request.scheduler = names
         request.sigmas, request.sigma_count = schedule, len(self.sigmas)
-        request.cfg_scale, request.eta, request.flow_shift = self.cfg_scale, float("inf"), float("inf")
+        request.strength, request.cfg_scale, request.guidance = self.strength, self.cfg_scale, self.guidance
+        request.eta, request.flow_shift = float("inf"), float("inf")
         request.threads, request.measure = self.threads, measure
-        arrays = [positive, negative, noise, keep_positive, keep_negative, keep_noise]
-        return request, [*arrays, names, schedule]
+        return request, [*keep, references, kept, names, schedule]
 
 
 @dataclass(frozen=True)
@@ -209,9 +251,17 @@ def from_native(raw: Any) -> NDArray[Any]:
 
 def _to_native(arrays: Arrays) -> tuple[Any, list[Any]]:
     """A C array of ``sdpy_array``, and what must be kept alive while it is used."""
+    return _list_to_native(list(arrays.items()))
+
+
+def _one_or_null(name: str, array: NDArray[Any] | None) -> tuple[Any, list[Any]]:
+    return (ffi.NULL, []) if array is None else _to_native({name: array})
+
+
+def _list_to_native(arrays: Sequence[tuple[str, NDArray[Any]]]) -> tuple[Any, list[Any]]:
     native = ffi.new("sdpy_array[]", max(1, len(arrays)))
     keep: list[Any] = []
-    for place, (name, array) in enumerate(arrays.items()):
+    for place, (name, array) in enumerate(arrays):
         contiguous = np.ascontiguousarray(array)
         native[place].name = name.encode()
         native[place].dtype = [np.dtype(dtype) for dtype in _DTYPES].index(contiguous.dtype)

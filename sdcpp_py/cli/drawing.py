@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
         def keep(picture: GeneratedImage) -> None:
             _report(picture.save(_numbered(output, next(numbers))), picture)
 
-        generator.generate_batch(prompt, count=options.count, on_image=keep, **settings)
+        generator.generate_batch(prompt, count=options.count, on_image=keep, **settings, **_pictures(options))
 
 
 def _prompt(options: argparse.Namespace) -> str | GenerationSettings:
@@ -62,6 +62,17 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
         "sampler": options.sampler,
         "scheduler": options.scheduler,
         "vae_tile_size": tile,
+        "guidance": options.guidance,
+        "strength": options.strength,
+    }
+
+
+def _pictures(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "image": options.image,
+        "mask": options.mask,
+        "reference_images": options.references,
+        "resize": options.resize,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from sdcpp_py.bundled import TINY
@@ -17,25 +18,31 @@ def open_named(name: str, options: argparse.Namespace) -> Generator:
 
 
 def open_model(options: argparse.Namespace) -> Generator:
-    """The generator over the model that the options name: by three files, by a name, or not at all."""
-    files = {
-        "--diffusion-model": options.diffusion_model,
-        "--text-encoder": options.text_encoder,
-        "--vae": options.vae,
-    }
-    missing = [name for name, file in files.items() if file is None]
-    if not missing and options.model is None:
-        return Generator(*files.values(), **_machine(options))
-    if options.model is not None and len(missing) < len(files):
+    """The generator over the model that the options name: by files, by a name, or not at all."""
+    files = files_given(options)
+    checkpoint = options.model is not None and Path(options.model).is_file()
+    if checkpoint:
+        files["model"] = options.model
+    elif options.model is not None and files:
         raise SettingsError("--model names a whole model; leave out its files, or leave out --model")
-    if 0 < len(missing) < len(files):
-        raise SettingsError(f"three files make a model; {' and '.join(missing)} is missing")
+    if files:
+        return Generator(**files, **_machine(options))
     if options.model is None:
         print(
             "sdcpp-py: no model named: drawing with the one in the package, which knows simple shapes (--model tiny)",
             file=sys.stderr,
         )
     return open_named(options.model or TINY, options)
+
+
+def files_given(options: argparse.Namespace) -> dict[str, Any]:
+    """The files that the options name, as arguments of ``Generator``; empty where none is."""
+    given = {
+        "diffusion_model": options.diffusion_model,
+        "text_encoder": options.text_encoders,
+        "vae": options.vae,
+    }
+    return {name: value for name, value in given.items() if value}
 
 
 def device_choice(text: str) -> str | dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from sdcpp_py.cli import benchmark, demo, doctor, drawing, info, planning, synthesis
+from sdcpp_py.cli import benchmark, catalogue, demo, doctor, drawing, info, inspect, planning, synthesis
 from sdcpp_py.families import SAMPLERS, SCHEDULERS
 from sdcpp_py.version import __version__
 
@@ -32,6 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument("-v", "--verbose", action="store_true", help="also show what the engine says")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_generate(commands, common)
+    catalogue.add_to(commands, common)
+    inspect.add_to(commands, common)
     _add_demo(commands, common)
     _add_info(commands, common)
     _add_doctor(commands, common)
@@ -50,8 +52,13 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     command.set_defaults(run=drawing.run)
     command.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to draw")
     command.add_argument("-p", "--prompt", dest="prompt_option", metavar="PROMPT", help=argparse.SUPPRESS)
-    files = command.add_argument_group("the model: a name, or three files")
-    files.add_argument("-m", "--model", metavar="NAME", help="a model by its name (default: tiny, which needs no file)")
+    files = command.add_argument_group("the model: a name, or files")
+    files.add_argument(
+        "-m",
+        "--model",
+        metavar="NAME[:QUANT]",
+        help="a model by its name (see `sdcpp-py models`; default: tiny, which needs no file), or a whole checkpoint",
+    )
     _add_files(files)
     picture = command.add_argument_group("the picture")
     picture.add_argument("-o", "--output", default="output.png", metavar="FILE", help="where to (default: %(default)s)")
@@ -63,9 +70,19 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     picture.add_argument(
         "--settings-from", metavar="PNG", help="take the settings of this picture; options change them"
     )
+    pictures = command.add_argument_group("pictures to draw from")
+    pictures.add_argument("-i", "--image", "--init-img", metavar="FILE", help="the picture to begin from")
+    pictures.add_argument("--mask", metavar="FILE", help="white where that picture is drawn anew")
+    pictures.add_argument("--strength", type=float, metavar="0..1", help="how far to go from it")
+    pictures.add_argument(
+        "-r", "--reference", "--ref-image", dest="references", action="append", metavar="FILE",
+        help="a picture to edit; may be given several times",
+    )  # fmt: skip
+    pictures.add_argument("--resize", metavar="HOW", help="cover, pad or fit, where the picture has another size")
     sampling = command.add_argument_group("sampling")
     sampling.add_argument("--steps", type=int)
     sampling.add_argument("--cfg-scale", type=float)
+    sampling.add_argument("--guidance", type=float, help="distilled guidance, for models that take it")
     sampling.add_argument("--sampler", "--sampling-method", metavar="NAME", help=", ".join(SAMPLERS))
     sampling.add_argument("--scheduler", metavar="NAME", help=", ".join(SCHEDULERS))
     sampling.add_argument(
@@ -79,7 +96,10 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
 
 def _add_files(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--diffusion-model", metavar="FILE", help="the denoiser, GGUF or safetensors")
-    group.add_argument("--text-encoder", "--llm", metavar="FILE", help="the text encoder")
+    group.add_argument(
+        "--text-encoder", "--llm", "--clip_l", "--clip_g", "--t5xxl", dest="text_encoders", action="append",
+        metavar="FILE", help="a text encoder; given several times where the model reads several",
+    )  # fmt: skip
     group.add_argument("--vae", "--tae", metavar="FILE", help="the autoencoder, full or tiny (TAESD)")
 
 
@@ -117,7 +137,7 @@ def _add_plan(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
     )
     command.set_defaults(run=planning.run_plan)
     _add_named_model(command)
-    _add_files(command.add_argument_group("or three files"))
+    _add_files(command.add_argument_group("or files"))
     command.add_argument("--size", metavar="WxH", help="of the picture, in pixels (default: the model's own)")
     command.add_argument("-p", "--prompt", metavar="TEXT", help="(default: one of the greatest length)")
     command.add_argument("--vae-tile-size", type=int, metavar="PIXELS", help="decode in tiles of this edge")

@@ -7,14 +7,15 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from sdcpp_py.cli.opening import device_choice, sizes_of
+from sdcpp_py.cli.opening import device_choice, files_given, sizes_of
 from sdcpp_py.errors import SettingsError
+from sdcpp_py.models import check_files
 from sdcpp_py.named_files import files_named
 from sdcpp_py.planning import MemoryPlan, Stay
-from sdcpp_py.plans import Fit, fits, plan_files
+from sdcpp_py.plans import Fit, fits, plan_checked, plan_files
 from sdcpp_py.sizes import format_bytes
 
-MODELS = ("klein-4b", "z-image-turbo")
+MODELS = ("klein-4b", "z-image-turbo", "klein-9b", "flux1-schnell", "flux1-dev", "chroma", "sd3.5-medium", "qwen-image")
 QUANTS = ("Q2_K", "Q3_K", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "BF16")
 _SHORT = {Stay.RESIDENT: "stays", Stay.STAGED: "staged", Stay.STREAMED: "streamed"}
 _PARTS = {"text_encoder": "encoder", "diffusion_model": "denoiser", "vae": "VAE"}
@@ -22,7 +23,7 @@ _PARTS = {"text_encoder": "encoder", "diffusion_model": "denoiser", "vae": "VAE"
 
 def run_plan(options: argparse.Namespace) -> None:
     """Prints who is in memory when. Raises SdcppError."""
-    given = (options.diffusion_model, options.text_encoder, options.vae)
+    given = files_given(options)
     wishes = {
         "memory": options.memory,
         "device": device_choice(options.device),
@@ -32,10 +33,8 @@ def run_plan(options: argparse.Namespace) -> None:
     if options.prompt is not None:
         wishes["prompt"] = options.prompt
     width, height = _size(options.size) if options.size else (None, None)
-    if all(given):
-        plan = plan_files(given, width=width, height=height, **wishes)
-    elif any(given):
-        raise SettingsError("three files make a model: --diffusion-model, --text-encoder and --vae")
+    if given:
+        plan = plan_checked(check_files(**given), width=width, height=height, **wishes)
     else:
         with files_named(options.name, options.quant, hollow=True) as files:
             plan = plan_files(files, width=width, height=height, **wishes)

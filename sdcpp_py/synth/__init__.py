@@ -1,7 +1,7 @@
 """Model files of random weights in the shapes of real ones, written in seconds and without a download.
 
 A picture costs the same work and memory whatever the weights' values, so the full-size models give true timings, and
-the tiny ones (some 30 MB a set, a picture in a second or two) run the whole of the engine in tests::
+the tiny ones (a picture in a second or two) run the whole of the engine in tests::
 
     from sdcpp_py import synth
 
@@ -9,12 +9,14 @@ the tiny ones (some 30 MB a set, a picture in a second or two) run the whole of 
     with Generator(diffusion_model=files.diffusion_model, text_encoder=files.text_encoder, vae=files.vae) as generator:
         ...
 
-Writing needs the ``synth`` extra (gguf and safetensors); ``MODELS`` can be asked for shapes and sizes without it.
+Writing needs the ``synth`` extra (gguf); ``MODELS`` can be asked for shapes and sizes without it.
 """
 
-from sdcpp_py.synth.models import FAMILIES, MODELS, ModelShape
+from sdcpp_py.synth.catalogue import MODELS
+from sdcpp_py.synth.models import ModelShape
+from sdcpp_py.synth.sets import FAMILIES, SyntheticSet
 from sdcpp_py.synth.tensors import QUANTIZATIONS, Tensor
-from sdcpp_py.synth.writing import SyntheticSet, write, write_hollow_set, write_set
+from sdcpp_py.synth.writing import write, write_hollow_set, write_set
 
 __all__ = [
     "FAMILIES",

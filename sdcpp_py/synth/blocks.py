@@ -18,6 +18,8 @@ from sdcpp_py.synth.tensors import BLOCKS, Tensor
 Bytes = NDArray[np.uint8]
 
 POOL_BYTES = 4 << 20
+# Floats of 16 and 8 bits are drawn one by one and then made short: the pool for them is smaller.
+_SMALL_POOL_BYTES = 1 << 19
 
 # Root mean squares of the whole numbers that random bits stand for.
 _CENTRED_2_BITS = math.sqrt((4**2 - 1) / 12)
@@ -42,7 +44,8 @@ def weight_chunks(tensor: Tensor, seed: int) -> Iterator[Bytes]:
     random = np.random.default_rng([seed, zlib.crc32(tensor.name.encode())])
     elements, size = BLOCKS[tensor.type]
     remaining = tensor.elements // elements
-    pool = _draw(tensor, min(remaining, POOL_BYTES // size), random)
+    pool_bytes = _SMALL_POOL_BYTES if tensor.type in ("F16", "F8_E4M3") else POOL_BYTES
+    pool = _draw(tensor, min(remaining, pool_bytes // size), random)
     start = 0
     while remaining:
         chunk = pool[start : start + remaining]
@@ -71,6 +74,10 @@ def _numbers(tensor: Tensor, count: int, random: np.random.Generator) -> NDArray
         stored = values.astype(np.float16)
     elif tensor.type == "BF16":
         stored = (values.view(np.uint32) >> 16).astype(np.uint16)
+    elif tensor.type == "F8_E4M3":
+        # Divided by 256, a float of 16 bits has the exponent of one of 8 where that has its own; the rest is rounded.
+        halves = (values / 256).astype(np.float16).view(np.uint16) + 64 >> 7
+        stored = (halves & 0x7F | halves >> 1 & 0x80).astype(np.uint8)
     elif tensor.type == "I64":
         stored = values.astype(np.int64)
     return stored

@@ -1,4 +1,4 @@
-"""The two file formats, each written by its own package, which the ``synth`` extra brings."""
+"""The two file formats: GGUF by its own package, which the ``synth`` extra brings, and safetensors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from sdcpp_py.synth.blocks import weight_chunks
 from sdcpp_py.synth.models import ModelShape
+from sdcpp_py.synth.tensors import BLOCKS
 
 if TYPE_CHECKING:
     import gguf
@@ -21,7 +22,7 @@ _DESCRIPTION = "Random weights in a real model's shape, for tests and timings. I
 # llama.cpp's name of the mix where it is not MOSTLY_ and the type.
 _FILE_TYPES = {"F32": "ALL_F32", "Q3_K": "MOSTLY_Q3_K_M", "Q4_K": "MOSTLY_Q4_K_M", "Q5_K": "MOSTLY_Q5_K_M"}
 
-_NUMPY_TYPES = {"F32": np.float32, "I64": np.int64}
+_SAFETENSORS_ALIGNMENT = 8
 
 
 def write_gguf(path: Path, model: ModelShape, quant: str, seed: int | None, on_chunk: Callable[[int], None]) -> None:
@@ -87,43 +88,29 @@ def _stream(
 def write_safetensors(
     path: Path, model: ModelShape, quant: str, seed: int | None, on_chunk: Callable[[int], None]
 ) -> None:
-    """Writes a safetensors file, holding all of it in memory: 336 MB for the largest VAE. Without a seed, a hollow one.
+    """Writes a safetensors file chunk by chunk, in a few megabytes of memory. Without a seed, a hollow one.
 
-    ``on_chunk`` is called with the size of each chunk, in bytes, once it is drawn; the file is written at the end.
+    ``on_chunk`` is called with the size of each chunk, in bytes, once it is written.
 
     Raises:
-        ImportError: the safetensors package is missing.
         OSError: the file cannot be written.
     """
-    try:
-        from safetensors.numpy import save_file
-    except ImportError as error:
-        raise ImportError(_MISSING) from error
-    if seed is None:
-        _write_hollow(path, model, quant)
-        return
-    arrays = {}
-    for tensor in model.tensors(quant):
-        data, end = np.empty(tensor.nbytes, np.uint8), 0
-        for chunk in weight_chunks(tensor, seed):
-            data[end : end + chunk.nbytes] = chunk
-            end += chunk.nbytes
-            on_chunk(chunk.nbytes)
-        arrays[tensor.name] = data.view(_NUMPY_TYPES[tensor.type]).reshape(tensor.shape)
-    # safetensors makes files that their owner alone may read, whatever the umask says.
-    path.touch()
-    mode = path.stat().st_mode
-    # One key alone: safetensors writes several in an order that differs from run to run.
-    save_file(arrays, path, {"description": _DESCRIPTION})
-    path.chmod(mode)
-
-
-def _write_hollow(path: Path, model: ModelShape, quant: str) -> None:
-    header, end = {}, 0
-    for tensor in model.tensors(quant):
+    # The format's own package needs all of a file in memory. It puts the largest types first, so that every number
+    # begins at a multiple of its size.
+    tensors = sorted(model.tensors(quant), key=lambda tensor: -BLOCKS[tensor.type][1])
+    header: dict[str, object] = {"__metadata__": {"description": _DESCRIPTION}}
+    end = 0
+    for tensor in tensors:
         begin, end = end, end + tensor.nbytes
         header[tensor.name] = {"dtype": tensor.type, "shape": tensor.shape, "data_offsets": [begin, end]}
-    text = json.dumps(header).encode()
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _SAFETENSORS_ALIGNMENT)
     with path.open("wb") as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
-        stream.truncate(stream.tell() + end)
+        if seed is None:
+            stream.truncate(stream.tell() + end)
+            return
+        for tensor in tensors:
+            for chunk in weight_chunks(tensor, seed):
+                stream.write(chunk.data)
+                on_chunk(chunk.nbytes)

@@ -20,6 +20,7 @@ class Qwen3:
         layers: how many; the engine takes exactly 28 for a model of 16 heads and any other number for one of 32.
         ffn: inner width of the feed-forward layers.
         heads, kv_heads: attention heads of 128, of queries and of keys and values.
+        tied: whether the table of tokens is the output layer too; 8B and larger ones have one more table.
     """
 
     hidden: int
@@ -27,6 +28,7 @@ class Qwen3:
     ffn: int
     heads: int
     kv_heads: int = 8
+    tied: bool = True
 
     @property
     def metadata(self) -> Mapping[str, int | float]:
@@ -46,7 +48,10 @@ class Qwen3:
 
     def tensors(self, quant: str) -> Iterator[Tensor]:
         """All tensors in the file's order; the size is that of unsloth's files but for their header and tokenizer."""
-        yield matrix("token_embd.weight", _VOCABULARY, self.hidden, _embedding_type(quant))
+        if not self.tied:
+            yield matrix("output.weight", _VOCABULARY, self.hidden, output_type(quant))
+        table = output_type(quant) if self.tied else quant
+        yield matrix("token_embd.weight", _VOCABULARY, self.hidden, table)
         for index in range(self.layers):
             yield from self._layer(index, quant)
         yield constant("output_norm.weight", self.hidden, value=1.0)
@@ -54,7 +59,7 @@ class Qwen3:
     def _layer(self, index: int, quant: str) -> Iterator[Tensor]:
         prefix, hidden = f"blk.{index}", self.hidden
         queries, keys = self.heads * _HEAD, self.kv_heads * _HEAD
-        value, output, down = _mix(quant, index, self.layers)
+        value, output, down = mix(quant, index, self.layers)
         yield constant(f"{prefix}.attn_norm.weight", hidden, value=1.0)
         yield matrix(f"{prefix}.attn_q.weight", queries, hidden, quant)
         yield matrix(f"{prefix}.attn_k.weight", keys, hidden, quant)
@@ -68,12 +73,12 @@ class Qwen3:
         yield matrix(f"{prefix}.ffn_down.weight", hidden, self.ffn, down)
 
 
-def _embedding_type(quant: str) -> str:
-    # The table is the output layer too in Qwen3-4B, and quantizers spare output layers.
+def output_type(quant: str) -> str:
+    """Type of an output layer, which quantizers spare."""
     return quant if quant in (*UNQUANTIZED, "Q8_0") else "Q6_K"
 
 
-def _mix(quant: str, index: int, layers: int) -> tuple[str, str, str]:
+def mix(quant: str, index: int, layers: int) -> tuple[str, str, str]:
     """Types of a layer's attn_v, attn_output and ffn_down: the "_M" mixes of llama.cpp, which users download."""
     if quant == "Q2_K":
         return "Q4_K", "Q3_K", "Q3_K"

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from sdcpp_py.inspection import GGML_TYPES
+from sdcpp_py.recognition.headers import GGML_TYPES
 
 UNQUANTIZED = ("F32", "F16", "BF16")
 QUANTIZATIONS = (*UNQUANTIZED, "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
 
-# Type name -> (elements per block, bytes per block).
-BLOCKS = {name: (elements, size) for name, elements, size in GGML_TYPES.values()}
+# Type name -> (elements per block, bytes per block). ggml has no type of 8-bit floats; safetensors files have.
+BLOCKS = {name: (elements, size) for name, elements, size in GGML_TYPES.values()} | {"F8_E4M3": (1, 1)}
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,33 @@ def matrix(name: str, rows: int, columns: int, type_: str, *, gain: float = 1.0)
 def constant(name: str, *shape: int, value: float = 0.0) -> Tensor:
     """A norm's scale, a bias, a statistic: F32 in files of every quantization."""
     return Tensor(name, shape, "F32", 0.0, value)
+
+
+def linear(name: str, rows: int, columns: int, type_: str) -> Iterator[Tensor]:
+    """A linear layer with a bias: ``name.weight`` and ``name.bias``."""
+    yield matrix(f"{name}.weight", rows, columns, type_)
+    yield constant(f"{name}.bias", rows)
+
+
+def convolution(
+    name: str, outputs: int, inputs: int, type_: str, *, kernel: int = 3, bias: bool = True
+) -> Iterator[Tensor]:
+    """A convolution with a square kernel. Its rows are too short for quantized blocks: it is F16 then."""
+    shape = (outputs, inputs, kernel, kernel)
+    yield Tensor(f"{name}.weight", shape, fitting(type_, kernel), 1 / math.sqrt(inputs * kernel * kernel))
+    if bias:
+        yield constant(f"{name}.bias", outputs)
+
+
+def norm(name: str, channels: int) -> Iterator[Tensor]:
+    """A norm that scales by ``name.weight`` and moves by ``name.bias``."""
+    yield constant(f"{name}.weight", channels, value=1.0)
+    yield constant(f"{name}.bias", channels)
+
+
+def outside(quant: str, type_: str = "BF16") -> str:
+    """Type of what lies outside the blocks: quantizers leave it as it was trained (``type_``)."""
+    return quant if quant in UNQUANTIZED else type_
 
 
 def fitting(type_: str, columns: int) -> str:

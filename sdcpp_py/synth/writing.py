@@ -1,25 +1,17 @@
-"""Writing a model, or the three that draw together, so that a file is there whole or not at all."""
+"""Writing a model, or all the files that draw together, so that a file is there whole or not at all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from sdcpp_py.synth.catalogue import model_named
 from sdcpp_py.synth.formats import write_gguf, write_safetensors
-from sdcpp_py.synth.models import FAMILIES, ModelShape, check_quantization, model_named
+from sdcpp_py.synth.models import ModelShape, check_quantization
+from sdcpp_py.synth.sets import FAMILIES, SyntheticSet
 from sdcpp_py.whole_files import whole_or_absent
 
 OnBytes = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class SyntheticSet:
-    """The three files of a model, named as ``Generator`` names its arguments."""
-
-    diffusion_model: Path
-    text_encoder: Path
-    vae: Path
 
 
 def write(
@@ -30,7 +22,7 @@ def write(
     Args:
         name: one of ``MODELS``.
         directory: where the file goes; made if it is not there. A file of the same name is replaced.
-        quant: how the large matrices are stored; VAEs are F32 always.
+        quant: how the large matrices are stored; a safetensors file has types of its own.
         seed: 0 or more; the same seed gives the same bytes.
         on_bytes: called with the bytes done and the bytes in all; what it raises ends the writing and comes out.
 
@@ -50,11 +42,11 @@ def write(
 def write_set(
     family: str, directory: Path | str, *, quant: str = "Q4_K", seed: int = 0, on_bytes: OnBytes | None = None
 ) -> SyntheticSet:
-    """Writes the denoiser, text encoder and VAE of a family; ``on_bytes`` counts through all three.
+    """Writes all files of a set: denoiser, text encoders and VAE. ``on_bytes`` counts through all of them.
 
     Args and Raises are those of ``write``, with ``family`` one of ``FAMILIES``.
     """
-    return SyntheticSet(*_write(_models_of(family, quant), directory, quant, seed, on_bytes))
+    return _write_set(family, directory, quant, seed, on_bytes)
 
 
 def write_hollow_set(family: str, directory: Path | str, *, quant: str = "Q4_K") -> SyntheticSet:
@@ -62,14 +54,18 @@ def write_hollow_set(family: str, directory: Path | str, *, quant: str = "Q4_K")
 
     What a model will need can be found out with them. Args and Raises are those of ``write_set``.
     """
-    return SyntheticSet(*_write(_models_of(family, quant), directory, quant, None, None))
+    return _write_set(family, directory, quant, None, None)
 
 
-def _models_of(family: str, quant: str) -> tuple[ModelShape, ...]:
+def _write_set(
+    family: str, directory: Path | str, quant: str, seed: int | None, on_bytes: OnBytes | None
+) -> SyntheticSet:
     if family not in FAMILIES:
         raise ValueError(f"there is no synthetic family {family!r}; choose one of {', '.join(FAMILIES)}")
     check_quantization(quant)
-    return tuple(model_named(name) for name in FAMILIES[family])
+    models = tuple(model_named(name) for name in FAMILIES[family].values())
+    files = _write(models, directory, quant, seed, on_bytes)
+    return SyntheticSet(**dict(zip(FAMILIES[family], files, strict=True)))
 
 
 def _write(

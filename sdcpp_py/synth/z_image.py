@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sdcpp_py.synth.tensors import UNQUANTIZED, Tensor, constant, matrix
+from sdcpp_py.synth.tensors import UNQUANTIZED, Tensor, constant, linear, matrix, outside
 
 _PATCH_CHANNELS = 64  # 16 of the VAE's, in patches of 2 x 2
 _TIME_CHANNELS = 256
@@ -41,28 +41,28 @@ class ZImage:
 
     def tensors(self, quant: str) -> Iterator[Tensor]:
         """All tensors in the file's order; with these types it is as large as leejet's files, but for their headers."""
-        outside = quant if quant in UNQUANTIZED else "F32"
+        unquantized = outside(quant, "F32")
         # leejet keeps the refiners at Q8_0 (the first layers suffer most); his Q4_0 spares the context's alone.
         context = quant if quant in UNQUANTIZED else "Q8_0"
         noise = quant if quant == "Q4_0" else context
-        yield from self._entrance(outside)
+        yield from self._entrance(unquantized)
         for index in range(self.refiners):
             yield from self._block(f"context_refiner.{index}", context, modulated=False)
         for index in range(self.refiners):
             yield from self._block(f"noise_refiner.{index}", noise, modulated=True)
         for index in range(self.layers):
             yield from self._block(f"layers.{index}", quant, modulated=True)
-        yield from _linear("final_layer.adaLN_modulation.1", self.hidden, self.modulation, outside)
-        yield from _linear("final_layer.linear", _PATCH_CHANNELS, self.hidden, outside)
+        yield from linear("final_layer.adaLN_modulation.1", self.hidden, self.modulation, unquantized)
+        yield from linear("final_layer.linear", _PATCH_CHANNELS, self.hidden, unquantized)
 
     def _entrance(self, type_: str) -> Iterator[Tensor]:
         inner = min(self.hidden, 1024)
-        yield from _linear("x_embedder", self.hidden, _PATCH_CHANNELS, type_)
-        yield from _linear("t_embedder.mlp.0", inner, _TIME_CHANNELS, type_)
+        yield from linear("x_embedder", self.hidden, _PATCH_CHANNELS, type_)
+        yield from linear("t_embedder.mlp.0", inner, _TIME_CHANNELS, type_)
         # 256 even where the blocks read fewer: the engine's embedder has this width fixed.
-        yield from _linear("t_embedder.mlp.2", 256, inner, type_)
+        yield from linear("t_embedder.mlp.2", 256, inner, type_)
         yield constant("cap_embedder.0.weight", self.caption, value=1.0)
-        yield from _linear("cap_embedder.1", self.hidden, self.caption, type_)
+        yield from linear("cap_embedder.1", self.hidden, self.caption, type_)
         yield constant("x_pad_token", 1, self.hidden)
         yield constant("cap_pad_token", 1, self.hidden)
 
@@ -78,9 +78,4 @@ class ZImage:
         for norm in ("attention_norm1", "attention_norm2", "ffn_norm1", "ffn_norm2"):
             yield constant(f"{prefix}.{norm}.weight", hidden, value=1.0)
         if modulated:
-            yield from _linear(f"{prefix}.adaLN_modulation.0", 4 * hidden, self.modulation, type_)
-
-
-def _linear(name: str, rows: int, columns: int, type_: str) -> Iterator[Tensor]:
-    yield matrix(f"{name}.weight", rows, columns, type_)
-    yield constant(f"{name}.bias", rows)
+            yield from linear(f"{prefix}.adaLN_modulation.0", 4 * hidden, self.modulation, type_)

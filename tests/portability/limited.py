@@ -17,6 +17,7 @@ import numpy as np
 
 from sdcpp_py import EncodedPrompt, Generator, MemoryPlan
 from sdcpp_py._native.library import device_usage
+from sdcpp_py.models import arguments_of
 from sdcpp_py.plans import plan_files
 from sdcpp_py.synth import FAMILIES, write, write_hollow_set
 
@@ -45,14 +46,14 @@ def draw(device: str, family: str, folder: Path, vae_device: str, size: int, ste
     folder.mkdir(parents=True, exist_ok=True)
     hollow = write_hollow_set(family, folder / "hollow")
     denoiser, vae = (write(FAMILIES[family][part], folder) for part in (0, 2))
-    files = (denoiser, hollow.text_encoder, vae)
+    files = {"diffusion_model": denoiser, "llm": hollow.text_encoder, "vae": vae}
     devices = {"text_encoder": "cpu", "diffusion_model": device, "vae": vae_device}
     plan = plan_files(files, width=size, height=size, device=devices, memory="all")
     expected = None
     for name, limit in limits_of(plan, device):
         device_usage(device, reset=True)
         memory = limit if isinstance(limit, str) else {device: limit}
-        with Generator(*files, device=devices, memory=memory) as generator:
+        with Generator(**arguments_of(files), device=devices, memory=memory) as generator:
             prompt = random_prompt(generator.family.name, generator.files.context_width, 512)
             drawn = generator.generate(prompt, width=size, height=size, steps=steps, seed=1, return_latent=True)
             usage = device_usage(device)

@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 from itertools import product
 from pathlib import Path
+from types import ModuleType
 
 import diffusers
 import numpy as np
 from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers.pipelines.flux import pipeline_flux
 from diffusers.pipelines.flux2 import pipeline_flux2_klein
+from diffusers.pipelines.qwenimage import pipeline_qwenimage
+from diffusers.pipelines.stable_diffusion_3 import pipeline_stable_diffusion_3
 from diffusers.pipelines.z_image import pipeline_z_image
 
 SIGMAS_FILE = Path(__file__).parent.parent / "data" / "sigmas.json"
@@ -39,6 +43,52 @@ def klein_scheduler() -> FlowMatchEulerDiscreteScheduler:
 def z_image_scheduler() -> FlowMatchEulerDiscreteScheduler:
     """The scheduler that Z-Image-Turbo ships: one shift for every size."""
     return FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=3.0, use_dynamic_shifting=False)
+
+
+def flux1_scheduler() -> FlowMatchEulerDiscreteScheduler:
+    """The scheduler that FLUX.1 dev ships: its shift depends on the picture's size."""
+    return FlowMatchEulerDiscreteScheduler(
+        num_train_timesteps=1000,
+        shift=3.0,
+        use_dynamic_shifting=True,
+        base_shift=0.5,
+        max_shift=1.15,
+        base_image_seq_len=256,
+        max_image_seq_len=4096,
+    )
+
+
+def schnell_scheduler() -> FlowMatchEulerDiscreteScheduler:
+    """The scheduler that FLUX.1 schnell ships: without any shift."""
+    return FlowMatchEulerDiscreteScheduler(
+        num_train_timesteps=1000,
+        shift=1.0,
+        use_dynamic_shifting=False,
+        base_shift=0.5,
+        max_shift=1.15,
+        base_image_seq_len=256,
+        max_image_seq_len=4096,
+    )
+
+
+def sd3_scheduler() -> FlowMatchEulerDiscreteScheduler:
+    """The scheduler that Stable Diffusion 3 and 3.5 ship: one shift for every size."""
+    return FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=3.0)
+
+
+def qwen_image_scheduler() -> FlowMatchEulerDiscreteScheduler:
+    """The scheduler that Qwen-Image ships: shifted by the size, and stretched to end at 0.02."""
+    return FlowMatchEulerDiscreteScheduler(
+        num_train_timesteps=1000,
+        shift=1.0,
+        shift_terminal=0.02,
+        use_dynamic_shifting=True,
+        base_shift=0.5,
+        max_shift=0.9,
+        base_image_seq_len=256,
+        max_image_seq_len=8192,
+        time_shift_type="exponential",
+    )
 
 
 def klein_sigmas(steps: int, width: int, height: int) -> list[float]:
@@ -69,18 +119,69 @@ def z_image_sigmas(steps: int, width: int, height: int) -> list[float]:
     return as_numbers(scheduler)
 
 
+def shifted_by_size(
+    scheduler: FlowMatchEulerDiscreteScheduler, pipeline: ModuleType, steps: int, width: int, height: int
+) -> list[float]:
+    """What FluxPipeline and QwenImagePipeline ask of a scheduler, and get: both in the same words."""
+    config = scheduler.config
+    mu = pipeline.calculate_shift(
+        (width // 16) * (height // 16),
+        config.base_image_seq_len,
+        config.max_image_seq_len,
+        config.base_shift,
+        config.max_shift,
+    )
+    pipeline.retrieve_timesteps(scheduler, steps, "cpu", sigmas=np.linspace(1.0, 1 / steps, steps), mu=mu)
+    return as_numbers(scheduler)
+
+
+def flux1_sigmas(steps: int, width: int, height: int) -> list[float]:
+    """What FluxPipeline gets of dev's scheduler."""
+    return shifted_by_size(flux1_scheduler(), pipeline_flux, steps, width, height)
+
+
+def schnell_sigmas(steps: int, width: int, height: int) -> list[float]:
+    """What FluxPipeline gets of schnell's scheduler."""
+    return shifted_by_size(schnell_scheduler(), pipeline_flux, steps, width, height)
+
+
+def qwen_image_sigmas(steps: int, width: int, height: int) -> list[float]:
+    """What QwenImagePipeline gets of its scheduler."""
+    return shifted_by_size(qwen_image_scheduler(), pipeline_qwenimage, steps, width, height)
+
+
+def sd3_sigmas(steps: int, width: int, height: int) -> list[float]:
+    """What StableDiffusion3Pipeline asks of its scheduler, and gets: it leaves the whole schedule to it."""
+    del width, height
+    scheduler = sd3_scheduler()
+    pipeline_stable_diffusion_3.retrieve_timesteps(scheduler, steps, "cpu", sigmas=None)
+    return as_numbers(scheduler)
+
+
 def as_numbers(scheduler: FlowMatchEulerDiscreteScheduler) -> list[float]:
     """The scheduler's sigmas in as few digits as give the same float32 back."""
     return [float(str(sigma)) for sigma in scheduler.sigmas.numpy()]
 
 
+SCHEDULES = {
+    "klein": klein_sigmas,
+    "z-image": z_image_sigmas,
+    "flux1": flux1_sigmas,
+    "flux1-schnell": schnell_sigmas,
+    "sd3": sd3_sigmas,
+    "qwen-image": qwen_image_sigmas,
+}
+
+
 def reference_sigmas() -> dict[str, object]:
     """The whole content of sigmas.json."""
     content: dict[str, object] = {"made_with": {"diffusers": diffusers.__version__}}
-    for family, sigmas in (("klein", klein_sigmas), ("z-image", z_image_sigmas)):
+    for family, sigmas in SCHEDULES.items():
+        cases = [(steps, *size, sigmas(steps, *size)) for steps, size in product(STEPS, SIZES)]
         content[family] = [
-            {"steps": steps, "width": width, "height": height, "sigmas": sigmas(steps, width, height)}
-            for steps, (width, height) in product(STEPS, SIZES)
+            {"steps": steps, "width": width, "height": height, "sigmas": values}
+            for steps, width, height, values in cases
+            if np.isfinite(values).all()  # stretching a single step divides by zero: none draws Qwen-Image in one
         ]
     return content
 

@@ -1,0 +1,90 @@
+"""``sdcpp-py inspect``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+
+from sdcpp_py.errors import ModelError
+from sdcpp_py.inspection import Inspection, inspect
+from sdcpp_py.recognition.parts import Part
+from sdcpp_py.sizes import format_bytes
+
+_REPOSITORY = re.compile(r" \([^()]*/[^()]*\)|CLIP-[LG]: |T5-XXL: ")
+_HEADINGS = ("file", "what it is", "parameters", "weights", "size", "distilled", "needs, or goes with")
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    """Adds the command to the command line."""
+    command = commands.add_parser("inspect", parents=[common], help="say what model files are, from their headers")
+    command.set_defaults(run=run)
+    command.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="GGUF or safetensors; or the folder or index of a model in several files",
+    )
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prints what model files are. Raises ModelError where one of them cannot be read, after the others are printed."""
+    inspections: list[Inspection] = []
+    refused: list[ModelError] = []
+    for file in options.files:
+        try:
+            inspections.append(inspect(file))
+        except ModelError as error:
+            refused.append(error)
+    if options.json:
+        print(json.dumps([inspection.as_dict() for inspection in inspections], indent=2, ensure_ascii=False))
+    elif inspections:
+        print(table(inspections))
+    for refusal in refused[:-1]:
+        print(f"sdcpp-py: error: {refusal}", file=sys.stderr)
+    if refused:
+        raise refused[-1]
+
+
+def table(inspections: list[Inspection]) -> str:
+    """A line for each file, and what else there is to know about each below."""
+    rows = [_HEADINGS, *(_row(inspection) for inspection in inspections)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS) - 1)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in rows
+    ]
+    notes = [f"{inspection.path.name}: {note}" for inspection in inspections for note in inspection.notes]
+    return "\n".join([*lines, "", *notes] if notes else lines)
+
+
+def _row(inspection: Inspection) -> tuple[str, ...]:
+    # Without the repositories, which would make the line too long; --json has them.
+    needs = [_REPOSITORY.sub("", text) for text in (inspection.encoder, inspection.vae) if text]
+    distilled = {True: "yes", False: "no", None: "?"}[inspection.distilled]
+    return (
+        inspection.path.name,
+        inspection.title,
+        _count(inspection.parameters),
+        _weights(inspection),
+        format_bytes(inspection.nbytes),
+        distilled if inspection.part in (Part.DENOISER, Part.CHECKPOINT) else "",
+        ", ".join(needs or inspection.goes_with) or ("nothing" if inspection.drawable else ""),
+    )
+
+
+def _count(parameters: int) -> str:
+    for unit, size in (("B", 10**9), ("M", 10**6)):
+        if parameters >= size:
+            return f"{parameters / size:.3g}{unit}"
+    return str(parameters)
+
+
+def _weights(inspection: Inspection) -> str:
+    """The types of weights that take most of a file, with their shares."""
+    total = inspection.nbytes or 1
+    shares = [(name, 100 * size / total) for name, size in inspection.types.items()]
+    large = [f"{name} {share:.0f}%" for name, share in shares if share >= 1]
+    return large[0].split()[0] if len(large) == 1 else " ".join(large)
