@@ -128,9 +128,13 @@ inline Measured measure_encoders(Conditioner &conditioner, const std::function<v
         // The first one cannot be left out; the second is measured in its place.
         measure();
         if (clip->text_model2) {
-            std::swap(clip->text_model, clip->text_model2);
+            struct Swapped {
+                explicit Swapped(FrozenCLIPEmbedderWithCustomWords &given) : clip(given) { swap(); }
+                ~Swapped() { swap(); }
+                void swap() { std::swap(clip.text_model, clip.text_model2); }
+                FrozenCLIPEmbedderWithCustomWords &clip;
+            } swapped(*clip);
             measure();
-            std::swap(clip->text_model, clip->text_model2);
         }
         return most;
     }

@@ -85,15 +85,32 @@ inline void decide_prediction(StableDiffusionGGML &sd) {
     sd.denoiser = predicting_v;
 }
 
-// What a denoiser reads beside the text states; for measuring, where nobody has encoded a prompt.
-inline void complete(const StableDiffusionGGML &sd, SDCondition &condition) {
-    if (!condition.c_vector.empty()) {
-        return;
-    }
+// How many numbers a denoiser reads beside the text states.
+inline int64_t vector_length(const StableDiffusionGGML &sd, const SDCondition &condition) {
     if (std::dynamic_pointer_cast<T5CLIPEmbedder>(sd.cond_stage_model)) {
-        condition.c_vector = sd::zeros<float>({condition.c_crossattn.shape()[1]});
-    } else if (sd_version_is_flux(sd.version) || sd_version_is_sd3(sd.version) || sd_version_is_sdxl(sd.version)) {
-        condition.c_vector = sd::zeros<float>({sd.diffusion_model->get_adm_in_channels()});
+        return condition.c_crossattn.shape()[1];  // a mask over the states
+    }
+    const bool reads = sd_version_is_flux(sd.version) || sd_version_is_sd3(sd.version) || sd_version_is_sdxl(sd.version);
+    return reads ? sd.diffusion_model->get_adm_in_channels() : 0;
+}
+
+// For measuring, where nobody has encoded a prompt.
+inline void complete(const StableDiffusionGGML &sd, SDCondition &condition) {
+    const int64_t length = vector_length(sd, condition);
+    if (condition.c_vector.empty() && length > 0) {
+        condition.c_vector = sd::zeros<float>({length});
+    }
+}
+
+// The engine follows null where something is missing.
+inline void check_condition(const StableDiffusionGGML &sd, const SDCondition &condition) {
+    if (condition.c_crossattn.empty() || condition.c_crossattn.dim() != 2) {
+        throw BadSettings("an encoded prompt has no text states");
+    }
+    const int64_t length = vector_length(sd, condition);
+    if (condition.c_vector.numel() != length && (length > 0 || !condition.c_vector.empty())) {
+        throw BadSettings("an encoded prompt holds a vector of " + std::to_string(condition.c_vector.numel()) +
+                          " numbers, and this denoiser reads " + std::to_string(length));
     }
 }
 

@@ -87,7 +87,25 @@ LoadPlan::LoadPlan() { current_plan = this; }
 LoadPlan::~LoadPlan() { current_plan = nullptr; }
 LoadPlan *LoadPlan::current() { return current_plan; }
 
+namespace {
+
+// The engine makes as many blocks as the largest number in a name says, before it looks whether they are there.
+void check_numbers(const String2TensorStorage &stored) {
+    for (const auto &[name, tensor] : stored) {
+        for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+            const size_t end = std::min(name.find_first_not_of("0123456789", dot + 1), name.size());
+            const std::string number = name.substr(dot + 1, end - dot - 1);
+            if (number.size() > 6 || (!number.empty() && std::stoul(number) > stored.size() + 1000)) {
+                throw LoadFailed("the name of tensor '" + name.substr(0, 200) + "' has a number that no model has");
+            }
+        }
+    }
+}
+
+}  // namespace
+
 void PlanningLoader::convert_tensors_name() {
+    check_numbers(tensor_storage_map);
     ::ModelLoader::convert_tensors_name();
     if (switched_off()) {
         return;
@@ -134,7 +152,9 @@ bool PlanningLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors,
         }
         plan->weights.push_back({stored, target->second, file.path(), file.identity()});
     }
-    plan->reads_pictures = std::any_of(present.begin(), present.end(), is_of_picture_encoder);
+    plan->reads_pictures = std::any_of(present.begin(), present.end(), [](const std::string &name) {
+        return starts_with(name, "first_stage_model.encoder.") || starts_with(name, "tae.encoder.");
+    });
     check_complete(tensors, present, plan->reads_pictures);
     return true;
 }

@@ -215,10 +215,6 @@ class EnginePipeline : public Pipeline {
     Array denoise(const DenoiseRequest &request, Run &run) override {
         Phase phase(*this, SDPY_DIFFUSION_MODEL, request.threads, run);
         sd_->n_threads = request.threads;
-        if (!prediction_known_ && !run.measuring()) {
-            decide_prediction(*sd_);
-            prediction_known_ = true;
-        }
         sd_img_gen_params_t params = engine_params(request);
         const bool guided = !request.negative.empty();
         GenerationRequest engine_request(&context_, &params);
@@ -238,6 +234,14 @@ class EnginePipeline : public Pipeline {
         SDCondition text = to_condition(request.text), negative = to_condition(request.negative);
         if (run.measuring()) {
             complete(*sd_, text);
+        }
+        check_condition(*sd_, text);
+        if (guided) {
+            check_condition(*sd_, negative);
+        }
+        if (!prediction_known_ && !run.measuring()) {
+            decide_prediction(*sd_);
+            prediction_known_ = true;
         }
         DenoiserInputs inputs = inputs_of(*sd_, request, text, negative);
         sd_->rng->manual_seed(request.seed);

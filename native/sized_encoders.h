@@ -6,6 +6,7 @@
 #include <string>
 
 #include "clip.hpp"
+#include "errors.h"
 #include "t5.hpp"
 
 namespace sdpy {
@@ -37,6 +38,10 @@ class SizedT5 : public ::T5Runner {
         const int64_t layers = count_layers(stored, prefix + ".encoder.block.", ".layer.0.layer_norm.weight");
         if (width == 0 || heads == 0 || inner == 0 || layers == 0) {
             return;  // the loader will name the missing tensors
+        }
+        if (words < params.vocab_size) {  // the tokenizer's numbers would point behind the table
+            throw LoadFailed("the T5 text encoder knows " + std::to_string(words) + " tokens, and needs " +
+                             std::to_string(params.vocab_size));
         }
         params.vocab_size = words;
         params.model_dim = width;

@@ -60,6 +60,7 @@ class Family:
         encoder_layers: how many layers of a Qwen are read.
         context_layers: how many of its layers' states are concatenated for the denoiser.
         context_tokens: how many of the text encoder's states it reads; 0 for as many as the prompt has.
+        flow_shift: the shift of the engine's own schedules; None for the engine's. The reference's has its own.
         sigmas: the reference pipeline's schedule; None where it is the engine's own ("discrete").
         references: how many reference images it takes.
         fills: whether the denoiser itself reads a mask and the picture around it (FLUX.1 Fill).
@@ -87,6 +88,7 @@ class Family:
     guidance: float = 0.0
     sampler: str = "euler"
     scheduler: str = REFERENCE_SCHEDULER
+    flow_shift: float | None = None
     references: int = 0
     fills: bool = False
     empty_is_nothing: bool = False
@@ -103,8 +105,9 @@ class Family:
         return replace(self, width=width, height=height)
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> Family:
-        """The same family with other values of ``DEFAULTS``, by name."""
-        return replace(self, **{name: defaults[name] for name in DEFAULTS if defaults.get(name) is not None})
+        """The same family with other values of ``DEFAULTS`` and another ``flow_shift``, by name."""
+        names = (*DEFAULTS, "flow_shift")
+        return replace(self, **{name: defaults[name] for name in names if defaults.get(name) is not None})
 
 
 DEFAULTS = ("steps", "cfg_scale", "guidance", "sampler", "scheduler", "width", "height")

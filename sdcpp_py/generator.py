@@ -18,7 +18,7 @@ from sdcpp_py.inputs import Pictures
 from sdcpp_py.models import ModelFiles, check_files
 from sdcpp_py.needs import LONG_PROMPT
 from sdcpp_py.noise import check_noise
-from sdcpp_py.opening import checked_pretrained, open_session
+from sdcpp_py.opening import GivenEncoder, checked_pretrained, open_session, shared_encoder
 from sdcpp_py.planning import MemoryPlan
 from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.prompts import EncodedPrompt
@@ -26,7 +26,6 @@ from sdcpp_py.resizing import Resize
 from sdcpp_py.result import GeneratedImage
 from sdcpp_py.series import Order, Prompt, draw_series, make_orders, make_series
 from sdcpp_py.settings import GenerationSettings, check_prompt
-from sdcpp_py.text_encoder import TextEncoder
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -40,7 +39,7 @@ class Generator:
     Args:
         diffusion_model: the denoiser, GGUF or safetensors (``sd-cli --diffusion-model``).
         text_encoder: the text encoder: a file, several files in any order where the model reads several (FLUX.1 has
-            CLIP-L and T5-XXL), or a ``TextEncoder`` that stays in memory when this generator is gone.
+            CLIP-L and T5-XXL). A ``TextEncoder`` in place of a file stays in memory when this generator is gone.
         vae: the autoencoder, full or tiny (``sd-cli --vae``, ``--tae``).
         model: a whole checkpoint (``sd-cli -m``), as Stable Diffusion 1, 2 and XL come; what is given beside it takes
             the place of its own part.
@@ -73,17 +72,14 @@ class Generator:
     def __init__(
         self,
         diffusion_model: PathLike | None = None,
-        text_encoder: PathLike | TextEncoder | Sequence[PathLike] | None = None,
+        text_encoder: GivenEncoder | Sequence[GivenEncoder] | None = None,
         vae: PathLike | None = None,
         *,
         model: PathLike | None = None,
         **options: Unpack[OpeningArguments],
     ) -> None:
-        encoder = text_encoder if isinstance(text_encoder, TextEncoder) else None
-        if encoder is not None:
-            encoder.check_open()
-        encoder_file = text_encoder.path if isinstance(text_encoder, TextEncoder) else text_encoder
-        files = check_files(diffusion_model, encoder_file, vae, model=model)
+        encoder, encoder_files = shared_encoder(text_encoder)
+        files = check_files(diffusion_model, encoder_files, vae, model=model)
         self._session, self._turns = open_session(files, encoder, **options)
 
     @classmethod

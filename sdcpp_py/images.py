@@ -78,6 +78,8 @@ def check_mask(mask: Pixels, name: str = "mask") -> None:
         raise SettingsError(f"{name} is all black: nothing would be drawn; make white what is to be drawn anew")
     if brightest == 1:
         raise SettingsError(f"{name} holds no value above 1, where 255 is white; give it as bool: mask.astype(bool)")
+    if brightest < 128:
+        raise SettingsError(f"{name} is nowhere brighter than {brightest}; what is drawn anew must be 128 or more")
 
 
 def extend(

@@ -100,7 +100,6 @@ class GivenPictures:
         pixels = None if image is None else to_pixels(image, "image")
         white = None if mask is None else to_mask(mask, "mask")
         if white is not None:
-            check_mask(white)
             assert pixels is not None
             if _size(white) != _size(pixels):
                 raise SettingsError(
@@ -143,7 +142,10 @@ class GivenPictures:
         """
         image, mask = self.image, self.mask
         if image is not None and mask is not None:
+            check_mask(mask)
             image, mask = resized_with_mask(image, mask, width, height, self.resize)
+            if mask is not None:
+                check_mask(mask)  # a small white spot may have been lost
         elif image is not None:
             image = resized(image, width, height, self.resize)
         area = min(MAX_REFERENCE_AREA, width * height)

@@ -101,7 +101,7 @@ def to_common_text(metadata: PictureMetadata) -> str:
         pairs["Denoising strength"] = f"{settings.strength:g}"
     if settings.guidance:
         pairs["Distilled CFG Scale"] = f"{settings.guidance:g}"
-    model = Path(metadata.model.get("diffusion_model", "")).stem
+    model = Path(metadata.model.get("diffusion_model", metadata.model.get("model", ""))).stem
     if model:
         pairs["Model"] = _quoted(model)
     pairs["Version"] = metadata.software

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
+from sdcpp_py.errors import SettingsError
 from sdcpp_py.limits import MemoryLimit
 from sdcpp_py.models import ModelFiles, arguments_of, check_files
 from sdcpp_py.placement import DeviceChoice
@@ -18,6 +20,9 @@ from sdcpp_py.turns import Turns
 
 logger = logging.getLogger("sdcpp_py")
 
+GivenEncoder = str | os.PathLike[str] | TextEncoder
+"""A text encoder as it is given: a file, or one that generators share."""
+
 
 def checked_pretrained(found: Pretrained) -> ModelFiles:
     """The files of a model that was asked for by its name, checked, with the defaults of its entry in the catalogue."""
@@ -25,6 +30,25 @@ def checked_pretrained(found: Pretrained) -> ModelFiles:
     if found.model is None:
         return files
     return replace(files, family=files.family.with_defaults(asdict(found.model.defaults)))
+
+
+def shared_encoder(
+    given: GivenEncoder | Sequence[GivenEncoder] | None,
+) -> tuple[TextEncoder | None, list[str | os.PathLike[str]] | None]:
+    """The shared text encoder among those that were given, if there is one, and the files of all.
+
+    Raises GeneratorClosedError where it is closed, SettingsError where there are several.
+    """
+    if given is None:
+        return None, None
+    several = [given] if isinstance(given, (str, os.PathLike, TextEncoder)) else list(given)
+    shared = [encoder for encoder in several if isinstance(encoder, TextEncoder)]
+    if len(shared) > 1:
+        raise SettingsError("one TextEncoder keeps all text encoders of a generator; give the others as files")
+    for encoder in shared:
+        encoder.check_open()
+    files = [encoder.path if isinstance(encoder, TextEncoder) else encoder for encoder in several]
+    return (shared[0] if shared else None), files
 
 
 def open_session(

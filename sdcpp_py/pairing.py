@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sdcpp_py.errors import ModelMismatchError
 from sdcpp_py.families import ENCODERS, FAMILIES, FAMILIES_BY_NAME, SD1, Z_IMAGE, Family
-from sdcpp_py.recognition import right_files
+from sdcpp_py.recognition import denoiser_tensors, right_files
+from sdcpp_py.recognition.denoisers import heads_fit
 from sdcpp_py.recognition.headers import FileHeader
 from sdcpp_py.recognition.parts import Described, Kind, Part
 from sdcpp_py.recognition.storage import fault_of
@@ -23,6 +24,7 @@ _ARGUMENTS = {
 }
 UNETS = ("sd1", "sd2", "sdxl")
 """The families that the engine opens from whole checkpoints only."""
+_OF_FLUX = ("flux1", "flux1-fill", "chroma", "flux2-klein")
 # Autoencoders that cannot be told apart by their tensors: words in a file's name, and the families that it is not for.
 _NOT_FOR = (
     ("sdxl", ("sd1", "sd2")),
@@ -55,6 +57,8 @@ def check_denoiser(given: Given, encoders: Sequence[Given], vae: Given | None) -
             f"{given.path} is {described.title}, whose names the engine does not read; get {right}"
         )
     _check_storage(given, right)
+    if family.name in _OF_FLUX and not heads_fit(denoiser_tensors(given.header)):
+        raise ModelMismatchError(f"{given.path} is only a part of {described.title}; get {right}")
     if described.part is Part.DENOISER and family.name in UNETS:
         raise ModelMismatchError(
             f"{given.path} is {described.title} alone, and the engine opens {family.title} from whole checkpoints "
@@ -145,6 +149,11 @@ def check_encoders(family: Family, denoiser: Given, encoders: Sequence[Given]) -
         _check_width(family, role, given, denoiser)
         _check_storage(given, right_files.encoder_of(family, role, width))
         found[role] = given
+    if family.name in UNETS and not {*family.encoders} <= {*held}:
+        raise ModelMismatchError(
+            f"{denoiser.path} has no text encoder in it, by which the engine tells {family.title} from its kin; get "
+            "the whole checkpoint"
+        )
     missing = [role for role in family.encoders if role not in found and role not in held]
     if family.name == "sd3" and missing == ["t5xxl"]:
         missing = []

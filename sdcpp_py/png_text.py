@@ -25,7 +25,8 @@ COMMON_SAMPLERS = {
     "dpm++2m": "DPM++ 2M", "lcm": "LCM", "ddim_trailing": "DDIM", "res_multistep": "Res Multistep",
 }  # fmt: skip
 
-_COMMON_NUMBERS = {"cfg_scale": "cfg scale", "strength": "denoising strength", "guidance": "distilled cfg scale"}
+# Not "denoising strength": other tools write it for pictures that began from nothing, too.
+_COMMON_NUMBERS = {"cfg_scale": "cfg scale", "guidance": "distilled cfg scale"}
 
 Record = dict[str, Any]
 """What a picture says: "settings" (by our names), "model", "software", "engine", "timings"."""

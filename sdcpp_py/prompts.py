@@ -121,7 +121,9 @@ class EncodedPrompt:
             dtype, rank = _ARRAYS.get(name, (None, 0))
             if array.dtype != dtype or array.ndim != rank or not array.size:
                 raise ValueError(f"it holds an array '{name}' that no denoiser takes")
-            if array.dtype == np.float32 and not np.isfinite(array).all():
+            # Chroma's vector is a mask, of 0 and minus infinity.
+            numbers = np.where(np.isneginf(array), 0, array) if name == "vector" else array
+            if array.dtype == np.float32 and not np.isfinite(numbers).all():
                 raise ValueError(f"its array '{name}' holds values that are not numbers")
         return cls(prompt, family, arrays)
 
@@ -138,6 +140,12 @@ class EncodedPrompt:
                 f"this prompt was encoded for {self.family}, and {title} needs one that was encoded for {family}; "
                 "encode it with this generator"
             )
+        for name, array in self.arrays.items():
+            dtype, rank = _ARRAYS.get(name, (None, 0))
+            if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != rank:
+                raise ModelMismatchError(f"this prompt holds an array '{name}' that no denoiser takes")
+        if "crossattn" not in self.arrays:
+            raise ModelMismatchError("this prompt holds no states; encode it with this generator")
         shape = self.arrays["crossattn"].shape
         if len(shape) != 2 or shape[1] != width or (tokens and shape[0] != tokens):
             wanted = f"({tokens or 'any number'}, {width})"

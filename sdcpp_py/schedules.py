@@ -23,8 +23,13 @@ the steps that are run: ``steps * strength``, rounded up.
 """
 
 
+def steps_to_run(steps: int, strength: float) -> int:
+    """``steps * strength``, rounded up; 25 * 0.28 is a little more than 7 in floating point, and is 7."""
+    return max(1, math.ceil(steps * strength - 1e-9))
+
+
 def _even(steps: int, strength: float) -> list[float]:
-    run = math.ceil(steps * strength)
+    run = steps_to_run(steps, strength)
     return [strength * (1.0 - i / run) for i in range(run)]
 
 
@@ -82,7 +87,7 @@ def sd3_sigmas(steps: int, width: int, height: int, strength: float = 1.0) -> tu
     """Sigmas of Stable Diffusion 3: evenly spaced down to the last of a thousand shifted ones, shifted by 3 again."""
     del width, height
     last = min(_shifted(0.001, 3.0), strength)
-    run = math.ceil(steps * strength)
+    run = steps_to_run(steps, strength)
     way = [strength - (strength - last) * i / max(1, run - 1) for i in range(run)]
     return (*(_shifted(sigma, 3.0) for sigma in way), 0.0)
 

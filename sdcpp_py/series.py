@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sdcpp_py.meter import Meter
 from sdcpp_py.prompts import EncodedPrompt
 from sdcpp_py.result import GeneratedImage
 from sdcpp_py.session import Session
-from sdcpp_py.settings import MAX_SEED, GenerationSettings, check_whole
+from sdcpp_py.settings import MAX_SEED, GenerationSettings, check_edge, check_whole
 
 MAX_PICTURES = 10_000
 PROMPTS_AT_ONCE = 64
@@ -45,9 +46,11 @@ class Order:
         prompt: Prompt | GenerationSettings,
         negative_prompt: Prompt | None,
         given: Mapping[str, Any],
+        defaults: Mapping[str, Any],
     ) -> Order:
         """The order that the arguments of ``Generator.generate`` make; values that are None were not given.
 
+        ``defaults``: what pictures that are handed in say, where neither an argument nor whole settings do.
         Raises SettingsError.
         """
         text = prompt.prompt if isinstance(prompt, EncodedPrompt) else prompt
@@ -57,8 +60,10 @@ class Order:
             values["negative_prompt"] = negative_prompt.prompt if encoded else negative_prompt  # type: ignore[union-attr]
         if isinstance(text, GenerationSettings):
             settings = text.replace(**values)
+            for name in ("width", "height"):
+                check_edge(name, getattr(settings, name), family.size_multiple)
         else:
-            settings = GenerationSettings.for_family(family, text, **values)
+            settings = GenerationSettings.for_family(family, text, **{**defaults, **values})
         return cls(
             settings,
             prompt if isinstance(prompt, EncodedPrompt) else settings.prompt,
@@ -97,23 +102,30 @@ def make_series(
     if given.get("strength") is not None and pictures.image is None:
         raise SettingsError("strength says how far a picture goes from the one it begins from; give that one as image")
     size = pictures.default_size()
-    if size is not None and not isinstance(prompt, GenerationSettings):
-        for name, edge in zip(("width", "height"), size, strict=True):
-            given[name] = edge if given.get(name) is None else given[name]
-    if given.get("strength") is None and not isinstance(prompt, GenerationSettings):
-        given["strength"] = pictures.default_strength()
+    defaults: dict[str, Any] = {} if size is None else {"width": size[0], "height": size[1]}
+    if pictures.default_strength() is not None:
+        defaults["strength"] = pictures.default_strength()
     try:
-        orders = make_orders(family, prompt, given.pop("negative_prompt", None), count, **given)
+        orders = make_orders(family, prompt, given.pop("negative_prompt", None), count, defaults, **given)
     except SettingsError as error:
-        if size is None or arguments.get("width") is not None or arguments.get("height") is not None:
+        if size is None or given.get("width") is not None or given.get("height") is not None:
             raise
-        raise SettingsError(
-            f"a picture of {size[0]}x{size[1]} cannot be drawn ({error}); give resize= or a size"
-        ) from None
-    settings = orders[0].settings
-    if settings.strength < 1 and pictures.image is None:
-        raise SettingsError(f"strength is {settings.strength:g}, but there is no image to begin from; give it as image")
-    return orders, pictures.sized(settings.width, settings.height)
+        shown = f"{size[0]}x{size[1]}"
+        raise SettingsError(f"a picture of {shown} cannot be drawn ({error}); give resize= or a size") from None
+    return orders, _fitting(pictures, orders)
+
+
+def _fitting(pictures: GivenPictures, orders: Sequence[Order]) -> Pictures:
+    """The pictures in the drawings' size. Raises SettingsError where they do not go with each of the orders."""
+    sizes = {(order.settings.width, order.settings.height) for order in orders}
+    if not pictures.empty and len(sizes) > 1:
+        raise SettingsError("pictures that are handed in go with drawings of one size; these settings have several")
+    for order in orders:
+        if order.settings.strength < 1 and pictures.image is None:
+            raise SettingsError(
+                f"strength is {order.settings.strength:g}, but there is no image to begin from; give it as image"
+            )
+    return pictures.sized(*sizes.pop())
 
 
 def make_orders(
@@ -121,11 +133,12 @@ def make_orders(
     prompt: Prompt | GenerationSettings | Sequence[Prompt | GenerationSettings],
     negative_prompt: Prompt | None,
     count: int = 1,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
     **given: Any,
 ) -> list[Order]:
     """``count`` orders of a prompt, or of each of several, with rising seeds; values that are None were not given.
 
-    Raises SettingsError.
+    ``defaults`` are as in ``Order.of``. Raises SettingsError.
     """
     several = isinstance(prompt, Sequence) and not isinstance(prompt, str)
     prompts: Sequence[Any] = list(prompt) if several else [prompt]  # type: ignore[arg-type]
@@ -136,7 +149,7 @@ def make_orders(
     count = check_whole("count", count, 1, MAX_PICTURES // len(prompts))
     orders: list[Order] = []
     for one in prompts:
-        order = Order.of(family, one, negative_prompt, given)
+        order = Order.of(family, one, negative_prompt, given, defaults)
         first = orders[0].settings.seed if orders else order.settings.seed
         if first > MAX_SEED - count + 1:
             raise SettingsError(f"seed + count - 1 must not be above {MAX_SEED}; seed is {first}")
@@ -154,7 +167,7 @@ def draw_series(
     return_latent: bool,
     on_image: Callable[[GeneratedImage], object] | None,
 ) -> list[GeneratedImage]:
-    """Draws pictures of one size.
+    """Draws pictures.
 
     Each prompt is encoded once, before the first picture, so that the text encoder can make room for the series, and so
     is each picture that was handed in. Of very many prompts, ``PROMPTS_AT_ONCE`` are encoded at a time.
@@ -195,16 +208,21 @@ def _negative(prompt: EncodedPrompt, family: Family) -> EncodedPrompt:
 
 
 def _portions(orders: Sequence[Order]) -> Iterator[list[Order]]:
-    """Orders of so many different prompts at a time that their states, some 15 MiB each, do not fill the memory."""
+    """Orders of one size, of so many different prompts that their states, some 15 MiB each, do not fill the memory."""
     portion: list[Order] = []
     texts: set[Prompt] = set()
     for order in orders:
-        if portion and len(texts | set(order.prompts)) > PROMPTS_AT_ONCE:
+        new_size = portion and _size_of(order) != _size_of(portion[0])
+        if new_size or (portion and len(texts | set(order.prompts)) > PROMPTS_AT_ONCE):
             yield portion
             portion, texts = [], set()
         portion.append(order)
         texts |= set(order.prompts)
     yield portion
+
+
+def _size_of(order: Order) -> tuple[int, int]:
+    return order.settings.width, order.settings.height
 
 
 def _encode(

@@ -322,5 +322,6 @@ class Session:
             cfg_scale=settings.cfg_scale,
             threads=self.options.threads,
             guidance=settings.guidance,
+            flow_shift=self.files.family.flow_shift,
             strength=settings.strength,
         )

@@ -28,7 +28,8 @@ class GenerationSettings:
     The same settings give the same picture.
 
     Attributes:
-        prompt: what to draw; may be empty. At most 8192 characters, and at most the tokens the model reads (512).
+        prompt: what to draw; may be empty. At most 8192 characters, and at most the tokens the model reads (512 for
+            FLUX.2 Klein and Z-Image).
             Every character is text, brackets and line breaks too, as the model was trained on it.
         negative_prompt: what to keep away from; has an effect only where ``cfg_scale`` is not 1.
         width: in pixels, a multiple of 16 (of 64 for Stable Diffusion 1, 2 and XL) from 64 to 4096.
@@ -139,7 +140,7 @@ def check_prompt(name: str, text: object) -> None:
         raise SettingsError(f"{name} must be a string, not {type(text).__name__}")
     if len(text) > MAX_PROMPT_CHARACTERS:
         raise SettingsError(
-            f"{name} is {len(text):,} characters long; the text encoder reads 512 tokens at most, "
+            f"{name} is {len(text):,} characters long; text encoders read some hundred tokens, "
             f"so shorten it to some 2,000 characters (the limit is {MAX_PROMPT_CHARACTERS:,})"
         )
     if "\0" in text:

@@ -6,6 +6,7 @@ import itertools
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tiny_model.world.scoring import read_picture
@@ -68,33 +69,33 @@ def check_phases(reports: list[Progress], phases: list[Phase]) -> None:
         assert fractions == sorted(fractions), phase
 
 
-def check_limits(files: SyntheticSet, prompt: str, **arguments: object) -> None:
+def check_limits(files: SyntheticSet, prompt: str, **arguments: Any) -> None:
     """Every limit from the least that works draws the bytes that no limit does, and is kept to."""
     with open_generator(files, memory="all", cache_prompts=False) as generator:
-        plan = generator.plan(width=arguments["width"], height=arguments["height"])  # type: ignore[arg-type]
-        expected = pixels(generator.generate(prompt, **arguments))  # type: ignore[arg-type]
+        plan = generator.plan(width=arguments["width"], height=arguments["height"])
+        expected = pixels(generator.generate(prompt, **arguments))
     least, most = _least(files, plan.least("cpu"), prompt, **arguments), int(plan.peak("cpu") * 1.2)
     others = device_usage("cpu").bytes
     for share in range(5):
         limit = least + (most - least) * share // 4
         device_usage("cpu", reset=True)
         with open_generator(files, memory=limit, cache_prompts=False) as generator:
-            assert np.array_equal(pixels(generator.generate(prompt, **arguments)), expected)  # type: ignore[arg-type]
+            assert np.array_equal(pixels(generator.generate(prompt, **arguments)), expected)
         assert device_usage("cpu").most_bytes - others <= limit
 
 
-def _least(files: SyntheticSet, plain: int, prompt: str, **arguments: object) -> int:
+def _least(files: SyntheticSet, plain: int, prompt: str, **arguments: Any) -> int:
     """The least limit that draws with pictures: that of a drawing without, or what the error of that one names."""
     from sdcpp_py.sizes import parse_bytes
 
     with open_generator(files, memory=plain, cache_prompts=False) as generator:
         try:
-            generator.generate(prompt, **arguments)  # type: ignore[arg-type]
+            generator.generate(prompt, **arguments)
         except OutOfMemoryError as error:
             return parse_bytes("memory", str(error).split("needs at least ")[1].split(" on cpu")[0])
     return plain
 
 
-def check_usable(generator: Generator, prompt: object, expected: object, **arguments: object) -> None:
+def check_usable(generator: Generator, prompt: Any, expected: object, **arguments: Any) -> None:
     """The generator draws what it drew before."""
-    assert np.array_equal(pixels(generator.generate(prompt, **arguments)), pixels(expected))  # type: ignore[arg-type]
+    assert np.array_equal(pixels(generator.generate(prompt, **arguments)), pixels(expected))

@@ -20,7 +20,7 @@ from sdcpp_py.catalogue import (
 )
 from sdcpp_py.catalogue.entries import AUTOENCODERS, CHECKPOINT, DENOISER, ENCODERS
 from sdcpp_py.errors import CatalogueError, ModelNotFoundError, SdcppError
-from sdcpp_py.families import SAMPLERS, SCHEDULERS
+from sdcpp_py.families import FAMILIES_BY_NAME, SAMPLERS, SCHEDULERS
 
 GOOD = """
 schema = 1
@@ -111,12 +111,11 @@ def test_a_file_on_the_hub_has_one_entry(built_in: Catalogue) -> None:
 
 
 def test_flow_families_follow_their_reference(built_in: Catalogue) -> None:
-    """Models of the older families have the engine's schedule, the others their reference pipeline's."""
+    """Models have their reference pipeline's schedule where their family knows it, and else one of the engine's."""
     for model in built_in.models.values():
-        if model.family in ("sd1", "sd2", "sdxl"):
-            assert model.defaults.scheduler == "discrete"
-        elif not model.name.startswith("twinflow"):
-            assert model.defaults.scheduler == "reference"
+        if not model.name.startswith("twinflow"):
+            known = FAMILIES_BY_NAME[model.family].sigmas is not None
+            assert (model.defaults.scheduler == "reference") is known, model.name
 
 
 def test_a_name_is_found_in_any_case_and_by_its_aliases(built_in: Catalogue) -> None:

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import sdcpp_py
-from sdcpp_py import GeneratedImage, GenerationSettings
+from sdcpp_py import GeneratedImage, GenerationSettings, Generator
 from sdcpp_py.cli import main
 from sdcpp_py.synth import SyntheticSet
 
@@ -60,6 +61,116 @@ def test_settings_from_a_picture(model: SyntheticSet, work: Path) -> None:
     assert GenerationSettings.from_png("c.png").seed == 8
     assert main([*command, "-o", "d.png", "-s", "-1"]) == 0
     assert GenerationSettings.from_png("d.png").seed not in (7, -1)
+
+
+@pytest.fixture
+def given(work: Path) -> Callable[[], list[str]]:
+    """Pictures in a folder of their own, so that nothing else is in the current one: the options that name none."""
+    folder = work / "given"
+    folder.mkdir()
+    rows, columns = np.mgrid[0:64, 0:96]
+    waves = np.stack([2 * columns, 3 * rows, (columns * rows) % 255], -1).astype(np.uint8)
+    Image.fromarray(waves).save(folder / "waves.png")
+    Image.fromarray(255 - waves).save(folder / "other.png")
+    mask = np.zeros((64, 96), np.uint8)
+    mask[16:48, 32:64] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    Image.fromarray(mask[:, :64]).save(folder / "narrow.png")
+    Image.fromarray(np.zeros((64, 96), np.uint8)).save(folder / "black.png")
+    (folder / "text.png").write_text("a red circle")
+    return lambda: sorted(str(file.relative_to(work)) for file in work.rglob("*") if file.parent != folder)
+
+
+@pytest.mark.parametrize("names", [("-i", "-r"), ("--image", "--reference"), ("--init-img", "--ref-image")])
+def test_pictures_are_drawn_from(
+    klein: SyntheticSet, klein_generator: Generator, given: object, names: tuple[str, str]
+) -> None:
+    """``--image``, ``--mask``, ``--strength``, ``--reference``, ``--guidance``: what ``generate`` draws with them."""
+    image, reference = names
+    command = ["generate", "cat", *model_options(klein), "--steps", "2", "-s", "7", "--device", "cpu"]
+    options = [image, "given/waves.png", "--mask", "given/mask.png", "--strength", "0.6", "--guidance", "2.5"]
+    options += [reference, "given/other.png", reference, "given/waves.png"]
+    assert main([*command, *options, "-o", "out.png"]) == 0
+    settings = GenerationSettings.from_png("out.png")
+    assert (settings.strength, settings.guidance, settings.width, settings.height) == (0.6, 2.5, 96, 64)
+    expected = klein_generator.generate(
+        settings,
+        image="given/waves.png",
+        mask="given/mask.png",
+        strength=0.6,
+        reference_images=["given/other.png", "given/waves.png"],
+    )
+    assert np.array_equal(np.asarray(Image.open("out.png")), np.asarray(expected))
+    untouched = np.asarray(Image.open("given/mask.png")) == 0
+    drawn, waves = (np.asarray(Image.open(file)) for file in ("out.png", "given/waves.png"))
+    assert np.array_equal(drawn[untouched], waves[untouched])
+
+
+def test_a_picture_is_resized_when_it_is_told(model: SyntheticSet, given: object) -> None:
+    """``--resize`` brings a picture to the drawing's size, in each of its ways."""
+    command = ["generate", "cat", *model_options(model), *SMALL, "-s", "7", "-i", "given/waves.png"]
+    for how in ("cover", "fit", "pad"):
+        assert main([*command, "--resize", how, "-o", f"{how}.png"]) == 0
+        assert GenerationSettings.from_png(f"{how}.png").strength == 0.75
+    drawn = [Image.open(f"{how}.png") for how in ("cover", "fit", "pad")]
+    assert {picture.size for picture in drawn} == {(64, 64)}
+    assert len({picture.tobytes() for picture in drawn}) == 3
+
+
+def test_settings_from_a_picture_that_began_from_one(model: SyntheticSet, given: object) -> None:
+    """``--settings-from`` with the picture given again draws the same bytes, ``--strength`` included."""
+    start = ["-i", "given/waves.png"]
+    options = [*model_options(model), "--device", "cpu", *start]
+    assert main(["generate", "cat", *options, "--strength", "0.3", "--steps", "4", "-s", "7", "-o", "a.png"]) == 0
+    assert main(["generate", *options, "--settings-from", "a.png", "-o", "b.png"]) == 0
+    assert GenerationSettings.from_png("b.png") == GenerationSettings.from_png("a.png")
+    assert Image.open("a.png").tobytes() == Image.open("b.png").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["-i", "missing.png"], "image 'missing.png' does not exist"),
+        (["-i", "given"], "is a folder"),
+        (["-i", "given/text.png"], "is no picture"),
+        (["-i", "given/waves.png", "-W", "64"], 'resize="cover"'),
+        (["-i", "given/waves.png", "--resize", "crop"], "resize must be one of"),
+        (["-i", "given/waves.png", "--strength", "0"], "strength must be above 0"),
+        (["-i", "given/waves.png", "--strength", "1.5"], "strength must be from 0 to 1"),
+        (["-i", "given/waves.png", "--strength", "nan"], "strength must be from 0 to 1"),
+        (["--strength", "0.5"], "give that one as image"),
+        (["--mask", "given/mask.png"], "give that picture as image"),
+        (["-i", "given/waves.png", "--mask", "given/narrow.png"], "mask is 64x64 and image 96x64"),
+        (["-i", "given/waves.png", "--mask", "given/black.png"], "all black"),
+        (["-r", "given/waves.png"], "Z-Image takes no reference images"),
+        (["--guidance", "101"], "guidance must be from 0 to 100"),
+    ],
+)
+def test_an_error_over_a_picture_is_one_plain_line(
+    model: SyntheticSet,
+    given: Callable[[], list[str]],
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    says: str,
+) -> None:
+    """Pictures that cannot be used end with 1 and one line, and no file is written."""
+    command = ["generate", "cat", *model_options(model), "--steps", "2", "--device", "cpu"]
+    assert main([*command, *options]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("sdcpp-py: error: ")
+    assert output.err.count("\n") == 1
+    assert says in output.err
+    assert given() == ["given"]
+
+
+@pytest.mark.parametrize("option", ["--strength", "--guidance"])
+def test_what_is_no_number_is_wrong_usage(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Words where a number belongs end with 2, as other wrong usage does."""
+    with pytest.raises(SystemExit) as caught:
+        main(["generate", "cat", option, "much"])
+    assert caught.value.code == 2
+    assert f"{option}: invalid float value: 'much'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sdcpp_py import GenerationSettings, Generator, ImageError, ImageNotFoundErr
 
 from .picture_tools import check_usable, colourful, pixels, write_giant
 
-HALF = {"strength": 0.5, "steps": 2, "seed": 1}
+HALF: dict[str, Any] = {"strength": 0.5, "steps": 2, "seed": 1}
 
 
 def test_a_picture_of_every_kind_is_one(generator: Generator, work: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_picture_of_every_kind_is_one(generator: Generator, work: Path) -> Non
     picture.save("cat.png")
     array = pixels(picture)
     opaque = np.concatenate([array, np.full((64, 96, 1), 255, np.uint8)], axis=-1)
-    kinds = [array, array[:, ::-1][:, ::-1], opaque, picture.image, picture, "cat.png", Path("cat.png")]
+    kinds: list[Any] = [array, array[:, ::-1][:, ::-1], opaque, picture.image, picture, "cat.png", Path("cat.png")]
     drawn = {pixels(generator.generate("dog", image=kind, **HALF)).tobytes() for kind in kinds}
     assert len(drawn) == 1
 
@@ -70,7 +70,7 @@ def test_with_resize_any_size_draws(
 
 def test_the_ways_to_resize_differ(generator: Generator) -> None:
     """A picture of other proportions is cropped, stretched or padded: three drawings of the size that was asked for."""
-    given = {"image": colourful(150, 70), "width": 96, "height": 80, **HALF}
+    given: dict[str, Any] = {"image": colourful(150, 70), "width": 96, "height": 80, **HALF}
     drawn = [pixels(generator.generate("cat", resize=resize, **given)) for resize in ("cover", "fit", "pad")]
     assert {picture.shape for picture in drawn} == {(80, 96, 3)}
     assert len({picture.tobytes() for picture in drawn}) == 3
@@ -80,7 +80,7 @@ def test_a_giant_is_refused_at_once(generator: Generator, work: Path) -> None:
     """A PNG of a hundred bytes that promises 20,000 x 20,000 pixels is refused in less than a second."""
     write_giant(Path("giant.png"), 20_000, 20_000)
     began = time.perf_counter()
-    with pytest.raises(ImageError, match=r"image 'giant\.png' has 20000 x 20000 pixels"):
+    with pytest.raises(ImageError, match=r"image 'giant\.png' .*pixels"):
         generator.generate("cat", image="giant.png", resize="cover", **HALF)
     assert time.perf_counter() - began < 1
 
@@ -143,6 +143,7 @@ def test_what_cannot_be_used_is_named(
             draw("cat", on_progress=seen.append, **arguments)
         assert type(caught.value) is error
         assert "\n" not in str(caught.value)
+        assert ("resize" in str(caught.value)) == ("resize" in says)  # advice that does not help is none
     assert not seen
 
 
@@ -162,32 +163,21 @@ def test_an_unknown_argument_of_a_batch_is_a_type_error(generator: Generator) ->
             draw("cat", init_image=IMAGE)  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize(
-    ("second", "says"),
-    [
-        ({"strength": 0.5}, "no image to begin from"),
-        ({"strength": 0.5, "width": 128}, "no image to begin from"),
-    ],
-)
-def test_every_prompt_of_a_batch_is_checked_before_the_first_is_drawn(
-    generator: Generator, second: dict[str, Any], says: str
-) -> None:
+def test_every_prompt_of_a_batch_is_checked_before_the_first_is_drawn(generator: Generator) -> None:
     """Settings in a list that begin from a picture are refused without one, wherever in the list they are."""
     first = GenerationSettings("cat", width=64, height=64, steps=1)
     drawn: list[object] = []
-    with pytest.raises(SettingsError, match=says):
-        generator.generate_batch([first, first.replace(**second)], on_image=drawn.append)
+    with pytest.raises(SettingsError, match="no image to begin from"):
+        generator.generate_batch([first, first.replace(strength=0.5)], on_image=drawn.append)
     assert not drawn
 
 
-def test_a_batch_of_several_sizes_from_one_picture(generator: Generator) -> None:
-    """Settings of two sizes begin from one picture, which is resized to each; or it is said before any is drawn."""
-    first = GenerationSettings("cat", width=64, height=64, steps=1, seed=1, strength=0.5)
-    drawn: list[Any] = []
+def test_a_batch_of_several_sizes_takes_no_picture(generator: Generator) -> None:
+    """Settings of two sizes and one picture are refused before any is drawn; without the picture they draw."""
+    first = GenerationSettings("cat", width=64, height=64, steps=1, seed=1)
     orders = [first, first.replace(width=96)]
-    try:
+    drawn: list[object] = []
+    with pytest.raises(SettingsError, match="one size"):
         generator.generate_batch(orders, image=IMAGE, resize="cover", on_image=drawn.append)
-    except SettingsError:
-        assert not drawn
-    else:
-        assert [picture.image.size for picture in drawn] == [(64, 64), (96, 64)]
+    assert not drawn
+    assert [picture.image.size for picture in generator.generate_batch(orders)] == [(64, 64), (96, 64)]

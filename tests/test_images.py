@@ -406,14 +406,17 @@ def test_a_closed_image_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_mask_must_leave_something_to_draw() -> None:
-    """A black mask is refused, and one of 0 and 1 with the advice to make it bool; any other is fine."""
+    """A black mask is refused, and one of 0 and 1 with the advice to make it bool; so is one without white."""
     mask = np.zeros((8, 8), np.uint8)
     with pytest.raises(SettingsError, match="inpaint_mask is all black"):
         check_mask(mask, "inpaint_mask")
     mask[3, 3] = 1
     with pytest.raises(SettingsError, match="astype"):
         check_mask(mask)
-    mask[3, 3] = 2
+    mask[3, 3] = 127
+    with pytest.raises(SettingsError, match="nowhere brighter than 127"):
+        check_mask(mask)
+    mask[3, 3] = 128
     check_mask(mask)
     check_mask(np.full((8, 8), 255, np.uint8))
 

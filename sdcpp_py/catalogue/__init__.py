@@ -45,7 +45,9 @@ class Catalogue:
         wanted = name.lower()
         wanted = self.aliases.get(wanted, wanted)
         if wanted not in self.models:
-            raise ModelNotFoundError(f"no model is called {name!r}{self.hint(name, [*self.models, *self.aliases, TINY])}")
+            raise ModelNotFoundError(
+                f"no model is called {name!r}{self.hint(name, [*self.models, *self.aliases, TINY])}"
+            )
         return self.models[wanted]
 
     def file(self, name: str) -> CatalogueFile:

@@ -171,7 +171,10 @@ def download(found: Found, access: Access) -> Path:
     except OSError as error:
         raise unwritable(error, access.cache_dir) or _explained(error, wanted, access) from error
     path = _download(wanted, access)
-    problem = flaw(path, found.size, found.hashes)
+    try:
+        problem = flaw(path, found.size, found.hashes)
+    except OSError as error:  # another process has found it broken, and thrown it away
+        problem = f"it cannot be read ({error.strerror or error})"
     if problem:
         remove(path)
     unmark(wanted.repository, wanted.file, access.cache_dir)

@@ -61,6 +61,11 @@ def describe(header: FileHeader) -> Described:
     return Described(Part.UNKNOWN, Part.UNKNOWN.value)
 
 
+def denoiser_tensors(header: FileHeader) -> Tensors:
+    """The tensors of the denoiser in a file, without the prefix that they have in a whole checkpoint."""
+    return _groups(header.tensors).get("diffusion_model", header.tensors)
+
+
 def _groups(tensors: Tensors) -> dict[str, dict[str, TensorInfo]]:
     """The tensors that are named as in a whole checkpoint, by role, without their prefixes."""
     groups: dict[str, dict[str, TensorInfo]] = {}

@@ -135,19 +135,25 @@ def _wan(tensors: Tensors, tops: set[str]) -> Kind:
     return {184320: kinds.WAN_I2V, 147456: kinds.WAN_TI2V}.get(first, kinds.WAN)
 
 
+def heads_fit(tensors: Tensors) -> bool:
+    """Whether a FLUX has heads: the engine divides by their number, which follows from these; any of them may count."""
+    norms = ("single_blocks.0.norm.key_norm.scale", "double_blocks.0.txt_attn.norm.key_norm.scale")
+    heads = {extent(tensors, name) for name in norms if name in tensors}
+    hidden = extent(tensors, "txt_in.weight", 0)
+    return bool(heads) and all(0 < head <= hidden for head in heads)
+
+
 def _flux(tensors: Tensors, tops: set[str]) -> Described | None:
     context, hidden = extent(tensors, "txt_in.weight"), extent(tensors, "txt_in.weight", 0)
-    if "double_stream_modulation_img.lin.weight" in tensors:
-        if "single_blocks.47.linear1.weight" in tensors:
-            return _described(kinds.FLUX2_DEV, context, hidden, distilled=True)
-        # The engine divides by the number of heads, which it takes from one of these.
-        norms = ("single_blocks.0.norm.key_norm.scale", "double_blocks.0.txt_attn.norm.key_norm.scale")
-        head = next((extent(tensors, name) for name in norms if name in tensors), 0)
-        if not 0 < head <= extent(tensors, "double_stream_modulation_img.lin.weight"):
-            return Described(Part.UNKNOWN, "a part of a FLUX.2 denoiser")
-        return _described(kinds.KLEIN_KIND, context, hidden)
-    if "double_blocks" not in tops:
+    second = "double_stream_modulation_img.lin.weight" in tensors
+    if not second and "double_blocks" not in tops:
         return None
+    if second and "single_blocks.47.linear1.weight" in tensors:
+        return _described(kinds.FLUX2_DEV, context, hidden, distilled=True)
+    if second and not heads_fit(tensors):
+        return Described(Part.UNKNOWN, "a part of a FLUX.2 denoiser")
+    if second:
+        return _described(kinds.KLEIN_KIND, context, hidden)
     other = {384: kinds.FLUX1_FILL_KIND, 128: kinds.FLUX1_CONTROL, 196: kinds.FLEX2}.get(
         extent(tensors, "img_in.weight")
     )
