@@ -108,7 +108,8 @@ def make_series(
     try:
         orders = make_orders(family, prompt, given.pop("negative_prompt", None), count, defaults, **given)
     except SettingsError as error:
-        if size is None or given.get("width") is not None or given.get("height") is not None:
+        own = given.get("width") is not None or given.get("height") is not None
+        if size is None or own or not str(error).startswith(("width", "height")):
             raise
         shown = f"{size[0]}x{size[1]}"
         raise SettingsError(f"a picture of {shown} cannot be drawn ({error}); give resize= or a size") from None

@@ -34,7 +34,7 @@ class GenerationSettings:
         negative_prompt: what to keep away from; has an effect only where ``cfg_scale`` is not 1.
         width: in pixels, a multiple of 16 (of 64 for Stable Diffusion 1, 2 and XL) from 64 to 4096.
         height: likewise.
-        steps: sampling steps, 1 to 1000; of a picture that begins from another one, ``strength`` of them are run.
+        steps: sampling steps, 1 to 1000; of a picture that begins from another one, only some are run.
         cfg_scale: classifier-free guidance, 0 to 100; 1 turns it off (and halves the work).
         seed: 0 to 2**63 - 1.
         sampler: one of ``sdcpp_py.SAMPLERS``.
@@ -44,6 +44,7 @@ class GenerationSettings:
             the picture in one piece.
         guidance: the distilled guidance of FLUX.1 dev, Fill and Kontext, 0 to 100; other models do not read it.
         strength: how far a picture may go from the one that it begins from: above 0 (hardly) to 1 (as if from nothing).
+            With the reference schedule it is the part of noise to begin with, with the engine's the part of the steps.
 
     Raises:
         SettingsError: a value is of another type or out of its domain.

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import gc
 import itertools
-import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as profile
-from hypothesis import strategies as st
 
-from sdcpp_py import EncodedPrompt, Generator, GenerationError, ModelMismatchError, OutOfMemoryError, SettingsError
+from sdcpp_py import Generator, OutOfMemoryError
 from sdcpp_py._native.library import device_usage
 from sdcpp_py.families import CHROMA, FLUX1, FLUX1_FILL, FLUX1_SCHNELL, QWEN_IMAGE, SD3, Family
 from sdcpp_py.models import arguments_of
@@ -47,13 +42,15 @@ class Opened:
 
     @property
     def family(self) -> Family:
+        """What it has to be recognised as."""
         return FAMILIES[self.name]
 
     def open(self, **arguments: object) -> Generator:
         """Another generator over the same files."""
-        return Generator(**arguments_of(self.files.files), **{"device": "cpu", **arguments})  # type: ignore[arg-type]
+        return Generator(**arguments_of(self.files.files), device="cpu", **arguments)  # type: ignore[arg-type]
 
     def draw(self, prompt: object = "a cat", **settings: object) -> np.ndarray:
+        """The pixels of a small picture of the open generator."""
         return drawn(self.generator, prompt, **settings)
 
 
@@ -95,10 +92,9 @@ def test_a_family_draws(opened: Opened) -> None:
 
 def test_what_is_asked_for_changes_the_picture(opened: Opened) -> None:
     """The same settings give the same bytes, in another generator too, and each other setting gives other ones."""
-    # One step of an even schedule ends at what the denoiser says, whatever was before; guidance differs in any number.
-    base = {"cfg_scale": 2.0, "negative_prompt": "a dog", "steps": 2}
-    settings = [
-        {}, {"seed": 4}, {"negative_prompt": "a house by the sea"}, {"cfg_scale": 3.0}, {"cfg_scale": 1.0}, {"steps": 3},
+    base: dict[str, object] = {"cfg_scale": 2.0, "negative_prompt": "a dog", "steps": 2}
+    settings: list[dict[str, object]] = [
+        {}, {"seed": 4}, {"negative_prompt": "a house"}, {"cfg_scale": 3.0}, {"cfg_scale": 1.0}, {"steps": 3},
     ]  # fmt: skip
     if opened.family.guidance:
         settings.append({"guidance": opened.family.guidance / 2})
@@ -110,12 +106,9 @@ def test_what_is_asked_for_changes_the_picture(opened: Opened) -> None:
 
 
 def test_guidance_is_for_those_that_take_it(opened: Opened) -> None:
-    """FLUX.1 dev and Fill were distilled with guidance; for another family it is an error, and not silence."""
-    if opened.family.guidance:
-        assert opened.generator.generate("a cat", guidance=2.0, **SMALL).settings.guidance == 2.0  # type: ignore[arg-type]
-    else:
-        with pytest.raises(SettingsError, match="guidance"):
-            opened.generator.generate("a cat", guidance=2.0, **SMALL)  # type: ignore[arg-type]
+    """FLUX.1 dev and Fill were distilled with guidance; to others it is nothing."""
+    little, much = (opened.draw(guidance=guidance, cfg_scale=1.0) for guidance in (2.0, 20.0))
+    assert np.array_equal(little, much) == (not opened.family.guidance)
 
 
 def test_text_encoders_come_in_any_order(opened: Opened) -> None:
@@ -130,13 +123,13 @@ def test_text_encoders_come_in_any_order(opened: Opened) -> None:
 def test_a_family_draws_from_a_picture(opened: Opened) -> None:
     """Image to image: with little strength nearer to the picture than with all, and not as from nothing."""
     settings = {"width": 96, "steps": 4, "image": PICTURE, "cfg_scale": 1.0}
-    pictures = [opened.draw(**settings, strength=strength) for strength in (0.1, 0.9)]
+    pictures = [opened.draw(**settings, strength=strength) for strength in (0.1, 0.5)]
     pictures.append(opened.draw(width=96, steps=4, cfg_scale=1.0))
     assert len({picture.tobytes() for picture in pictures}) == 3
     assert {picture.shape for picture in pictures} == {PICTURE.shape}
     latents = [
         opened.generator.generate("a cat", return_latent=True, **{**SMALL, **settings, "strength": strength}).latent  # type: ignore[arg-type]
-        for strength in (0.02, 0.1, 0.9)
+        for strength in (0.02, 0.1, 0.5)
     ]
     near, far = (np.abs(latents[0] - latent).mean() for latent in latents[1:])  # type: ignore[operator]
     assert near < far
@@ -150,17 +143,23 @@ def test_a_family_fills_a_hole(opened: Opened) -> None:
     assert not np.array_equal(opened.draw("a dog", width=96, image=PICTURE, mask=MASK), filled)
 
 
-def test_fill_reads_what_is_around_the_hole(opened: Opened) -> None:
-    """FLUX.1 Fill sees the picture but not what the mask covers; a mask of another shape is another input."""
-    if not opened.family.fills:
-        pytest.skip("only FLUX.1 Fill reads a mask")
-    settings = {"width": 96, "mask": MASK, "keep_unmasked": False}
+def test_fill_reads_what_is_around_the_hole(folder: Path) -> None:
+    """FLUX.1 Fill sees the picture around the hole, and not what the mask covers."""
     other, hidden = 255 - PICTURE, PICTURE.copy()
-    hidden[20:44, 36:76] = 0
-    expected = opened.draw(**settings, image=PICTURE)
-    assert not np.array_equal(opened.draw(**settings, image=other), expected)
-    assert np.array_equal(opened.draw(**settings, image=hidden), expected)
-    assert not np.array_equal(opened.draw(**{**settings, "mask": np.roll(MASK, 8, 0)}, image=PICTURE), expected)
+    hidden[MASK == 255] = 0
+    files = write_set("tiny-flux1-fill", folder, quant="Q8_0")
+    with Generator(**arguments_of(files.files), device="cpu") as generator:
+
+        def hole(image: np.ndarray, mask: np.ndarray = MASK) -> np.ndarray:
+            """What is drawn in the mask's middle, before the VAE, which would see the rest of the picture again."""
+            drawn = generator.generate("a cat", image=image, mask=mask, return_latent=True, steps=1, seed=3)
+            assert drawn.latent is not None
+            return drawn.latent[:, 2:6, 4:10]
+
+        expected = hole(PICTURE)
+        assert np.array_equal(hole(hidden), expected)
+        assert not np.array_equal(hole(other), expected)
+        assert not np.array_equal(hole(PICTURE, np.maximum(MASK, np.roll(MASK, 16, 1))), expected)
 
 
 @pytest.fixture
@@ -218,14 +217,3 @@ def test_a_plan_tells_what_is_allocated(opened: Opened, held: int) -> None:
     own = sum(opened.generator.weight_bytes.values())
     assert device_usage("cpu").most_bytes - held + own == pytest.approx(plan.peak("cpu"), rel=0.02)
     assert opened.generator.plan(width=96, height=64, prompt="a cat that was planned") == plan
-
-
-def test_a_prompt_is_encoded_once_and_kept(opened: Opened, tmp_path: Path) -> None:
-    """An encoded prompt, pickled, saved and loaded or read from the cache's folder, gives the same picture."""
-    expected = opened.draw("a cat in advance")
-    encoded = opened.generator.encode("a cat in advance")
-    assert opened.generator.encode("a cat in advance") is encoded
-    for prompt in (encoded, pickle.loads(pickle.dumps(encoded)), EncodedPrompt.load(encoded.save(tmp_path / "p.npz"))):
-        assert prompt.arrays.keys() == encoded.arrays.keys()
-        assert all(np.array_equal(prompt.arrays[name], array) for name, array in encoded.arrays.items())
-        assert np.array_equal(opened.draw(prompt), expected)

@@ -137,8 +137,8 @@ def test_other_settings_count_too(generator: Generator) -> None:
 
 
 def test_steps_are_run_in_proportion(generator: Generator) -> None:
-    """Of so many steps, ``strength`` are run, rounded up, and never none."""
-    for steps, strength, run in ((4, 0.01, 1), (4, 0.5, 2), (4, 0.51, 3), (10, 0.3, 3), (1, 0.5, 1), (4, 1.0, 4)):
+    """As many steps are run as the rest of the way has, rounded up, and never none: Z-Image's middle is at 0.75."""
+    for steps, strength, run in ((4, 0.01, 1), (4, 0.75, 2), (4, 0.76, 3), (10, 0.3, 2), (1, 0.5, 1), (4, 1.0, 4)):
         reports: list[Progress] = []
         given: dict[str, Any] = {"strength": strength, "steps": steps, "on_progress": reports.append}
         generator.generate("cat", image=colourful(64, 64), **given)
