@@ -16,7 +16,7 @@ from sdcpp_py.settings import GenerationSettings
 
 
 def plan_files(
-    files: FilesByRole,
+    files: FilesByRole | ModelFiles,
     *,
     width: int | None = None,
     height: int | None = None,
@@ -29,37 +29,14 @@ def plan_files(
     """Who would be in memory when a picture is drawn with files, of which nothing but the headers is read.
 
     Args:
-        files: by their roles.
+        files: by their roles, or checked already.
         width, height: of the picture, in pixels; where None, the model's own.
         memory, device, threads: as ``Generator`` takes them.
         prompt, vae_tile_size: as ``Generator.plan`` takes them.
 
     Raises as ``Generator`` does, but a plan that does not fit says so by ``fits``.
     """
-    return plan_checked(
-        check_files(**arguments_of(files)),
-        width=width,
-        height=height,
-        memory=memory,
-        device=device,
-        threads=threads,
-        prompt=prompt,
-        vae_tile_size=vae_tile_size,
-    )
-
-
-def plan_checked(
-    checked: ModelFiles,
-    *,
-    width: int | None = None,
-    height: int | None = None,
-    memory: MemoryLimit = "auto",
-    device: DeviceChoice = "auto",
-    threads: int | None = None,
-    prompt: str = LONG_PROMPT,
-    vae_tile_size: int = 0,
-) -> MemoryPlan:
-    """The same for files that were checked to belong together."""
+    checked = files if isinstance(files, ModelFiles) else check_files(**arguments_of(files))
     options = SessionOptions.of(device, memory, threads)
     settings = GenerationSettings.for_family(
         checked.family, prompt, width=width, height=height, vae_tile_size=vae_tile_size

@@ -32,11 +32,12 @@ def test_the_wheel_serves_every_python_from_3_10(wheel: zipfile.ZipFile) -> None
 
 
 def test_the_wheel_has_every_module(wheel: zipfile.ZipFile) -> None:
-    """CPU modules from plain x86-64 to AVX-512 with BF16, ggml under our own names, and the typing marker are there."""
+    """CPU modules from plain x86-64 to AVX-512 with BF16, ggml under our own names, catalogue and typing marker."""
     names = {Path(name).name for name in wheel.namelist() if name.startswith("sdcpp_py/")}
     wanted = {"libggml-cpu.so", "libggml-cpu-haswell.so", "libggml-cpu-icelake.so", "libggml-cpu-zen4.so"}
     wanted |= {"libsdcpp-ggml.so", "libsdcpp-ggml-base.so", "py.typed"}
     assert wanted <= names, wanted - names
+    assert "sdcpp_py/catalogue/catalogue.toml" in wheel.namelist()
 
 
 def test_the_wheel_carries_the_licences(wheel: zipfile.ZipFile) -> None:
@@ -54,9 +55,8 @@ def test_the_wheel_carries_the_licences(wheel: zipfile.ZipFile) -> None:
 def test_the_wheel_has_nothing_else(wheel: zipfile.ZipFile) -> None:
     """No source of the engine, no header, no static library, no path of the machine that built it."""
     for name in wheel.namelist():
-        assert (
-            Path(name).suffix in (".py", ".so", ".typed", ".md", ".gguf", ".safetensors", "") or ".dist-info/" in name
-        ), name
+        kinds = (".py", ".so", ".typed", ".md", ".toml", ".gguf", ".safetensors", "")
+        assert Path(name).suffix in kinds or ".dist-info/" in name, name
     extension = wheel.read("sdcpp_py/_native/_sdcpp.abi3.so")
     assert str(Path(__file__).parent.parent).encode() not in extension
 

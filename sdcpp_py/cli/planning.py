@@ -12,7 +12,7 @@ from sdcpp_py.errors import SettingsError
 from sdcpp_py.models import check_files
 from sdcpp_py.named_files import files_named
 from sdcpp_py.planning import MemoryPlan, Stay
-from sdcpp_py.plans import Fit, fits, plan_checked, plan_files
+from sdcpp_py.plans import Fit, fits, plan_files
 from sdcpp_py.sizes import format_bytes
 
 MODELS = ("klein-4b", "z-image-turbo", "klein-9b", "flux1-schnell", "flux1-dev", "chroma", "sd3.5-medium", "qwen-image")
@@ -34,7 +34,7 @@ def run_plan(options: argparse.Namespace) -> None:
         wishes["prompt"] = options.prompt
     width, height = _size(options.size) if options.size else (None, None)
     if given:
-        plan = plan_checked(check_files(**given), width=width, height=height, **wishes)
+        plan = plan_files(check_files(**given), width=width, height=height, **wishes)
     else:
         with files_named(options.name, options.quant, hollow=True) as files:
             plan = plan_files(files, width=width, height=height, **wishes)
