@@ -1,7 +1,8 @@
 """Families beside FLUX.2 Klein and Z-Image against the engine's own program, where it can draw with a small file.
 
-It has the widths of T5, of Qwen2.5-VL and of most denoisers fixed, and reads those of FLUX.1's from the file. So FLUX.1 is
-drawn here without T5 on its side, for which it takes zeros as states, and with a T5 of zeros on ours, which gives them.
+It has the widths of T5, of Qwen2.5-VL and of most denoisers fixed, and reads those of FLUX.1's from the file. So FLUX.1
+is drawn here without T5 on its side, for which it takes zeros as states, and with a T5 of zeros on ours, which gives
+them.
 """
 
 from __future__ import annotations

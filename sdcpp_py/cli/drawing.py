@@ -9,6 +9,8 @@ from typing import Any
 
 from sdcpp_py.cli.opening import open_model
 from sdcpp_py.errors import SettingsError
+from sdcpp_py.images import to_mask, to_pixels
+from sdcpp_py.inputs import STRENGTH_WITHOUT_MASK
 from sdcpp_py.result import GeneratedImage, check_output
 from sdcpp_py.settings import MAX_SEED, GenerationSettings, random_seed
 
@@ -23,9 +25,13 @@ def run(options: argparse.Namespace) -> None:
         raise SettingsError(f"--count must be from 1 to 10000, not {options.count}")
     # Everything that can be known to be wrong is, before gigabytes are read.
     check_output(output)
+    pictures = _pictures(options)
     settings = _settings(options)
-    given = {name: value for name, value in settings.items() if value is not None}
     whole = prompt if isinstance(prompt, GenerationSettings) else GenerationSettings(prompt)
+    if options.settings_from and options.image and not options.mask and whole.strength == 1:
+        # A picture that was drawn from nothing says 1, with which this one would play no part.
+        settings["strength"] = STRENGTH_WITHOUT_MASK if settings["strength"] is None else settings["strength"]
+    given = {name: value for name, value in settings.items() if value is not None}
     first = whole.replace(**given)
     if first.seed > MAX_SEED - options.count + 1:
         raise SettingsError(f"--seed plus --count must not be above {MAX_SEED}")
@@ -35,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
         def keep(picture: GeneratedImage) -> None:
             _report(picture.save(_numbered(output, next(numbers))), picture)
 
-        generator.generate_batch(prompt, count=options.count, on_image=keep, **settings, **_pictures(options))
+        generator.generate_batch(prompt, count=options.count, on_image=keep, **settings, **pictures)
 
 
 def _prompt(options: argparse.Namespace) -> str | GenerationSettings:
@@ -68,10 +74,12 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _pictures(options: argparse.Namespace) -> dict[str, Any]:
+    """The pictures that the options name, read. Raises ImageError, ImageNotFoundError."""
+    references = options.references or []
     return {
-        "image": options.image,
-        "mask": options.mask,
-        "reference_images": options.references,
+        "image": None if options.image is None else to_pixels(options.image),
+        "mask": None if options.mask is None else to_mask(options.mask),
+        "reference_images": [to_pixels(file, "reference") for file in references] or None,
         "resize": options.resize,
     }
 
