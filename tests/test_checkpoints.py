@@ -18,7 +18,7 @@ from sdcpp_py.synth import write
 pytestmark = pytest.mark.full_size
 
 FAMILIES = {"sd1": SD1, "sd2": SD2, "sdxl": SDXL}
-SMALL = {"width": 64, "height": 64, "steps": 2, "seed": 3}
+SMALL = {"width": 64, "height": 64, "steps": 1, "seed": 3}
 PICTURE = np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8)
 
 
