@@ -83,7 +83,9 @@ def both(job: Job) -> Job:
         generators[0].close()
         loads: list[Progress] = []
         begin = time.perf_counter()
-        with Generator(klein["diffusion_model"], encoder, klein["vae"], device="cpu", memory="all", on_progress=loads.append):
+        with Generator(
+            klein["diffusion_model"], encoder, klein["vae"], device="cpu", memory="all", on_progress=loads.append
+        ):
             reopened = time.perf_counter() - begin
         generators[1].close()
     shares = sum(weights[0][part] + weights[1][part] for part in ("diffusion_model", "vae"))
