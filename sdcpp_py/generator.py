@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,12 +25,13 @@ from sdcpp_py.prompts import EncodedPrompt
 from sdcpp_py.resizing import Resize
 from sdcpp_py.result import GeneratedImage
 from sdcpp_py.series import Order, Prompt, draw_series, make_orders, make_series
-from sdcpp_py.settings import GenerationSettings, check_prompt
+from sdcpp_py.settings import GenerationSettings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 PathLike = str | os.PathLike[str]
+OnProgress = ProgressCallback | None
 
 
 class Generator:
@@ -253,15 +254,17 @@ class Generator:
         orders, pictures = make_series(self.family, prompt, count, {**arguments, "seed": seed})
         return self._draw(orders, pictures, None, return_latent, on_progress, on_image)
 
-    def encode(self, prompt: str, *, on_progress: ProgressCallback | None = None) -> EncodedPrompt:
+    def encode(
+        self, prompt: str, *, width: int | None = None, height: int | None = None, on_progress: OnProgress = None
+    ) -> EncodedPrompt:
         """What the text encoder makes of a prompt: to be saved, and to be given in a prompt's place, anywhere.
 
-        Raises as ``generate`` does.
+        Stable Diffusion XL's hold the picture's size; others have no use for it. Raises as ``generate`` does.
         """
-        check_prompt("prompt", prompt)
+        settings = make_orders(self.family, [prompt], None, width=width, height=height)[0].settings
         with self._turns.take(on_progress) as meter:
             self._session.revive()
-            return self._session.encode_apart(prompt, meter)
+            return self._session.encode_apart(settings, meter)
 
     def plan(
         self,
@@ -276,8 +279,8 @@ class Generator:
         Arguments and errors are those of ``generate``, but a plan that does not fit says so by ``fits``. The prompt is
         one of the greatest length where none is given.
         """
-        given: dict[str, Any] = {"width": width, "height": height, "vae_tile_size": vae_tile_size}
-        settings = make_orders(self.family, [prompt], None, **given)[0].settings
+        wanted = {"width": width, "height": height, "vae_tile_size": vae_tile_size}
+        settings = make_orders(self.family, [prompt], None, 1, {}, **wanted)[0].settings
         with self._turns.take(None):
             self._session.revive()
             return self._session.plan(settings.width, settings.height, [prompt], settings.vae_tile_size)

@@ -42,6 +42,12 @@ def normalized(prompt: str) -> str:
     return unicodedata.normalize("NFC", prompt)
 
 
+def _is_of_numbers(name: str, array: NDArray[Any]) -> bool:
+    # Chroma's vector is a mask, of 0 and minus infinity.
+    numbers = np.where(np.isneginf(array), 0, array) if name == "vector" else array
+    return bool(np.isfinite(numbers).all())
+
+
 @dataclass(frozen=True, eq=False)
 class EncodedPrompt:
     """What the text encoder made of a prompt. It can be saved, pickled and sent to another process.
@@ -121,9 +127,7 @@ class EncodedPrompt:
             dtype, rank = _ARRAYS.get(name, (None, 0))
             if array.dtype != dtype or array.ndim != rank or not array.size:
                 raise ValueError(f"it holds an array '{name}' that no denoiser takes")
-            # Chroma's vector is a mask, of 0 and minus infinity.
-            numbers = np.where(np.isneginf(array), 0, array) if name == "vector" else array
-            if array.dtype == np.float32 and not np.isfinite(numbers).all():
+            if not _is_of_numbers(name, array):
                 raise ValueError(f"its array '{name}' holds values that are not numbers")
         return cls(prompt, family, arrays)
 
@@ -144,6 +148,10 @@ class EncodedPrompt:
             dtype, rank = _ARRAYS.get(name, (None, 0))
             if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != rank:
                 raise ModelMismatchError(f"this prompt holds an array '{name}' that no denoiser takes")
+            if not _is_of_numbers(name, array):
+                raise ModelMismatchError(
+                    f"this prompt's array '{name}' holds values that are not numbers; encode it anew"
+                )
         if "crossattn" not in self.arrays:
             raise ModelMismatchError("this prompt holds no states; encode it with this generator")
         shape = self.arrays["crossattn"].shape

@@ -225,17 +225,16 @@ class Session:
         self._encodings.keep(encoded, plan.width, plan.height)
         return encoded
 
-    def encode_apart(self, prompt: str, meter: Meter) -> EncodedPrompt:
+    def encode_apart(self, settings: GenerationSettings, meter: Meter) -> EncodedPrompt:
         """The states for a prompt, kept or computed, with no picture in mind."""
-        family = self.files.family
         # What drawing takes does not matter here: the smallest picture does, unless states hold its size.
-        width, height = (family.width, family.height) if family.prompts_have_sizes else (MIN_EDGE, MIN_EDGE)
-        known = self.known(prompt, width, height)
+        if not self.files.family.prompts_have_sizes:
+            settings = settings.replace(width=MIN_EDGE, height=MIN_EDGE)
+        known = self.known(settings.prompt, settings.width, settings.height)
         if known is not None:
             meter.encoded_before()
             return known
-        plan = self.plan_for(GenerationSettings(prompt, width=width, height=height), [prompt])
-        return self.encode(prompt, plan, meter)
+        return self.encode(settings.prompt, self.plan_for(settings, [settings.prompt]), meter)
 
     def encode_pictures(self, pictures: Pictures, settings: GenerationSettings, meter: Meter) -> EncodedPictures:
         """What the VAE makes of the pictures that were handed in, for a drawing with these settings."""

@@ -13,11 +13,13 @@ import pytest
 from sdcpp_py import EncodedPrompt, Generator
 from sdcpp_py._native.library import device_usage
 from sdcpp_py.families import SD1, SD2, SDXL
+from sdcpp_py.prompt_cache import SHARED
 from sdcpp_py.synth import write
 
 pytestmark = pytest.mark.full_size
 
 FAMILIES = {"sd1": SD1, "sd2": SD2, "sdxl": SDXL}
+POOLED = 1280  # of the vector that Stable Diffusion XL reads; sizes are behind it
 SMALL = {"width": 64, "height": 64, "steps": 1, "seed": 3}
 PICTURE = np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8)
 
@@ -58,9 +60,20 @@ def test_a_checkpoint_draws(generator: Generator, checkpoint: tuple[str, Path]) 
     assert drawn(generator, width=128).shape == (64, 128, 3)
 
 
-def test_an_empty_negative_prompt_is_what_the_family_takes_it_for(generator: Generator) -> None:
+def encoded_for_a_picture(path: Path, folder: Path, prompt: str, negative: str) -> tuple[EncodedPrompt, EncodedPrompt]:
+    """What the text encoders make of two prompts for a small picture, as a cache's folder keeps it."""
+    SHARED.clear()
+    with Generator(model=path, device="cpu", memory="all", cache_dir=folder) as generator:
+        drawn(generator, prompt, negative_prompt=negative)
+    kept = {encoded.prompt: encoded for encoded in map(EncodedPrompt.load, folder.iterdir())}
+    return kept[prompt], kept[negative]
+
+
+def test_an_empty_negative_prompt_is_what_the_family_takes_it_for(
+    generator: Generator, checkpoint: tuple[str, Path], tmp_path: Path
+) -> None:
     """Stable Diffusion XL was trained with zeros for it; the others with what the text encoder makes of no words."""
-    empty = generator.encode("")
+    _, empty = encoded_for_a_picture(checkpoint[1], tmp_path, "a cat", "")
     said = replace(empty, prompt="not empty")
     nothing = replace(said, arrays={**empty.arrays, "crossattn": np.zeros_like(empty.arrays["crossattn"])})
     taken, other = (nothing, said) if generator.family is SDXL else (said, nothing)
@@ -69,11 +82,25 @@ def test_an_empty_negative_prompt_is_what_the_family_takes_it_for(generator: Gen
     assert not np.array_equal(drawn(generator, negative_prompt=other), expected)
 
 
-def test_an_encoded_prompt_is_kept_and_drawn_from(generator: Generator, tmp_path: Path) -> None:
-    """A prompt of several chunks too: saved, loaded and drawn from, it gives the same picture."""
-    for text in ("a cat", "a cat " * 100):
-        encoded = EncodedPrompt.load(generator.encode(text).save(tmp_path / "prompt.npz"))
-        assert np.array_equal(drawn(generator, encoded), drawn(generator, text))
+@pytest.mark.parametrize("text", ["a cat", "a cat " * 100])
+def test_an_encoded_prompt_is_kept_and_drawn_from(
+    generator: Generator, checkpoint: tuple[str, Path], tmp_path: Path, text: str
+) -> None:
+    """A prompt of several chunks too: what a folder keeps of it for a picture draws that picture.
+
+    Encoded with no picture in mind, it is the same but for Stable Diffusion XL, which reads the picture's size from
+    its prompts: it is the model's own then.
+    """
+    prompt, _ = encoded_for_a_picture(checkpoint[1], tmp_path, text, "dogs")
+    assert np.array_equal(drawn(generator, prompt), drawn(generator, text))
+    apart = generator.encode(text)
+    assert np.array_equal(apart.arrays["crossattn"], prompt.arrays["crossattn"])
+    if generator.family.prompts_have_sizes:
+        ours, its = (states.arrays["vector"] for states in (prompt, apart))
+        assert np.array_equal(ours[:POOLED], its[:POOLED])
+        assert not np.array_equal(ours[POOLED:], its[POOLED:])
+        sized = generator.encode(text, width=64, height=64)
+        assert np.array_equal(ours, sized.arrays["vector"])
 
 
 def test_a_checkpoint_draws_from_pictures(generator: Generator) -> None:

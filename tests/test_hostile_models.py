@@ -78,6 +78,7 @@ def test_a_prompt_without_its_vector_is_refused(generator: Generator, length: in
         {"crossattn": np.zeros((1, 256, 128), np.float32)},
         {"crossattn": np.zeros((256, 128), np.float32), "another": np.zeros(3, np.float32)},
         {"crossattn": [[1.0]]},
+        {"crossattn": np.full((256, 128), np.nan, np.float32), "vector": np.zeros(768, np.float32)},
     ],
 )
 def test_a_prompt_of_other_arrays_is_refused(generator: Generator, arrays: dict[str, np.ndarray]) -> None:
