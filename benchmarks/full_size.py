@@ -138,6 +138,7 @@ def main() -> None:
     for family in options.families:
         files = written(family, options.folder, options.quant)
         results.append(draw_apart(family, files, options.folder, options.quant, options.size, options.steps))
+        print(json.dumps(results[-1]), file=sys.stderr, flush=True)  # a long run may be stopped
     command = ["python benchmarks/full_size.py FOLDER", f"--quant {options.quant} --size {options.size}"]
     command += [f"--families {' '.join(options.families)}"] * (options.families is not FAMILIES)
     command += [f"--steps {options.steps}"] * (options.steps is not None)

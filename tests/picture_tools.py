@@ -76,8 +76,8 @@ def check_limits(files: SyntheticSet, prompt: str, **arguments: Any) -> None:
         expected = pixels(generator.generate(prompt, **arguments))
     least, most = _least(files, plan.least("cpu"), prompt, **arguments), int(plan.peak("cpu") * 1.2)
     others = device_usage("cpu").bytes
-    for share in range(5):
-        limit = least + (most - least) * share // 4
+    for share in range(3):
+        limit = least + (most - least) * share // 2
         device_usage("cpu", reset=True)
         with open_generator(files, memory=limit, cache_prompts=False) as generator:
             assert np.array_equal(pixels(generator.generate(prompt, **arguments)), expected)

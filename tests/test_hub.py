@@ -334,10 +334,10 @@ def test_the_environment_counts(hub: Hub, cache: Path) -> None:
     environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HUB_CACHE": str(cache), "PYTHONWARNINGS": "error"}
 
     def run(**more: str) -> str:
-        root = Path(__file__).parent.parent
         command = [sys.executable, "-c", SCRIPT]
+        # Not in the sources' folder, where Python would find them in place of the installed package.
         result = subprocess.run(
-            command, env={**environment, **more}, capture_output=True, text=True, timeout=60, cwd=root
+            command, env={**environment, **more}, capture_output=True, text=True, timeout=60, cwd=cache.parent
         )
         assert result.stderr == ""
         return result.stdout.strip()
