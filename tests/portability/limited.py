@@ -45,7 +45,7 @@ def draw(device: str, family: str, folder: Path, vae_device: str, size: int, ste
     """Draws one size with each limit, and ends with an error where something is not as it should be."""
     folder.mkdir(parents=True, exist_ok=True)
     hollow = write_hollow_set(family, folder / "hollow")
-    denoiser, vae = (write(FAMILIES[family][part], folder) for part in (0, 2))
+    denoiser, vae = (write(FAMILIES[family][role], folder) for role in ("diffusion_model", "vae"))
     files = {"diffusion_model": denoiser, "llm": hollow.text_encoder, "vae": vae}
     devices = {"text_encoder": "cpu", "diffusion_model": device, "vae": vae_device}
     plan = plan_files(files, width=size, height=size, device=devices, memory="all")
