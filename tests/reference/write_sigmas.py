@@ -177,7 +177,8 @@ def reference_sigmas() -> dict[str, object]:
     """The whole content of sigmas.json."""
     content: dict[str, object] = {"made_with": {"diffusers": diffusers.__version__}}
     for family, sigmas in SCHEDULES.items():
-        cases = [(steps, *size, sigmas(steps, *size)) for steps, size in product(STEPS, SIZES)]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cases = [(steps, *size, sigmas(steps, *size)) for steps, size in product(STEPS, SIZES)]
         content[family] = [
             {"steps": steps, "width": width, "height": height, "sigmas": values}
             for steps, width, height, values in cases
