@@ -108,14 +108,6 @@ inline int states_of(Conditioner &conditioner, const std::string &text) {
 
 // What encoding would need at most: measuring ends at the first graph, so each encoder is measured alone.
 inline Measured measure_encoders(Conditioner &conditioner, const std::function<void()> &encode) {
-    if (shows_its_uses(conditioner)) {
-        try {
-            encode();
-        } catch (const Measured &measured) {
-            return measured;
-        }
-        return {0, 0};
-    }
     Measured most{0, 0};
     const auto measure = [&] {
         try {
@@ -138,25 +130,22 @@ inline Measured measure_encoders(Conditioner &conditioner, const std::function<v
         }
         return most;
     }
-    std::vector<std::function<void()>> restore;
+    struct Restored {
+        ~Restored() {
+            for (const auto &bring_back : each) {
+                bring_back();
+            }
+        }
+        std::vector<std::function<void()>> each;
+    } restored;
     each_encoder(conditioner, [&](auto &encoder) {
-        restore.push_back([&encoder, kept = encoder] { encoder = kept; });
+        restored.each.push_back([&encoder, kept = encoder] { encoder = kept; });
         encoder = nullptr;
     });
-    try {
-        for (const auto &bring_back : restore) {
-            bring_back();
-            measure();
-            each_encoder(conditioner, [](auto &encoder) { encoder = nullptr; });
-        }
-    } catch (...) {
-        for (const auto &bring_back : restore) {
-            bring_back();
-        }
-        throw;
-    }
-    for (const auto &bring_back : restore) {
+    for (const auto &bring_back : restored.each) {
         bring_back();
+        measure();
+        each_encoder(conditioner, [](auto &encoder) { encoder = nullptr; });
     }
     return most;
 }

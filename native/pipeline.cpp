@@ -108,8 +108,10 @@ class EnginePipeline : public Pipeline {
         // The encoder's half costs nothing until a picture is encoded.
         params.vae_decode_only = false;
         params.free_params_immediately = false;
-        // The engine would find it out by computing, and there are no weights yet (decide_prediction).
-        params.prediction = sd_version_is_sd2(version_of(request.files)) ? EPS_PRED : PREDICTION_COUNT;
+        // The engine would find it out by computing, and there are no weights yet (decide_prediction). It knows this family
+        // in whole checkpoints only; other files need not be read twice.
+        const bool whole = !request.files[SDPY_FILE_MODEL].empty();
+        params.prediction = whole && sd_version_is_sd2(version_of(request.files)) ? EPS_PRED : PREDICTION_COUNT;
         params.keep_clip_on_cpu = devices.apart(SDPY_TEXT_ENCODER);
         params.keep_vae_on_cpu = devices.apart(SDPY_VAE);
         LoadPlan plan;

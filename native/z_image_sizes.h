@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "sized_encoders.h"
 #include "z_image.hpp"
 
 namespace ZImage {
@@ -23,24 +24,17 @@ class SizedRunner : public ZImageRunner {
     }
 
    private:
-    static int64_t count(const String2TensorStorage &stored, const std::string &prefix, const std::string &suffix) {
-        int64_t blocks = 0;
-        while (stored.find(prefix + std::to_string(blocks) + suffix) != stored.end()) {
-            ++blocks;
-        }
-        return blocks;
-    }
-
     void read_sizes(const String2TensorStorage &stored, const std::string &prefix) {
-        const auto embedder = stored.find(prefix + "cap_embedder.1.weight");
-        if (embedder == stored.end()) {
+        const std::string embedder = prefix + "cap_embedder.1.weight";
+        if (stored.find(embedder) == stored.end()) {
             return;  // the loader will name the missing tensors
         }
-        z_image_params.cap_feat_dim = embedder->second.ne[0];
-        z_image_params.hidden_size = embedder->second.ne[1];
+        const auto [width, caption] = sdpy::matrix_size(stored, embedder);
+        z_image_params.cap_feat_dim = caption;
+        z_image_params.hidden_size = width;
         z_image_params.num_heads = z_image_params.num_kv_heads = z_image_params.hidden_size / z_image_params.head_dim;
-        z_image_params.num_layers = count(stored, prefix + "layers.", ".attention_norm1.weight");
-        z_image_params.num_refiner_layers = count(stored, prefix + "noise_refiner.", ".attention_norm1.weight");
+        z_image_params.num_layers = sdpy::count_layers(stored, prefix + "layers.", ".attention_norm1.weight");
+        z_image_params.num_refiner_layers = sdpy::count_layers(stored, prefix + "noise_refiner.", ".attention_norm1.weight");
     }
 };
 

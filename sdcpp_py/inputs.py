@@ -12,13 +12,19 @@ from numpy.typing import NDArray
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.families import Family
 from sdcpp_py.images import ImageInput, check_mask, to_mask, to_pixels
-from sdcpp_py.resizing import RESIZES, Pixels, Resize, fit_reference, resized, resized_with_mask
+from sdcpp_py.resizing import (
+    MAX_REFERENCE_PIXELS,
+    RESIZES,
+    Pixels,
+    Resize,
+    fit_reference,
+    resized_with_mask,
+    shown,
+)
+from sdcpp_py.settings import MAX_EDGE, MIN_EDGE
 
-MAX_REFERENCE_AREA = 1024 * 1024
 STRENGTH_WITHOUT_MASK = 0.75
 """The default strength where a whole picture is changed; where a mask says what is drawn anew, it is 1."""
-
-_SHORTEST, _LONGEST = 64, 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +109,7 @@ class GivenPictures:
             assert pixels is not None
             if _size(white) != _size(pixels):
                 raise SettingsError(
-                    f"mask is {_shown(white)} and image {_shown(pixels)}; they must have one size, so that each pixel "
+                    f"mask is {shown(white)} and image {shown(pixels)}; they must have one size, so that each pixel "
                     "of the mask belongs to one of the picture"
                 )
         references = tuple(_references(family, reference_images))
@@ -114,25 +120,25 @@ class GivenPictures:
         """Whether nothing was given."""
         return self.image is None and not self.references
 
-    def default_size(self) -> tuple[int, int] | None:
-        """(width, height) of a drawing where none is given: the picture's own, or the first reference's.
+    def defaults(self) -> dict[str, int | float]:
+        """What a drawing's settings are where they are not given: "width", "height" and "strength", of which some lack.
 
-        A picture of another size than can be drawn is left to ``sized``, which refuses it, unless it may be resized.
+        The size is the picture's own, or the first reference's. A picture of another size than can be drawn is left to
+        ``sized``, which refuses it, unless it may be resized.
         """
-        if self.image is not None:
-            return self._nearest(self.image) if self.resize else _size(self.image)
-        return self._nearest(self.references[0]) if self.references else None
+        if self.empty:
+            return {}
+        first = self.references[0] if self.image is None else self.image
+        width, height = self._nearest(first) if self.image is None or self.resize else _size(first)
+        whole = self.image is not None and self.mask is None
+        return {"width": width, "height": height, **({"strength": STRENGTH_WITHOUT_MASK} if whole else {})}
 
     def _nearest(self, pixels: Pixels) -> tuple[int, int]:
         width, height = _size(pixels)
-        scale = min(1.0, math.sqrt(MAX_REFERENCE_AREA / (width * height)))
+        scale = min(1.0, math.sqrt(MAX_REFERENCE_PIXELS / (width * height)))
         step = self.family.size_multiple
-        edges = [min(max(round(edge * scale / step) * step, _SHORTEST), _LONGEST) for edge in (width, height)]
+        edges = [min(max(round(edge * scale / step) * step, MIN_EDGE), MAX_EDGE) for edge in (width, height)]
         return edges[0], edges[1]
-
-    def default_strength(self) -> float | None:
-        """The strength where none is given; None where the family's default serves."""
-        return STRENGTH_WITHOUT_MASK if self.image is not None and self.mask is None else None
 
     def sized(self, width: int, height: int) -> Pictures:
         """The pictures for a drawing of that many pixels.
@@ -141,16 +147,14 @@ class GivenPictures:
         area of the drawing and 1024 x 1024 pixels at most, as the models' own pipelines do.
         """
         image, mask = self.image, self.mask
-        if image is not None and mask is not None:
+        if mask is not None:
             check_mask(mask)
+        if image is not None:
             image, mask = resized_with_mask(image, mask, width, height, self.resize)
-            if mask is not None:
-                check_mask(mask)  # a small white spot may have been lost
-        elif image is not None:
-            image = resized(image, width, height, self.resize)
-        area = min(MAX_REFERENCE_AREA, width * height)
+        if mask is not None:
+            check_mask(mask)  # a small white spot may have been lost
         step = max(self.family.size_multiple, 16)
-        references = tuple(fit_reference(reference, area, step) for reference in self.references)
+        references = tuple(fit_reference(reference, width * height, step) for reference in self.references)
         return Pictures(image, mask, references, self.family.fills and image is not None, self.keep_unmasked)
 
 
@@ -175,7 +179,3 @@ def _references(family: Family, given: ImageInput | Sequence[ImageInput] | None)
 
 def _size(pixels: Pixels) -> tuple[int, int]:
     return pixels.shape[1], pixels.shape[0]
-
-
-def _shown(pixels: Pixels) -> str:
-    return f"{pixels.shape[1]}x{pixels.shape[0]}"

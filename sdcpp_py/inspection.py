@@ -11,7 +11,7 @@ from typing import Any
 
 from sdcpp_py.errors import ModelMismatchError
 from sdcpp_py.families import FAMILIES, FAMILIES_BY_NAME, Family
-from sdcpp_py.pairing import UNETS, encoder_warnings
+from sdcpp_py.pairing import UNETS, encoder_warnings, vae_fits
 from sdcpp_py.recognition import describe, right_files
 from sdcpp_py.recognition.headers import FileHeader
 from sdcpp_py.recognition.parts import Described, Kind, Part
@@ -151,8 +151,7 @@ def _serves(described: Described, family: Family) -> bool:
         widths = {"flux2-klein": (2560, 4096), "z-image": (2560,), "qwen-image": (3584,)}.get(family.name, ())
         return described.encoder == right_files.make_of(family) and described.hidden_size in widths
     if described.part in (Part.VAE, Part.TINY_AUTOENCODER):
-        video = described.vae in ("wan", "taehv")
-        return video == (family.name == "qwen-image") and described.latent_channels == family.vae_channels
+        return vae_fits(family, described)
     return False
 
 

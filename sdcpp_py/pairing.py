@@ -117,14 +117,18 @@ def _family_of(given: Given, others: Sequence[Given]) -> Family | None:
     fitting = [
         family
         for family in FAMILIES
-        if roles <= set(family.encoders)
-        and all(vae.described.latent_channels == family.vae_channels and _same_make(family, vae) for vae in vaes)
+        if roles <= set(family.encoders) and all(vae_fits(family, vae.described) for vae in vaes)
     ]
     return min(fitting, key=lambda family: len(set(family.encoders) - roles), default=None)
 
 
-def _same_make(family: Family, vae: Given) -> bool:
-    return (vae.described.vae in ("wan", "taehv")) == (family.name == "qwen-image")
+def vae_fits(family: Family, vae: Described) -> bool:
+    """Whether an autoencoder makes the latents that a family draws."""
+    return vae.latent_channels == family.vae_channels and _same_make(family, vae)
+
+
+def _same_make(family: Family, vae: Described) -> bool:
+    return (vae.vae in ("wan", "taehv")) == (family.name == "qwen-image")
 
 
 def _check_storage(given: Given, right: str) -> None:
@@ -227,7 +231,7 @@ def check_vae(family: Family, denoiser: Given, vae: Given | None) -> str:
     described = vae.described
     if described.part not in (Part.VAE, Part.TINY_AUTOENCODER):
         raise ModelMismatchError(f"{_is_instead(vae)}; {family.title} needs {right} as vae")
-    if described.foreign or not _same_make(family, vae):
+    if described.foreign or not _same_make(family, described):
         raise ModelMismatchError(f"{vae.path} is {described.title}, which {family.title} does not read; get {right}")
     if described.latent_channels != family.vae_channels:
         raise ModelMismatchError(

@@ -54,7 +54,7 @@ def resized_with_mask(
     """
     if mask is not None and mask.shape != pixels.shape[:2]:
         raise SettingsError(
-            f"mask has {_shown(mask)} pixels, but its image has {_shown(pixels)}; give both in the same size"
+            f"mask has {shown(mask)} pixels, but its image has {shown(pixels)}; give both in the same size"
         )
     picture = resized(pixels, width, height, how)
     if mask is None:
@@ -99,7 +99,7 @@ def _resized(
         return _scaled(pixels, size, filter_)
     if how is None:
         raise SettingsError(
-            f"{name} has {_shown(pixels)} pixels, but {width}x{height} are to be drawn; give one of that size, or "
+            f"{name} has {shown(pixels)} pixels, but {width}x{height} are to be drawn; give one of that size, or "
             'resize="cover" (scaled until it covers the size, the middle is kept), "pad" (scaled until it is wholly '
             'inside, the rest is filled) or "fit" (stretched to the size, which changes its proportions)'
         )
@@ -147,5 +147,6 @@ def _reference_size(columns: int, rows: int, area: int, multiple: int) -> tuple[
     return min(max(width, least), most), min(max(height, least), most)
 
 
-def _shown(pixels: Pixels) -> str:
+def shown(pixels: Pixels) -> str:
+    """Width and height in a sentence: "64x48"."""
     return f"{pixels.shape[1]}x{pixels.shape[0]}"

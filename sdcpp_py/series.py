@@ -101,24 +101,21 @@ def make_series(
     )
     if given.get("strength") is not None and pictures.image is None:
         raise SettingsError("strength says how far a picture goes from the one it begins from; give that one as image")
-    size = pictures.default_size()
-    defaults: dict[str, Any] = {} if size is None else {"width": size[0], "height": size[1]}
-    if pictures.default_strength() is not None:
-        defaults["strength"] = pictures.default_strength()
+    defaults = pictures.defaults()
     try:
         orders = make_orders(family, prompt, given.pop("negative_prompt", None), count, defaults, **given)
     except SettingsError as error:
         own = given.get("width") is not None or given.get("height") is not None
-        if size is None or own or not str(error).startswith(("width", "height")):
+        if not defaults or own or not str(error).startswith(("width", "height")):
             raise
-        shown = f"{size[0]}x{size[1]}"
+        shown = f"{defaults['width']}x{defaults['height']}"
         raise SettingsError(f"a picture of {shown} cannot be drawn ({error}); give resize= or a size") from None
     return orders, _fitting(pictures, orders)
 
 
 def _fitting(pictures: GivenPictures, orders: Sequence[Order]) -> Pictures:
     """The pictures in the drawings' size. Raises SettingsError where they do not go with each of the orders."""
-    sizes = {(order.settings.width, order.settings.height) for order in orders}
+    sizes = {_size_of(order) for order in orders}
     if not pictures.empty and len(sizes) > 1:
         raise SettingsError("pictures that are handed in go with drawings of one size; these settings have several")
     for order in orders:

@@ -18,9 +18,9 @@ from sdcpp_py.catalogue import (
     open_catalogue,
     read_catalogues,
 )
-from sdcpp_py.catalogue.entries import AUTOENCODERS, CHECKPOINT, DENOISER, ENCODERS
+from sdcpp_py.catalogue.entries import AUTOENCODERS, CHECKPOINT, DENOISER
 from sdcpp_py.errors import CatalogueError, ModelNotFoundError, SdcppError
-from sdcpp_py.families import FAMILIES_BY_NAME, SAMPLERS, SCHEDULERS
+from sdcpp_py.families import ENCODERS, FAMILIES_BY_NAME, SAMPLERS, SCHEDULERS
 
 GOOD = """
 schema = 1

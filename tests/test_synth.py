@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from sdcpp_py import Generator
+from sdcpp_py.families import ROLES
 from sdcpp_py.synth import (
     FAMILIES,
     MODELS,
@@ -32,7 +33,6 @@ from sdcpp_py.synth import (
 from sdcpp_py.synth.formats import write_safetensors
 from sdcpp_py.synth.models import ModelShape
 from sdcpp_py.synth.recast import Recast
-from sdcpp_py.synth.sets import ROLES
 from sdcpp_py.synth.tensors import BLOCKS, fitting, matrix
 
 # Bytes of files on the Hugging Face Hub with the same names, shapes and types (unsloth's encoder carries a tokenizer).

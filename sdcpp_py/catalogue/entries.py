@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-FAMILIES = (
-    "flux2-klein", "z-image", "flux1", "flux1-fill", "chroma", "qwen-image", "sd3", "sd1", "sd2", "sdxl",
-)  # fmt: skip
+from sdcpp_py.families import FAMILIES_BY_NAME
+from sdcpp_py.families import ROLES as MODEL_ROLES
+
+FAMILIES = tuple(FAMILIES_BY_NAME)
 """The families that an entry can be of."""
 
 CHECKPOINT = "model"
 """The role of a file that is a whole model; others are one part of it."""
 DENOISER = "diffusion_model"
-ENCODERS = ("llm", "clip_l", "clip_g", "t5xxl")
 AUTOENCODERS = ("vae", "tae")
-ROLES = (CHECKPOINT, DENOISER, *ENCODERS, *AUTOENCODERS, "upscaler")
+ROLES = (*MODEL_ROLES, "upscaler")
 """What a file can be to a model."""
 
 DEFAULT_REVISION = "main"

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-ROLES = ("model", "diffusion_model", "llm", "clip_l", "clip_g", "t5xxl", "vae", "tae")
-_ENCODERS = ("llm", "clip_l", "clip_g", "t5xxl")
+from sdcpp_py.families import ENCODERS
 
 
 def _flux2(denoiser: str, llm: str, vae: str = "flux2-vae") -> dict[str, str]:
@@ -89,7 +88,7 @@ class SyntheticSet:
     @property
     def text_encoder(self) -> Path:
         """The only text encoder's file. Raises AttributeError where there are none or several."""
-        encoders = [path for role, path in self.files.items() if role in _ENCODERS]
+        encoders = [path for role, path in self.files.items() if role in ENCODERS]
         if len(encoders) != 1:
             raise AttributeError(f"{self!r} has {len(encoders)} files of text encoders; see its files")
         return encoders[0]
