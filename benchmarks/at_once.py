@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from sdcpp_py import Generator
-from sdcpp_py.cores import physical_cores
+from sdcpp_py.system.cpu import physical_cores
 
 
 def seconds(generators: list[Generator], size: int, at_once: bool) -> float:

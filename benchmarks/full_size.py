@@ -22,8 +22,8 @@ from types import MappingProxyType
 from typing import Any
 
 from sdcpp_py import Generator, Phase, Progress, synth
-from sdcpp_py.machine import describe_machine
-from sdcpp_py.models import arguments_of
+from sdcpp_py.models.files import arguments_of
+from sdcpp_py.preflight.machine import describe_machine
 from sdcpp_py.synth import SyntheticSet, write_set
 
 FAMILIES = ("klein-4b", "z-image-turbo")

@@ -27,11 +27,11 @@ from full_size import PROMPT, SEED, record, section, written
 from upstream import build, draw_upstream
 
 from sdcpp_py import Generator, Phase, Progress, TextEncoder
-from sdcpp_py.memory import resident_bytes
-from sdcpp_py.models import arguments_of
-from sdcpp_py.plans import plan_files
-from sdcpp_py.sizes import format_bytes
+from sdcpp_py.models.files import arguments_of
+from sdcpp_py.preflight.plan_files import plan_files
 from sdcpp_py.synth import SyntheticSet
+from sdcpp_py.system.byte_sizes import format_bytes
+from sdcpp_py.system.ram import resident_bytes
 
 Job = dict[str, Any]
 

@@ -20,7 +20,7 @@ from typing import Any
 from full_size import PROMPT, draw_apart, written
 from upstream import Row, add_options, in_turn, record_rows, table
 
-from sdcpp_py.cores import physical_cores
+from sdcpp_py.system.cpu import physical_cores
 
 FAMILY = "klein-4b"
 REQUIREMENTS = Path(__file__).parent.parent / "training" / "requirements.txt"

@@ -22,8 +22,8 @@ from typing import Any
 
 from full_size import PROMPT, SEED, draw_apart, record, section, written
 
-from sdcpp_py.cores import physical_cores
 from sdcpp_py.synth import SyntheticSet
+from sdcpp_py.system.cpu import physical_cores
 
 ENGINE = Path(__file__).parent.parent / "vendor" / "stable-diffusion.cpp"
 # The README's own build is for the CPU that it is built on.

@@ -36,20 +36,20 @@ from sdcpp_py.errors import (
     SdcppError,
     SettingsError,
 )
-from sdcpp_py.families import SAMPLERS, SCHEDULERS, Family
-from sdcpp_py.inspection import Inspection, inspect
+from sdcpp_py.models.families import SAMPLERS, SCHEDULERS, Family
+from sdcpp_py.models.inspection import Inspection, inspect
 from sdcpp_py.progress import Phase, Progress
 from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.version import __version__
 
 if TYPE_CHECKING:
     from sdcpp_py.generator import Generator
-    from sdcpp_py.images import extend
-    from sdcpp_py.metadata import PictureMetadata, read_png
-    from sdcpp_py.planning import MemoryPlan
-    from sdcpp_py.prompts import EncodedPrompt
-    from sdcpp_py.result import GeneratedImage
-    from sdcpp_py.text_encoder import TextEncoder
+    from sdcpp_py.images.loading import extend
+    from sdcpp_py.images.result import GeneratedImage
+    from sdcpp_py.memory.plan import MemoryPlan
+    from sdcpp_py.prompts.encoded import EncodedPrompt
+    from sdcpp_py.prompts.text_encoder import TextEncoder
+    from sdcpp_py.settings.metadata import PictureMetadata, read_png
 
 __all__ = [
     "SAMPLERS",
@@ -95,14 +95,14 @@ __all__ = [
 
 # These need numpy and Pillow, which take longer to import than all the rest; they are imported when first asked for.
 _LATER = {
-    "EncodedPrompt": "sdcpp_py.prompts",
-    "MemoryPlan": "sdcpp_py.planning",
-    "TextEncoder": "sdcpp_py.text_encoder",
-    "GeneratedImage": "sdcpp_py.result",
+    "EncodedPrompt": "sdcpp_py.prompts.encoded",
+    "MemoryPlan": "sdcpp_py.memory.plan",
+    "TextEncoder": "sdcpp_py.prompts.text_encoder",
+    "GeneratedImage": "sdcpp_py.images.result",
     "Generator": "sdcpp_py.generator",
-    "extend": "sdcpp_py.images",
-    "PictureMetadata": "sdcpp_py.metadata",
-    "read_png": "sdcpp_py.metadata",
+    "extend": "sdcpp_py.images.loading",
+    "PictureMetadata": "sdcpp_py.settings.metadata",
+    "read_png": "sdcpp_py.settings.metadata",
 }
 
 

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sdcpp_py.arguments import DrawingArguments, OpeningArguments
-from sdcpp_py.bundled import TINY, bundled_files
-from sdcpp_py.families import Family
-from sdcpp_py.images import ImageInput
-from sdcpp_py.inputs import Pictures
-from sdcpp_py.models import ModelFiles, check_files
-from sdcpp_py.needs import LONG_PROMPT
-from sdcpp_py.noise import check_noise
-from sdcpp_py.opening import GivenEncoder, checked_pretrained, open_session, shared_encoder
-from sdcpp_py.planning import MemoryPlan
+from sdcpp_py.images.conditioning import Pictures
+from sdcpp_py.images.loading import ImageInput
+from sdcpp_py.images.resizing import Resize
+from sdcpp_py.images.result import GeneratedImage
+from sdcpp_py.memory.plan import MemoryPlan
+from sdcpp_py.memory.requirements import LONG_PROMPT
+from sdcpp_py.models.bundled import TINY, bundled_files
+from sdcpp_py.models.families import Family
+from sdcpp_py.models.files import ModelFiles, check_files
+from sdcpp_py.pipeline.arguments import DrawingArguments, OpeningArguments
+from sdcpp_py.pipeline.batch import Order, Prompt, draw_series, make_orders, make_series
+from sdcpp_py.pipeline.noise import check_noise
+from sdcpp_py.pipeline.open import GivenEncoder, checked_pretrained, open_session, shared_encoder
 from sdcpp_py.progress import ProgressCallback
-from sdcpp_py.prompts import EncodedPrompt
-from sdcpp_py.resizing import Resize
-from sdcpp_py.result import GeneratedImage
-from sdcpp_py.series import Order, Prompt, draw_series, make_orders, make_series
+from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.settings import GenerationSettings
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Generator:
         if name == TINY:
             bundled = bundled_files(name)
             return cls(bundled.diffusion_model, bundled.text_encoder, bundled.vae, **options)
-        from sdcpp_py.pretrained import resolve
+        from sdcpp_py.models.pretrained import resolve
 
         found = resolve(
             name,

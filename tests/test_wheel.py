@@ -37,7 +37,7 @@ def test_the_wheel_has_every_module(wheel: zipfile.ZipFile) -> None:
     wanted = {"libggml-cpu.so", "libggml-cpu-haswell.so", "libggml-cpu-icelake.so", "libggml-cpu-zen4.so"}
     wanted |= {"libsdcpp-ggml.so", "libsdcpp-ggml-base.so", "py.typed"}
     assert wanted <= names, wanted - names
-    assert "sdcpp_py/catalogue/catalogue.toml" in wheel.namelist()
+    assert "sdcpp_py/models/catalogue/catalogue.toml" in wheel.namelist()
 
 
 def test_the_wheel_carries_the_licences(wheel: zipfile.ZipFile) -> None:
@@ -86,7 +86,7 @@ def test_the_sdist_carries_the_engine(sdist: tarfile.TarFile) -> None:
         "vendor/stable-diffusion.cpp/ggml/src/ggml-cpu/repack.cpp",
         "vendor/stable-diffusion.cpp/ggml/src/ggml-vulkan/vulkan-shaders/mul_mm.comp",
         "vendor/stable-diffusion.cpp/LICENSE",
-        "native/sdpy.h",
+        "native/base/sdpy.h",
         "sdcpp_py/py.typed",
     ):
         assert wanted in names, wanted

@@ -6,7 +6,7 @@ set(SD_BUILD_EXAMPLES ON)
 set(SD_WEBP OFF)
 set(SD_WEBM OFF)
 add_subdirectory("${SDCPP_ENGINE_DIR}" "${CMAKE_BINARY_DIR}/upstream" EXCLUDE_FROM_ALL)
-target_sources(sd-cli PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native/cpu_symbols.cpp")
+target_sources(sd-cli PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native/devices/cpu_symbols.cpp")
 target_include_directories(sd-cli PRIVATE "${SDCPP_ENGINE_DIR}/ggml/include")
 set_target_properties(sd-cli PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin" BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "$ORIGIN")

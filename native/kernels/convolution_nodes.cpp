@@ -5,7 +5,7 @@
 #include "kernels/graph.h"
 #include "kernels/levels.h"
 #include "kernels/pieces.h"
-#include "seams.h"
+#include "overrides/overrides.h"
 #undef ggml_conv_2d
 
 namespace sdpy {

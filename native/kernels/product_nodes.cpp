@@ -7,7 +7,7 @@
 #include "kernels/nodes.h"
 #include "kernels/pieces.h"
 #include "kernels/product_nodes.h"
-#include "seams.h"
+#include "overrides/overrides.h"
 #undef ggml_mul_mat
 #undef ggml_mul_mat_set_prec
 

@@ -17,7 +17,7 @@ from sdcpp_py._native.library import ffi, lib, start, text
 from sdcpp_py._native.requests import Request, from_native
 from sdcpp_py._native.status import raise_failure
 from sdcpp_py.errors import GenerationError
-from sdcpp_py.families import PARTS
+from sdcpp_py.parts import PARTS
 from sdcpp_py.progress import Phase
 
 logger = logging.getLogger("sdcpp_py")

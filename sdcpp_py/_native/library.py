@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sdcpp_py._native.status import raise_failure
 from sdcpp_py.errors import NativeLibraryError, SettingsError
-from sdcpp_py.families import ROLES
-from sdcpp_py.watchdog import submission_target
+from sdcpp_py.parts import ROLES
+from sdcpp_py.system.gpu_watchdog import submission_target
 
 if TYPE_CHECKING:
     ffi: Any
@@ -169,7 +169,7 @@ def modules_built(backend: str) -> list[str]:
 
 
 def native_paths(files: Mapping[str, Path]) -> list[Any]:
-    """Paths by ``families.ROLES``, null where there is none. They must be kept alive while they are used."""
+    """Paths by ``parts.ROLES``, null where there is none. They must be kept alive while they are used."""
     return [ffi.new("char[]", str(files[role]).encode()) if role in files else ffi.NULL for role in ROLES]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcpp_py._native.library import ffi, lib, native_paths
-from sdcpp_py.families import PARTS
+from sdcpp_py.parts import PARTS
 
 _DTYPES: tuple[type[np.generic], ...] = (np.float32, np.int32, np.uint8)
 
@@ -48,7 +48,7 @@ class OpenRequest(Request):
     """Reads what the files of a model say of their weights.
 
     Attributes:
-        files: by their roles (``families.ROLES``).
+        files: by their roles (``parts.ROLES``).
         devices: native device names, by the part's name.
         threads: CPU threads.
     """

@@ -19,7 +19,7 @@ from sdcpp_py.errors import (
 
 
 class Status(IntEnum):
-    """``sdpy_status`` of native/sdpy.h (a test holds the two against each other)."""
+    """``sdpy_status`` of native/base/sdpy.h (a test holds the two against each other)."""
 
     OK = 0
     CANCELLED = 1

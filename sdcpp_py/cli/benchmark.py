@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sdcpp_py.bench import Benchmark, Times, benchmark
 from sdcpp_py.cli.opening import sizes_of
-from sdcpp_py.machine import cpu_name
+from sdcpp_py.preflight.bench import Benchmark, Times, benchmark
+from sdcpp_py.preflight.machine import cpu_name
 
 
 def run(options: argparse.Namespace) -> None:

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sdcpp_py.catalogue import Catalogue, open_catalogue
-from sdcpp_py.catalogue.entries import CatalogueFile, CatalogueModel
 from sdcpp_py.errors import ModelNotFoundError, SettingsError
-from sdcpp_py.hub import Access, fetch_all
-from sdcpp_py.pretrained import as_wanted, choose_quant, machine_memory, on_disk, parse_name, resolve
-from sdcpp_py.sizes import format_bytes
+from sdcpp_py.models.catalogue import Catalogue, open_catalogue
+from sdcpp_py.models.catalogue.entries import CatalogueFile, CatalogueModel
+from sdcpp_py.models.hub import Access, fetch_all
+from sdcpp_py.models.pretrained import as_wanted, choose_quant, machine_memory, on_disk, parse_name, resolve
+from sdcpp_py.system.byte_sizes import format_bytes
 
 _Commands = argparse._SubParsersAction  # argparse has no public name for it
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from sdcpp_py.bundled import TINY
 from sdcpp_py.cli.opening import open_named
-from sdcpp_py.result import check_output
+from sdcpp_py.images.result import check_output
+from sdcpp_py.models.bundled import TINY
 
 PROMPTS = (
     "a red circle on a white background",

@@ -7,7 +7,7 @@ import json
 import platform
 from typing import Any
 
-from sdcpp_py.machine import describe_machine
+from sdcpp_py.preflight.machine import describe_machine
 
 
 def run(options: argparse.Namespace) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from sdcpp_py.cli.opening import open_model
 from sdcpp_py.errors import SettingsError
-from sdcpp_py.images import to_mask, to_pixels
-from sdcpp_py.inputs import STRENGTH_WITHOUT_MASK
-from sdcpp_py.result import GeneratedImage, check_output
+from sdcpp_py.images.conditioning import STRENGTH_WITHOUT_MASK
+from sdcpp_py.images.loading import to_mask, to_pixels
+from sdcpp_py.images.result import GeneratedImage, check_output
 from sdcpp_py.settings import MAX_SEED, GenerationSettings, random_seed
 
 _DEFAULT_TILE = 256

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sdcpp_py.metadata import read_png, to_json
+from sdcpp_py.settings.metadata import read_png, to_json
 
 
 def run(options: argparse.Namespace) -> None:

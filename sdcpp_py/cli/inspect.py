@@ -8,9 +8,9 @@ import re
 import sys
 
 from sdcpp_py.errors import ModelError
-from sdcpp_py.inspection import Inspection, inspect
-from sdcpp_py.recognition.parts import Part
-from sdcpp_py.sizes import format_bytes
+from sdcpp_py.models.detect.described import Part
+from sdcpp_py.models.inspection import Inspection, inspect
+from sdcpp_py.system.byte_sizes import format_bytes
 
 _REPOSITORY = re.compile(r" \([^()]*/[^()]*\)|CLIP-[LG]: |T5-XXL: ")
 _HEADINGS = ("file", "what it is", "parameters", "weights", "size", "distilled", "needs, or goes with")

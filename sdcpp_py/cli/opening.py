@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sdcpp_py.bundled import TINY
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.generator import Generator
+from sdcpp_py.models.bundled import TINY
 
 
 def open_named(name: str, options: argparse.Namespace) -> Generator:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from sdcpp_py.cli import benchmark, catalogue, demo, doctor, drawing, info, inspect, planning, synthesis
-from sdcpp_py.families import SAMPLERS, SCHEDULERS
+from sdcpp_py.models.families import SAMPLERS, SCHEDULERS
 from sdcpp_py.version import __version__
 
 

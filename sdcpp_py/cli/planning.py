@@ -9,11 +9,11 @@ from typing import Any
 
 from sdcpp_py.cli.opening import device_choice, files_given, sizes_of
 from sdcpp_py.errors import SettingsError
-from sdcpp_py.models import check_files
-from sdcpp_py.named_files import files_named
-from sdcpp_py.planning import MemoryPlan, Stay
-from sdcpp_py.plans import Fit, fits, plan_files
-from sdcpp_py.sizes import format_bytes
+from sdcpp_py.memory.plan import MemoryPlan, Stay
+from sdcpp_py.models.files import check_files
+from sdcpp_py.preflight.named_files import files_named
+from sdcpp_py.preflight.plan_files import Fit, fits, plan_files
+from sdcpp_py.system.byte_sizes import format_bytes
 
 MODELS = ("klein-4b", "z-image-turbo", "klein-9b", "flux1-schnell", "flux1-dev", "chroma", "sd3.5-medium", "qwen-image")
 QUANTS = ("Q2_K", "Q3_K", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "BF16")

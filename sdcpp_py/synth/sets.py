@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from sdcpp_py.families import ENCODERS
+from sdcpp_py.parts import ENCODERS
 
 
 def _flux2(denoiser: str, llm: str, vae: str = "flux2-vae") -> dict[str, str]:

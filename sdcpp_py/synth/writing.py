@@ -9,7 +9,7 @@ from sdcpp_py.synth.catalogue import model_named
 from sdcpp_py.synth.formats import write_gguf, write_safetensors
 from sdcpp_py.synth.models import ModelShape, check_quantization
 from sdcpp_py.synth.sets import FAMILIES, SyntheticSet
-from sdcpp_py.whole_files import whole_or_absent
+from sdcpp_py.system.atomic_write import whole_or_absent
 
 OnBytes = Callable[[int, int], None]
 

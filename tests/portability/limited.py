@@ -17,8 +17,8 @@ import numpy as np
 
 from sdcpp_py import EncodedPrompt, Generator, MemoryPlan
 from sdcpp_py._native.library import device_usage
-from sdcpp_py.models import arguments_of
-from sdcpp_py.plans import plan_files
+from sdcpp_py.models.files import arguments_of
+from sdcpp_py.preflight.plan_files import plan_files
 from sdcpp_py.synth import FAMILIES, write, write_hollow_set
 
 OFF_BY = 0.07

@@ -1,4 +1,4 @@
-"""The recorded noise levels, which tests/test_schedules.py compares this library with, against diffusers' pipelines."""
+"""The recorded noise levels of tests/models/test_sigmas.py against diffusers' pipelines."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 
 from sdcpp_py import Generator
 
-from ..native_tokens import tokens_of
+from ..support.native_tokens import tokens_of
 from .reference_model import ReferenceModel, relative_error
 
 pytestmark = pytest.mark.reference

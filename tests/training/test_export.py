@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sdcpp_py import Generator
-from sdcpp_py.bundled import TINY, bundled_files
+from sdcpp_py.models.bundled import TINY, bundled_files
 
 from ..reference.reference_model import relative_error
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from diffusers import Flux2Transformer2DModel
 
-from sdcpp_py.families import FLUX2_KLEIN
+from sdcpp_py.models.families import FLUX2_KLEIN
 
 from .autoencoder import Autoencoder, as_input, reconstruction_loss, unpatchify
 from .coupling import noise_for

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import torch
 from diffusers import Flux2Transformer2DModel
 
-from sdcpp_py.families import FLUX2_KLEIN
+from sdcpp_py.models.families import FLUX2_KLEIN
 
 from .coupling import noise_for
 from .flow import velocity

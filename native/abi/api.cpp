@@ -1,0 +1,297 @@
+// The functions of base/sdpy.h: requests copied in, exceptions turned into statuses, results handed out.
+#include <algorithm>
+#include <functional>
+#include <memory>
+
+#include "base/status.h"
+#include "devices/device_memory.h"
+#include "devices/devices.h"
+#include "base/errors.h"
+#include "jobs/fault_injection.h"
+#include "ggml.h"
+#include "devices/submission_pacing.h"
+#include "pipeline/pipeline.h"
+#include "base/sdpy.h"
+#include "jobs/worker.h"
+
+using sdpy::Arrays;
+using sdpy::guarded;
+
+struct sdpy_engine {
+    // In this order: the worker's thread must have ended before what its jobs use is destroyed.
+    std::unique_ptr<sdpy::Pipeline> pipeline;
+    Arrays results;
+    sdpy_measurement measured{};
+    sdpy::Worker worker;
+
+    sdpy::Pipeline &loaded() {
+        if (!pipeline) {
+            throw sdpy::GenerationFailed("no model is loaded");
+        }
+        return *pipeline;
+    }
+
+    // Does a phase, or only measures it.
+    void run_phase(bool measure, sdpy::Run &run, const std::function<Arrays()> &phase) {
+        results.clear();
+        if (measure) {
+            measured = sdpy::Pipeline::measure(run, phase);
+        } else {
+            results = phase();
+        }
+    }
+};
+
+struct sdpy_weights {
+    sdpy::WeightBatches batches;
+};
+
+namespace {
+
+Arrays copy_all(const sdpy_array *arrays, int count) {
+    Arrays copies;
+    for (int i = 0; i < count; ++i) {
+        copies.push_back(sdpy::Array::copy_of(arrays[i]));
+    }
+    return copies;
+}
+
+sdpy_part part_of(int number) {
+    if (number < 0 || number >= SDPY_PART_COUNT) {
+        throw sdpy::BadSettings("a model has no part number " + std::to_string(number));
+    }
+    return static_cast<sdpy_part>(number);
+}
+
+std::string text_of(const char *text) { return text == nullptr ? "" : text; }
+
+sdpy::ModelPaths paths_of(const char *const *files) {
+    sdpy::ModelPaths paths;
+    std::transform(files, files + SDPY_FILE_COUNT, paths.begin(), text_of);
+    return paths;
+}
+
+// One or none.
+Arrays copy_if_any(const sdpy_array *array) { return copy_all(array, array == nullptr ? 0 : 1); }
+
+// Starts the job that `make` makes. The job may outlive this call, so it must own everything that it uses.
+template <typename Make>
+int begin(sdpy_engine *engine, sdpy_failure *failure, Make &&make) {
+    return guarded(failure, [&] { engine->worker.start(make()); });
+}
+
+}  // namespace
+
+extern "C" {
+
+int sdpy_start(const char *module_dir, sdpy_failure *failure) {
+    return guarded(failure, [&] {
+        sdpy::install_failed_check_handler();
+        sdpy::load_backend_modules(module_dir);
+    });
+}
+
+int sdpy_device_count(void) { return sdpy::device_count(); }
+
+int sdpy_device_at(int index, sdpy_device *device, sdpy_failure *failure) {
+    return guarded(failure, [&] { sdpy::describe_device(index, device); });
+}
+
+const char *sdpy_cpu_module(void) { return sdpy::cpu_module(); }
+const char *sdpy_cpu_features(void) { return sdpy::cpu_features(); }
+const char *sdpy_engine_commit(void) { return SDPY_ENGINE_COMMIT; }
+const char *sdpy_ggml_version(void) { return ggml_version(); }
+
+sdpy_engine *sdpy_engine_new(sdpy_failure *failure) {
+    sdpy_engine *engine = nullptr;
+    guarded(failure, [&] { engine = new sdpy_engine; });
+    return engine;
+}
+
+void sdpy_engine_free(sdpy_engine *engine) {
+    if (engine == nullptr) {
+        return;
+    }
+    guarded(nullptr, [&] {
+        switch (engine->worker.stop()) {
+            case sdpy::Worker::Remains::threads:
+                return;  // threads are asleep in the middle of a graph, with pointers into all of it
+            case sdpy::Worker::Remains::lost:
+                if (engine->pipeline) {
+                    engine->pipeline->abandon_devices();
+                }
+                static_cast<void>(engine->pipeline.release());  // freeing asks the lost device once more, and throws
+                break;
+            case sdpy::Worker::Remains::spoiled:
+                if (engine->pipeline) {
+                    engine->pipeline->abandon_backend();
+                }
+                break;
+            case sdpy::Worker::Remains::clean:
+                break;
+        }
+        delete engine;
+    });
+}
+
+int sdpy_begin_open(sdpy_engine *engine, const sdpy_open_request *request, sdpy_failure *failure) {
+    return begin(engine, failure, [&] {
+        sdpy::OpenRequest copy;
+        copy.files = paths_of(request->files);
+        std::transform(request->devices, request->devices + SDPY_PART_COUNT, copy.devices.begin(), text_of);
+        copy.threads = request->threads;
+        return [engine, copy](sdpy::Run &run) {
+            engine->results.clear();
+            engine->pipeline.reset();
+            engine->pipeline = sdpy::Pipeline::open(copy, run);
+        };
+    });
+}
+
+int sdpy_begin_move(sdpy_engine *engine, const sdpy_move_request *request, sdpy_failure *failure) {
+    return begin(engine, failure, [&] {
+        sdpy::MoveRequest copy;
+        std::transform(request->movements, request->movements + SDPY_PART_COUNT, copy.movements.begin(),
+                       [](int movement) { return static_cast<sdpy_movement>(movement); });
+        std::copy(request->rooms, request->rooms + SDPY_PART_COUNT, copy.rooms.begin());
+        copy.threads = request->threads;
+        return [engine, copy](sdpy::Run &run) {
+            engine->results.clear();
+            engine->loaded().move(copy, run);
+        };
+    });
+}
+
+int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, sdpy_failure *failure) {
+    return begin(engine, failure, [&] {
+        sdpy::EncodeRequest copy{text_of(request->prompt), request->max_tokens, request->width, request->height,
+                                 request->threads};
+        return [engine, copy, measure = request->measure != 0](sdpy::Run &run) {
+            engine->run_phase(measure, run, [&] { return engine->loaded().encode(copy, run); });
+        };
+    });
+}
+
+int sdpy_begin_encode_picture(sdpy_engine *engine, const sdpy_encode_picture_request *request, sdpy_failure *failure) {
+    return begin(engine, failure, [&] {
+        sdpy::EncodePictureRequest copy{sdpy::Array::copy_of(*request->picture), copy_if_any(request->mask),
+                                        request->tile_size, request->threads};
+        return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
+            engine->run_phase(measure, run, [&] { return Arrays{engine->loaded().encode_picture(copy, run)}; });
+        };
+    });
+}
+
+int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request, sdpy_failure *failure) {
+    return begin(engine, failure, [&] {
+        sdpy::DenoiseRequest copy;
+        copy.text = copy_all(request->text, request->text_count);
+        copy.negative = copy_all(request->negative, request->negative_count);
+        copy.noise = copy_if_any(request->noise);
+        copy.start = copy_if_any(request->start);
+        copy.around = copy_if_any(request->around);
+        copy.references = copy_all(request->references, request->reference_count);
+        copy.mask = copy_if_any(request->mask);
+        copy.width = request->width;
+        copy.height = request->height;
+        copy.seed = request->seed;
+        copy.sampler = text_of(request->sampler);
+        copy.scheduler = text_of(request->scheduler);
+        copy.steps = request->steps;
+        copy.sigmas.assign(request->sigmas, request->sigmas + request->sigma_count);
+        copy.strength = request->strength;
+        copy.cfg_scale = request->cfg_scale;
+        copy.guidance = request->guidance;
+        copy.eta = request->eta;
+        copy.flow_shift = request->flow_shift;
+        copy.threads = request->threads;
+        return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
+            engine->run_phase(measure, run, [&] { return Arrays{engine->loaded().denoise(copy, run)}; });
+        };
+    });
+}
+
+int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, sdpy_failure *failure) {
+    return begin(engine, failure, [&] {
+        sdpy::DecodeRequest copy{sdpy::Array::copy_of(*request->latent), request->tile_size, request->threads};
+        return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
+            engine->run_phase(measure, run, [&] { return Arrays{engine->loaded().decode(copy, run)}; });
+        };
+    });
+}
+
+int sdpy_begin_fault(sdpy_engine *engine, int fault, sdpy_failure *failure) {
+    return begin(engine, failure, [&] {
+        return [fault](sdpy::Run &run) { sdpy::cause_fault(static_cast<sdpy_fault>(fault), run); };
+    });
+}
+
+int sdpy_wait(sdpy_engine *engine, int timeout_ms, sdpy_event *event, sdpy_failure *failure) {
+    event->kind = SDPY_EVENT_NONE;
+    engine->worker.wait(timeout_ms, event, failure);
+    return event->kind;
+}
+
+void sdpy_cancel(sdpy_engine *engine) { engine->worker.cancel(); }
+int sdpy_engine_spent(sdpy_engine *engine) { return engine->worker.spent() ? 1 : 0; }
+
+int sdpy_result_count(sdpy_engine *engine) { return static_cast<int>(engine->results.size()); }
+
+int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array) {
+    if (index < 0 || index >= sdpy_result_count(engine)) {
+        return SDPY_BAD_SETTINGS;
+    }
+    const sdpy::Array &result = engine->results[static_cast<size_t>(index)];
+    *array = {};
+    sdpy::copy_text(array->name, sizeof array->name, result.name);
+    array->dtype = result.dtype;
+    array->ndim = static_cast<int>(result.shape.size());
+    for (size_t i = 0; i < result.shape.size() && i < 5; ++i) {
+        array->shape[i] = result.shape[i];
+    }
+    array->data = result.bytes.data();
+    return SDPY_OK;
+}
+
+void sdpy_measured(sdpy_engine *engine, sdpy_measurement *measurement) { *measurement = engine->measured; }
+
+int sdpy_part_info_get(sdpy_engine *engine, int part, sdpy_part_info *info, sdpy_failure *failure) {
+    return guarded(failure, [&] { *info = engine->loaded().part_info(part_of(part)); });
+}
+
+sdpy_weights *sdpy_weights_new(sdpy_failure *failure) {
+    sdpy_weights *weights = nullptr;
+    guarded(failure, [&] { weights = new sdpy_weights; });
+    return weights;
+}
+
+int sdpy_weights_keep(sdpy_weights *weights, sdpy_engine *engine, int part, sdpy_failure *failure) {
+    return guarded(failure, [&] {
+        for (auto &batch : engine->loaded().weights(part_of(part))) {
+            if (std::find(weights->batches.begin(), weights->batches.end(), batch) == weights->batches.end()) {
+                weights->batches.push_back(std::move(batch));
+            }
+        }
+    });
+}
+
+void sdpy_weights_free(sdpy_weights *weights) {
+    guarded(nullptr, [&] { delete weights; });
+}
+
+int sdpy_device_usage_get(const char *device, int reset, sdpy_device_usage *usage, sdpy_failure *failure) {
+    return guarded(failure, [&] {
+        const sdpy::DeviceMemory memory = sdpy::device_memory(device, reset != 0);
+        *usage = {memory.now, memory.most, sdpy::longest_submission(device, reset != 0)};
+    });
+}
+
+int sdpy_detect(const char *const *files, char *name, int capacity, sdpy_failure *failure) {
+    return guarded(failure, [&] {
+        sdpy::copy_text(name, static_cast<size_t>(capacity), sdpy::Pipeline::detect(paths_of(files)));
+    });
+}
+
+void sdpy_set_submission_target(int milliseconds) { sdpy::set_submission_target(milliseconds); }
+void sdpy_set_attention_room(uint64_t bytes) { sdpy::Pipeline::set_attention_room(bytes); }
+}

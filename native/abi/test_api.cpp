@@ -1,0 +1,117 @@
+// The functions of base/sdpy.h that run one part by itself.
+#include <algorithm>
+#include <vector>
+
+#include "base/status.h"
+#include "base/errors.h"
+#include "ggml.h"
+#include "kernels/convolution.h"
+#include "kernels/levels.h"
+#include "kernels/nodes.h"
+#include "kernels/product_nodes.h"
+#include "kernels/winograd.h"
+#include "base/sdpy.h"
+#include "tokenizer/qwen_tokenizer.h"
+
+namespace {
+
+const sdpy::Level &level_of(const char *name) {
+    const sdpy::Level *level = sdpy::level_named(name);
+    if (level == nullptr) {
+        throw sdpy::BadSettings("this CPU cannot run these kernels");
+    }
+    return *level;
+}
+
+template <class Part>
+void in_parts(int parts, int64_t all, Part &&part) {
+    for (int i = 0; i < parts; ++i) {
+        part(sdpy::share(all, i, parts), sdpy::share(all, i + 1, parts));
+    }
+}
+
+// Pads and packs in parts, with kernels of either kind; returns packed weights.
+template <class Table>
+std::vector<float> prepare(const Table &kernels, const sdpy::Convolution &shape, const float *picture,
+                           const uint16_t *weights, std::vector<float> &padded, int64_t rows, int parts) {
+    const int64_t row = shape.width * static_cast<int64_t>(sizeof(float));
+    in_parts(parts, rows, [&](int64_t from, int64_t to) {
+        kernels.pad(shape, reinterpret_cast<const char *>(picture), row, row * shape.height, padded.data(), from, to);
+    });
+    std::vector<float> packed(sdpy::packed_size(shape, kernels));
+    in_parts(parts, sdpy::block_count(shape, kernels), [&](int64_t from, int64_t to) {
+        kernels.pack(shape, weights, true, packed.data(), from, to);
+    });
+    return packed;
+}
+
+}  // namespace
+
+extern "C" {
+
+int sdpy_kernels_run(const char *level) { return sdpy::level_named(level) != nullptr; }
+
+int sdpy_convolve(const char *level, const float *picture, const uint16_t *weights, float *out, int channels,
+                  int height, int width, int out_channels, int edge, int parts, sdpy_failure *failure) {
+    return sdpy::guarded(failure, [&] {
+        const sdpy::ConvolutionKernels &kernels = *level_of(level).convolution;
+        const sdpy::Convolution shape{width, height, channels, out_channels, edge};
+        std::vector<float> padded(sdpy::padded_height(shape) * channels * sdpy::padded_width(shape));
+        const auto packed = prepare(kernels, shape, picture, weights, padded, sdpy::padded_height(shape), parts);
+        in_parts(parts, height, [&](int64_t from, int64_t to) {
+            kernels.convolve(shape, padded.data(), packed.data(), out, from, to);
+        });
+    });
+}
+
+int sdpy_winograd(const char *level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
+                  int width, int out_channels, int parts, sdpy_failure *failure) {
+    return sdpy::guarded(failure, [&] {
+        const sdpy::WinogradKernels &kernels = *level_of(level).winograd;
+        const sdpy::Convolution shape{width, height, channels, out_channels, 3};
+        std::vector<float> padded(sdpy::tiled_height(shape) * sdpy::tiled_width(shape) * sdpy::spaced(channels));
+        const auto packed = prepare(kernels, shape, picture, weights, padded, sdpy::tiled_height(shape), parts);
+        std::vector<float> scratch(sdpy::scratch_size(shape));
+        const int64_t most = sdpy::most_tiles(shape);
+        in_parts(parts, sdpy::tile_rows(shape) * sdpy::tile_columns(shape), [&](int64_t from, int64_t to) {
+            for (; from < to; from += most) {
+                kernels.convolve(shape, padded.data(), packed.data(), scratch.data(), out, from,
+                                 to - from < most ? to : from + most);
+            }
+        });
+    });
+}
+
+int sdpy_multiply(const char *level, int type, const void *weights, const float *activations, float *out, int inputs,
+                  int outputs, int tokens, int parts, sdpy_failure *failure) {
+    return sdpy::guarded(failure, [&] {
+        const sdpy::ProductKernels &kernels = *level_of(level).product;
+        const auto kind = sdpy::weight_type(type);
+        if (!kind || inputs % ggml_blck_size(static_cast<ggml_type>(type)) != 0) {
+            throw sdpy::BadSettings("no kernel multiplies weights of this type and shape");
+        }
+        const auto row = static_cast<int64_t>(ggml_row_size(static_cast<ggml_type>(type), inputs));
+        const sdpy::Product product{inputs, outputs, tokens, *kind, weights, row};
+        std::vector<char> rounded(sdpy::rounded_bytes(product));
+        in_parts(parts, tokens, [&](int64_t from, int64_t to) {
+            kernels.round(product, reinterpret_cast<const char *>(activations), inputs * sizeof(float), rounded.data(),
+                          from, to);
+        });
+        in_parts(parts, sdpy::block_count(product, kernels), [&](int64_t from, int64_t to) {
+            in_parts(parts, tokens, [&](int64_t first, int64_t last) {
+                kernels.multiply(product, rounded.data(), out, from, to, first, last);
+            });
+        });
+    });
+}
+
+int sdpy_tokenize(const char *text, int *tokens, int capacity, int *count, sdpy_failure *failure) {
+    return sdpy::guarded(failure, [&] {
+        static sdpy::PromptTokenizer tokenizer;  // made once: a test asks for thousands of texts
+        const std::vector<int> found = tokenizer.encode(text);
+        *count = static_cast<int>(found.size());
+        std::copy_n(found.begin(), std::min<size_t>(found.size(), capacity), tokens);
+    });
+}
+
+}  // extern "C"

@@ -1,0 +1,292 @@
+/* The whole C ABI between Python and the engine.
+ *
+ * The region between the two cffi marks is read by `abi/ffi_build.py` as declarations and by the compiler as a header, so
+ * there is no second copy that could drift.
+ *
+ * How it works: an `sdpy_engine` owns one native thread. `sdpy_begin_*` copies its request, starts a job on that thread
+ * and returns at once; `sdpy_wait` then hands over what the job reports, one event at a time, until SDPY_EVENT_DONE.
+ * No Python code ever runs inside the engine, and no C call lasts longer than the caller's own timeout, which is what
+ * lets Ctrl-C be noticed while a single matrix product takes seconds.
+ *
+ * Threads: the functions of one engine may be called from several threads, but one job runs at a time (SDPY_BUSY
+ * otherwise); `sdpy_cancel` may be called at any time from anywhere. No function lets a C++ exception out.
+ */
+#ifndef SDPY_H
+#define SDPY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* cffi:begin */
+
+typedef enum {
+    SDPY_OK,
+    SDPY_CANCELLED,         /* sdpy_cancel was called */
+    SDPY_BUSY,              /* the engine has a job already */
+    SDPY_BAD_SETTINGS,      /* a value of the request is out of its domain */
+    SDPY_LOAD_FAILED,       /* a file is not what the engine can load */
+    SDPY_GENERATION_FAILED, /* the engine gave up in the middle of its work */
+    SDPY_OUT_OF_MEMORY,     /* host or device memory ran out */
+    SDPY_DEVICE_LOST,       /* the GPU driver reset the device */
+    SDPY_BROKEN,            /* a check failed on a thread that cannot be unwound: this engine is dead, a new one works */
+    SDPY_NO_BACKEND,        /* no CPU module, or no device of that name */
+    SDPY_STATUS_COUNT
+} sdpy_status;
+
+typedef enum { SDPY_PHASE_LOAD, SDPY_PHASE_ENCODE, SDPY_PHASE_DENOISE, SDPY_PHASE_DECODE, SDPY_PHASE_COUNT } sdpy_phase;
+
+typedef enum { SDPY_EVENT_NONE, SDPY_EVENT_PROGRESS, SDPY_EVENT_LOG, SDPY_EVENT_DONE } sdpy_event_kind;
+
+typedef enum { SDPY_LOG_DEBUG, SDPY_LOG_INFO, SDPY_LOG_WARNING, SDPY_LOG_ERROR } sdpy_log_level;
+
+typedef enum { SDPY_FLOAT32, SDPY_INT32, SDPY_UINT8 } sdpy_dtype;
+
+/* What a call or a job failed with. `detail` holds the engine's own last log lines. */
+typedef struct {
+    int status; /* sdpy_status */
+    char message[1024];
+    char detail[8192];
+} sdpy_failure;
+
+typedef struct {
+    int kind;  /* sdpy_event_kind */
+    int phase; /* PROGRESS: sdpy_phase */
+    double fraction; /* PROGRESS: of the phase, 0 to 1, never falling within one job */
+    int step;  /* PROGRESS: sampling steps (denoise) or tiles (decode) completed */
+    int steps; /* PROGRESS: of how many; 0 where the phase has none */
+    uint64_t bytes;       /* PROGRESS: weights read so far (load) */
+    uint64_t total_bytes; /* PROGRESS: weights to read (load) */
+    int level;       /* LOG: sdpy_log_level */
+    char text[1024]; /* LOG: one line without its line break */
+} sdpy_event;
+
+typedef struct {
+    char name[128];        /* "CPU", "Vulkan0" */
+    char description[256]; /* the hardware's own name */
+    int is_gpu;
+    int is_integrated; /* shares the host's memory */
+    uint64_t memory_free;
+    uint64_t memory_total;
+} sdpy_device;
+
+/* A named array, C-contiguous, the last axis fastest. */
+typedef struct {
+    char name[32];
+    int dtype; /* sdpy_dtype */
+    int ndim;
+    int64_t shape[5];
+    const void *data;
+} sdpy_array;
+
+typedef enum { SDPY_TEXT_ENCODER, SDPY_DIFFUSION_MODEL, SDPY_VAE, SDPY_PART_COUNT } sdpy_part;
+
+/* What a file is to a model: a whole checkpoint, the denoiser, one of the text encoders, a VAE, or an autoencoder in
+ * TAESD's format. */
+typedef enum {
+    SDPY_FILE_MODEL,
+    SDPY_FILE_DIFFUSION_MODEL,
+    SDPY_FILE_LLM,
+    SDPY_FILE_CLIP_L,
+    SDPY_FILE_CLIP_G,
+    SDPY_FILE_T5XXL,
+    SDPY_FILE_VAE,
+    SDPY_FILE_TAE,
+    SDPY_FILE_COUNT
+} sdpy_file;
+
+typedef struct {
+    const char *files[SDPY_FILE_COUNT]; /* UTF-8 paths; null or "" where there is none */
+    const char *devices[SDPY_PART_COUNT]; /* device names as sdpy_device_at gives them */
+    int threads; /* CPU threads, 1 or more */
+} sdpy_open_request;
+
+/* What becomes of the weights of one part. */
+typedef enum {
+    SDPY_LEAVE, /* as they are */
+    SDPY_EVICT, /* out of memory, unless another engine uses them */
+    SDPY_BRING, /* into memory; at once where they are in memory already, for another engine */
+    SDPY_STREAM /* into `room` bytes; what does not fit comes from the file again and again, block by block */
+} sdpy_movement;
+
+typedef struct {
+    int movements[SDPY_PART_COUNT]; /* sdpy_movement; evictions come first */
+    uint64_t rooms[SDPY_PART_COUNT];
+    int threads;
+} sdpy_move_request;
+
+typedef struct {
+    const char *prompt; /* UTF-8 */
+    int max_tokens;     /* SDPY_BAD_SETTINGS above this many, template included; 0 for no bound */
+    int width;          /* pixels of the picture: some families condition on them */
+    int height;
+    int threads;
+    int measure; /* compute nothing: only find out what it would take (sdpy_measured) */
+} sdpy_encode_request;
+
+typedef struct {
+    const sdpy_array *picture; /* uint8, (height, width, 3), a multiple of a latent cell on each edge */
+    const sdpy_array *mask;    /* uint8, (height, width): grey where it is 128 or more; NULL: the picture as it is */
+    int tile_size;             /* as in sdpy_decode_request */
+    int threads;
+    int measure;
+} sdpy_encode_picture_request;
+
+typedef struct {
+    const sdpy_array *text; /* what encode gave for the prompt */
+    int text_count;
+    const sdpy_array *negative; /* for the negative prompt; none: no classifier-free guidance */
+    int negative_count;
+    const sdpy_array *noise; /* latent-shaped float32; NULL: drawn from the seed */
+    /* What encode_picture gave. Called "latent", an array is taken for a latent that needs no more work. */
+    const sdpy_array *start;      /* of the picture to begin from; NULL: from noise alone */
+    const sdpy_array *around;     /* of the picture without what the mask covers, for denoisers that read it; or NULL */
+    const sdpy_array *references; /* of the pictures to edit */
+    int reference_count;
+    const sdpy_array *mask; /* uint8, (height, width): drawn anew where it is 128 or more; NULL: everywhere */
+    int width;
+    int height;
+    uint64_t seed;
+    const char *sampler;
+    const char *scheduler; /* the engine's own schedule, used when sigma_count is 0 */
+    int steps;
+    const float *sigmas; /* steps + 1 values, falling, the last one 0 */
+    int sigma_count;
+    float strength; /* with `start` and without `sigmas`: how much of the engine's own schedule is run, 0 to 1 */
+    float cfg_scale;
+    float guidance; /* distilled guidance, for denoisers that take it */
+    float eta;        /* INFINITY: the sampler's own */
+    float flow_shift; /* INFINITY: the model's own */
+    int threads;
+    int measure;
+} sdpy_denoise_request;
+
+typedef struct {
+    const sdpy_array *latent; /* what denoise gave */
+    int tile_size;            /* latent cells per tile edge; 0: the picture in one piece */
+    int threads;
+    int measure;
+} sdpy_decode_request;
+
+/* What a phase would need, which computed nothing because its request said `measure`. */
+typedef struct {
+    uint64_t working_bytes; /* of the working buffer */
+    int tokens;             /* for encode: how many states the denoiser will read */
+} sdpy_measurement;
+
+/* Bytes of weights that a phase has been seen to use; all of the file's before anything was measured. */
+typedef struct {
+    uint64_t bytes;      /* in memory, whole */
+    uint64_t least_room; /* the least room for SDPY_STREAM */
+    uint64_t in_memory;  /* now; what is shared counts for each engine */
+} sdpy_part_info;
+
+/* What this library has allocated on a device: weights and working buffers. */
+typedef struct {
+    uint64_t bytes;
+    uint64_t most_bytes;
+    double longest_submission_ms; /* of a GPU; single operations are not counted */
+} sdpy_device_usage;
+
+/* Ways to fail on purpose, so that the road from each kind of failure to Python is tested and not assumed. */
+typedef enum {
+    SDPY_FAULT_ASSERTION,         /* a failed check on the job's own thread */
+    SDPY_FAULT_POOLED_ASSERTION,  /* a failed check on another thread of a running graph */
+    SDPY_FAULT_BAD_ALLOC,
+    SDPY_FAULT_DEVICE_LOST,
+    SDPY_FAULT_DEVICE_MEMORY,
+    SDPY_FAULT_EXCEPTION,
+    SDPY_FAULT_NOT_AN_EXCEPTION,
+    SDPY_FAULT_BUSY_LOOP /* runs until cancelled */
+} sdpy_fault;
+
+typedef struct sdpy_engine sdpy_engine;
+/* Keeps the weights of a part in memory, for engines to come. */
+typedef struct sdpy_weights sdpy_weights;
+
+/* Loads the backend modules found in `module_dir` (the CPU module that suits this CPU, Vulkan where it works). Once per
+ * process; later calls only report the first one's result. */
+int sdpy_start(const char *module_dir, sdpy_failure *failure);
+
+int sdpy_device_count(void);
+int sdpy_device_at(int index, sdpy_device *device, sdpy_failure *failure);
+/* "haswell", "zen4", "x64": which CPU module was chosen; "" before sdpy_start. */
+const char *sdpy_cpu_module(void);
+/* The features that the chosen CPU module says it uses, comma-separated ("AVX2,FMA"). */
+const char *sdpy_cpu_features(void);
+const char *sdpy_engine_commit(void);
+const char *sdpy_ggml_version(void);
+
+sdpy_engine *sdpy_engine_new(sdpy_failure *failure);
+/* Cancels and waits for a running job first. What sleeping threads or a lost device still hold is left to the operating
+ * system. */
+void sdpy_engine_free(sdpy_engine *engine);
+
+/* Reads what the files say of their weights, and no weights. */
+int sdpy_begin_open(sdpy_engine *engine, const sdpy_open_request *request, sdpy_failure *failure);
+int sdpy_begin_move(sdpy_engine *engine, const sdpy_move_request *request, sdpy_failure *failure);
+int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, sdpy_failure *failure);
+/* For the three arrays of pictures in sdpy_denoise_request: the VAE's raw output, of which each seed makes its own latent. */
+int sdpy_begin_encode_picture(sdpy_engine *engine, const sdpy_encode_picture_request *request, sdpy_failure *failure);
+int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request, sdpy_failure *failure);
+int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, sdpy_failure *failure);
+int sdpy_begin_fault(sdpy_engine *engine, int fault, sdpy_failure *failure);
+
+/* Waits for the next event, `timeout_ms` at most; SDPY_EVENT_NONE where none came. After DONE, `failure` tells how the
+ * job ended. */
+int sdpy_wait(sdpy_engine *engine, int timeout_ms, sdpy_event *event, sdpy_failure *failure);
+void sdpy_cancel(sdpy_engine *engine);
+/* Whether the last job left the engine unfit for another: a check failed on a pool thread, a backend was left in the
+ * middle of a graph, or the device is lost. To be freed, and made anew. */
+int sdpy_engine_spent(sdpy_engine *engine);
+
+/* What the last job gave. The arrays stay valid until the next begin or free. */
+int sdpy_result_count(sdpy_engine *engine);
+int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array);
+/* Of the last phase that was measured. */
+void sdpy_measured(sdpy_engine *engine, sdpy_measurement *measurement);
+int sdpy_part_info_get(sdpy_engine *engine, int part, sdpy_part_info *info, sdpy_failure *failure);
+
+/* Nothing is kept yet, or null. */
+sdpy_weights *sdpy_weights_new(sdpy_failure *failure);
+/* Keeps what an engine has of a part too; nothing where it is not in memory as a whole. While no job runs. */
+int sdpy_weights_keep(sdpy_weights *weights, sdpy_engine *engine, int part, sdpy_failure *failure);
+void sdpy_weights_free(sdpy_weights *weights);
+
+/* `reset` begins to count `most_bytes` and `longest_submission_ms` anew. */
+int sdpy_device_usage_get(const char *device, int reset, sdpy_device_usage *usage, sdpy_failure *failure);
+/* How long a GPU should be kept busy at once, at most; 250 before it is said. */
+void sdpy_set_submission_target(int milliseconds);
+/* How many bytes the weights of a denoiser's attention should take at once; 64 MiB before it is said. */
+void sdpy_set_attention_room(uint64_t bytes);
+
+/* Parts by themselves, so that tests can hold them against plain arithmetic. */
+/* Whether this CPU can run our kernels of a level: avx2, avx_vnni, avx512 or avx512_vnni. */
+int sdpy_kernels_run(const char *level);
+/* out (out_channels, height, width) = picture (channels, height, width), with zeros around it, convolved with weights
+ * (out_channels, channels, edge, edge) of float16; the rest is float32. `edge`: 3 or 1. The work is cut into `parts` as
+ * among so many threads. */
+int sdpy_convolve(const char *level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
+                  int width, int out_channels, int edge, int parts, sdpy_failure *failure);
+/* The same for edge 3, with a quarter of the multiplications (kernels/winograd.h). */
+int sdpy_winograd(const char *level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
+                  int width, int out_channels, int parts, sdpy_failure *failure);
+/* out (tokens, outputs) = activations (tokens, inputs) times the transposed weights (outputs, inputs), which are of ggml's
+ * type of that number. */
+int sdpy_multiply(const char *level, int type, const void *weights, const float *activations, float *out, int inputs,
+                  int outputs, int tokens, int parts, sdpy_failure *failure);
+/* What the engine takes files for ("Flux.2 klein", "SDXL"), by sdpy_file; "" where it knows no such model. */
+int sdpy_detect(const char *const *files, char *name, int capacity, sdpy_failure *failure);
+/* The tokens of a UTF-8 text as Qwen numbers them, at most `capacity` of them; `count` is how many there are. */
+int sdpy_tokenize(const char *text, int *tokens, int capacity, int *count, sdpy_failure *failure);
+
+/* cffi:end */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

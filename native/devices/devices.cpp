@@ -1,0 +1,181 @@
+#include "devices/devices.h"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <string>
+
+#include "base/status.h"
+#include "base/errors.h"
+#include "jobs/run.h"
+
+namespace sdpy {
+
+namespace {
+
+std::string chosen_cpu_module, chosen_cpu_features;
+// Null outside of PartDevices.
+thread_local std::array<ggml_backend_dev_t, SDPY_PART_COUNT> wanted_devices{};
+thread_local int next_part = 0;
+
+void log_of_ggml(ggml_log_level level, const char *text, void *) {
+    Run *run = Run::current();
+    if (run == nullptr) {
+        return;
+    }
+    switch (level) {
+        case GGML_LOG_LEVEL_ERROR:
+            run->log(SDPY_LOG_ERROR, text);
+            break;
+        case GGML_LOG_LEVEL_WARN:
+            run->log(SDPY_LOG_WARNING, text);
+            break;
+        case GGML_LOG_LEVEL_INFO:
+            run->log(SDPY_LOG_INFO, text);
+            break;
+        default:
+            run->log(SDPY_LOG_DEBUG, text);
+    }
+}
+
+// The registry does not keep the file it came from, but the dynamic linker knows where a function of it lies.
+std::string module_of(ggml_backend_reg_t registry) {
+    Dl_info info{};
+    void *function = ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads");
+    if (function == nullptr || dladdr(function, &info) == 0 || info.dli_fname == nullptr) {
+        return "unknown";
+    }
+    std::string name = info.dli_fname;
+    name = name.substr(name.find_last_of('/') + 1);
+    const std::string prefix = "libggml-cpu-";
+    const size_t dot = name.rfind(".so");
+    // The module without a suffix is the one for any x86-64 CPU.
+    return name.compare(0, prefix.size(), prefix) == 0 ? name.substr(prefix.size(), dot - prefix.size()) : "x64";
+}
+
+std::string features_of(ggml_backend_reg_t registry) {
+    auto get = reinterpret_cast<ggml_backend_get_features_t>(
+        ggml_backend_reg_get_proc_address(registry, "ggml_backend_get_features"));
+    std::string features;
+    for (auto *feature = get != nullptr ? get(registry) : nullptr; feature != nullptr && feature->name != nullptr;
+         ++feature) {
+        if (std::strcmp(feature->value, "0") != 0) {
+            features += (features.empty() ? "" : ",") + std::string(feature->name);
+        }
+    }
+    return features;
+}
+
+ggml_backend_dev_t find_device(const std::string &name) {
+    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+        ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        if (name == ggml_backend_dev_name(device)) {
+            return device;
+        }
+    }
+    throw NoBackend("there is no device called '" + name + "'");
+}
+
+// The one CPU module that SDCPP_PY_CPU_MODULE in the environment names, and every module for GPUs.
+void load_chosen_modules(const std::string &module_dir, const std::string &wish) {
+    const bool plain = std::all_of(wish.begin(), wish.end(), [](unsigned char c) { return std::isalnum(c) != 0; });
+    const std::string file = module_dir + "/libggml-cpu" + (wish == "x64" ? "" : "-" + wish) + ".so";
+    if (!plain || ggml_backend_load(file.c_str()) == nullptr) {
+        throw NoBackend("SDCPP_PY_CPU_MODULE is '" + wish + "', and this CPU or this installation has no such module");
+    }
+    const std::string vulkan = module_dir + "/libggml-vulkan.so";
+    if (access(vulkan.c_str(), R_OK) == 0) {
+        ggml_backend_load(vulkan.c_str());
+    }
+}
+
+}  // namespace
+
+void load_backend_modules(const std::string &module_dir) {
+    // Closes the race of two threads that make their first engine at the same time.
+    static std::mutex mutex;
+    std::lock_guard<std::mutex> lock(mutex);
+    if (ggml_backend_reg_by_name("CPU") == nullptr) {
+        ggml_log_set(log_of_ggml, nullptr);
+        const char *wish = std::getenv("SDCPP_PY_CPU_MODULE");
+        if (wish != nullptr && *wish != '\0') {
+            load_chosen_modules(module_dir, wish);
+        } else {
+            ggml_backend_load_all_from_path(module_dir.c_str());
+        }
+    }
+    ggml_backend_reg_t cpu = ggml_backend_reg_by_name("CPU");
+    if (cpu == nullptr) {
+        throw NoBackend("no CPU module in " + module_dir + " can be loaded (is libgomp1 installed?)");
+    }
+    chosen_cpu_module = module_of(cpu);
+    chosen_cpu_features = features_of(cpu);
+}
+
+int device_count() { return static_cast<int>(ggml_backend_dev_count()); }
+const char *cpu_module() { return chosen_cpu_module.c_str(); }
+const char *cpu_features() { return chosen_cpu_features.c_str(); }
+
+void describe_device(int index, sdpy_device *description) {
+    if (index < 0 || index >= device_count()) {
+        throw BadSettings("there is no device number " + std::to_string(index));
+    }
+    ggml_backend_dev_t device = ggml_backend_dev_get(static_cast<size_t>(index));
+    size_t free = 0, total = 0;
+    ggml_backend_dev_memory(device, &free, &total);
+    copy_text(description->name, sizeof description->name, ggml_backend_dev_name(device));
+    copy_text(description->description, sizeof description->description, ggml_backend_dev_description(device));
+    const auto type = ggml_backend_dev_type(device);
+    description->is_gpu = type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
+    description->is_integrated = type == GGML_BACKEND_DEVICE_TYPE_IGPU;
+    description->memory_free = free;
+    description->memory_total = total;
+}
+
+bool runs_on_cpu(ggml_backend_t backend) {
+    ggml_backend_dev_t device = ggml_backend_get_device(backend);
+    return device == nullptr || ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+}
+
+PartDevices::PartDevices(const std::array<std::string, SDPY_PART_COUNT> &names) {
+    std::array<ggml_backend_dev_t, SDPY_PART_COUNT> found{};
+    std::transform(names.begin(), names.end(), found.begin(), find_device);
+    wanted_devices = found;
+    next_part = 0;
+}
+
+PartDevices::~PartDevices() { wanted_devices = {}; }
+
+bool PartDevices::apart(sdpy_part part) const { return wanted_devices[part] != wanted_devices[SDPY_DIFFUSION_MODEL]; }
+
+namespace {
+
+ggml_backend_t open_device(ggml_backend_dev_t device) {
+    // Closes the race of two engines that are the first on a Vulkan device: ggml sets it up without a lock.
+    static std::mutex mutex;
+    std::lock_guard<std::mutex> lock(mutex);
+    ggml_backend_t backend = device != nullptr ? ggml_backend_dev_init(device, nullptr) : nullptr;
+    if (backend == nullptr) {
+        throw NoBackend("the device could not be opened");
+    }
+    return backend;
+}
+
+}  // namespace
+
+ggml_backend_t backend_of_denoiser() { return open_device(wanted_devices[SDPY_DIFFUSION_MODEL]); }
+
+ggml_backend_t backend_of_next_part() {
+    while (next_part < SDPY_PART_COUNT && wanted_devices[next_part] == wanted_devices[SDPY_DIFFUSION_MODEL]) {
+        ++next_part;
+    }
+    return open_device(next_part < SDPY_PART_COUNT ? wanted_devices[next_part++] : nullptr);
+}
+
+}  // namespace sdpy

@@ -1,0 +1,56 @@
+#include "jobs/fault_injection.h"
+
+#include <chrono>
+#include <new>
+#include <system_error>
+#include <thread>
+
+#include "base/errors.h"
+#include "ggml.h"
+
+namespace sdpy {
+
+namespace {
+
+// What a failed check on a pool thread looks like from the job's own thread: it waits for the others for ever.
+void fail_check_in_pool(Run &run) {
+    run.enter_graph(true);
+    std::thread([] { GGML_ASSERT(false && "a fault was asked for"); }).join();
+}
+
+// The shape of what Vulkan's C++ binding throws.
+[[noreturn]] void throw_like_vulkan(const char *result) {
+    throw std::system_error(std::make_error_code(std::errc::io_error), std::string("vk::Queue::submit: ") + result);
+}
+
+}  // namespace
+
+void cause_fault(sdpy_fault fault, Run &run) {
+    run.log(SDPY_LOG_WARNING, "a fault was asked for");
+    switch (fault) {
+        case SDPY_FAULT_ASSERTION:
+            GGML_ASSERT(false && "a fault was asked for");
+            break;
+        case SDPY_FAULT_POOLED_ASSERTION:
+            fail_check_in_pool(run);
+            break;
+        case SDPY_FAULT_BAD_ALLOC:
+            throw std::bad_alloc();
+        case SDPY_FAULT_DEVICE_LOST:
+            throw_like_vulkan("ErrorDeviceLost");
+        case SDPY_FAULT_DEVICE_MEMORY:
+            throw_like_vulkan("ErrorOutOfDeviceMemory");
+        case SDPY_FAULT_EXCEPTION:
+            throw std::runtime_error("an exception was asked for");
+        case SDPY_FAULT_NOT_AN_EXCEPTION:
+            throw 42;
+        case SDPY_FAULT_BUSY_LOOP:
+            for (;;) {
+                run.check_cancelled();
+                std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            }
+    }
+    throw BadSettings("no fault has that number");
+}
+
+}  // namespace sdpy

@@ -1,0 +1,162 @@
+#include "overrides/model_loader.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "base/errors.h"
+#include "kernels/levels.h"
+#include "weights/load_plan.h"
+#include "util.h"
+#include "weights/file_reading.h"
+
+// Defined by the engine's model.cpp, declared in no header of it.
+bool is_unused_tensor(const std::string &name);
+
+namespace sdpy {
+
+namespace {
+
+thread_local LoadPlan *current_plan = nullptr;
+
+std::string shape_text(const int64_t *ne) {
+    std::string text = "[";
+    for (int i = 0; i < 4; ++i) {
+        text += (i > 0 ? ", " : "") + std::to_string(ne[i]);
+    }
+    return text + "]";
+}
+
+void check_shape(const TensorStorage &stored, const ggml_tensor *target) {
+    if (!std::equal(stored.ne, stored.ne + 4, target->ne) || stored.ne[4] != 1) {
+        throw LoadFailed("tensor '" + stored.name + "' has shape " + shape_text(stored.ne) + " in the file, and " +
+                         shape_text(target->ne) + " is needed");
+    }
+    // Rows are read one by one, and a quantized block never crosses a row.
+    if (stored.nelements() <= 0 || stored.ne[0] % ggml_blck_size(stored.type) != 0 ||
+        stored.nbytes_to_read() % (stored.nelements() / stored.ne[0]) != 0) {
+        throw LoadFailed("tensor '" + stored.name + "' has a shape that its type cannot have");
+    }
+}
+
+// The half of an autoencoder that reads pictures. Files may lack it; then pictures cannot be handed in.
+bool is_of_picture_encoder(const std::string &name) {
+    return starts_with(name, "first_stage_model.encoder.") || starts_with(name, "first_stage_model.quant_conv.") ||
+           starts_with(name, "first_stage_model.conv1.") || starts_with(name, "tae.encoder.");
+}
+
+void check_complete(const std::map<std::string, ggml_tensor *> &tensors, const std::set<std::string> &present,
+                    bool encodes) {
+    std::string missing;
+    int count = 0;
+    for (const auto &[name, tensor] : tensors) {
+        const bool optional = name.find("alphas_cumprod") != std::string::npos ||
+                              (!encodes && is_of_picture_encoder(name)) ||
+                              // the last layer of the SDXL encoder is never used, and often left out of files
+                              name.find("cond_stage_model.transformer.text_model.encoder.layers.23") != std::string::npos;
+        if (!optional && present.count(name) == 0) {
+            missing += (count < 3 ? (count > 0 ? ", '" : "'") + name + "'" : "");
+            ++count;
+        }
+    }
+    if (count > 0) {
+        throw LoadFailed(std::to_string(count) + (count == 1 ? " tensor is" : " tensors are") +
+                         " missing from the files: " + missing + (count > 3 ? ", ..." : ""));
+    }
+}
+
+bool is_ignored(const std::string &name, const std::set<std::string> &ignored) {
+    return std::any_of(ignored.begin(), ignored.end(),
+                       [&](const std::string &prefix) { return name.compare(0, prefix.size(), prefix) == 0; });
+}
+
+bool is_table(const std::string &name) {
+    return ends_with(name, ".embed_tokens.weight") || ends_with(name, ".shared.weight") ||
+           ends_with(name, ".token_embedding.weight");
+}
+
+// Whether the engine looks rows up in a quantized tensor as it is.
+bool is_looked_up(ggml_type type) {
+    return type == GGML_TYPE_Q8_0 || type == GGML_TYPE_Q5_1 || type == GGML_TYPE_Q5_0 || type == GGML_TYPE_Q4_1 ||
+           type == GGML_TYPE_Q4_0;
+}
+
+}  // namespace
+
+LoadPlan::LoadPlan() { current_plan = this; }
+LoadPlan::~LoadPlan() { current_plan = nullptr; }
+LoadPlan *LoadPlan::current() { return current_plan; }
+
+namespace {
+
+// The engine makes as many blocks as the largest number in a name says, before it looks whether they are there.
+void check_numbers(const String2TensorStorage &stored) {
+    for (const auto &[name, tensor] : stored) {
+        for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+            const size_t end = std::min(name.find_first_not_of("0123456789", dot + 1), name.size());
+            const std::string number = name.substr(dot + 1, end - dot - 1);
+            if (number.size() > 6 || (!number.empty() && std::stoul(number) > stored.size() + 1000)) {
+                throw LoadFailed("the name of tensor '" + name.substr(0, 200) + "' has a number that no model has");
+            }
+        }
+    }
+}
+
+}  // namespace
+
+void PlanningLoader::convert_tensors_name() {
+    check_numbers(tensor_storage_map);
+    ::ModelLoader::convert_tensors_name();
+    if (switched_off()) {
+        return;
+    }
+    for (auto &[name, stored] : tensor_storage_map) {
+        if (is_table(name) && ggml_is_quantized(stored.type) && !is_looked_up(stored.type)) {
+            stored.expected_type = GGML_TYPE_Q8_0;
+        }
+    }
+}
+
+bool PlanningLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors, std::set<std::string> ignored,
+                                   int /*threads*/, bool /*use_mmap*/) {
+    LoadPlan *plan = LoadPlan::current();
+    if (plan == nullptr) {
+        throw LoadFailed("weights are loaded outside of a plan");
+    }
+    std::vector<std::unique_ptr<WeightFile>> files;
+    for (const std::string &path : file_paths_) {
+        files.push_back(std::make_unique<WeightFile>(path));
+    }
+    std::set<std::string> present;
+    for (const auto &[name, stored] : tensor_storage_map) {
+        if (is_unused_tensor(name)) {
+            continue;
+        }
+        if (stored.index_in_zip >= 0) {
+            throw LoadFailed("zipped checkpoints are not read; convert it to safetensors or GGUF");
+        }
+        present.insert(name);
+        const auto target = tensors.find(name);
+        if (target == tensors.end()) {
+            if (!is_ignored(name, ignored)) {
+                LOG_INFO("unknown tensor '%s' in model file", name.c_str());
+            }
+            continue;
+        }
+        check_shape(stored, target->second);
+        const WeightFile &file = *files[stored.file_index];
+        const uint64_t size = file.size(), bytes = static_cast<uint64_t>(stored.nbytes_to_read());
+        if (stored.offset > size || bytes > size - stored.offset) {
+            throw LoadFailed(file.path() + " is truncated: tensor '" + name + "' ends " +
+                             std::to_string(stored.offset + bytes - size) + " bytes past the end of the file");
+        }
+        plan->weights.push_back({stored, target->second, file.path(), file.identity()});
+    }
+    plan->reads_pictures = std::any_of(present.begin(), present.end(), [](const std::string &name) {
+        return starts_with(name, "first_stage_model.encoder.") || starts_with(name, "tae.encoder.");
+    });
+    check_complete(tensors, present, plan->reads_pictures);
+    return true;
+}
+
+}  // namespace sdpy

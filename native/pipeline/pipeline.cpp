@@ -1,0 +1,376 @@
+// The unity build over the engine's main file: its classes are ordinary classes here, and the names below are re-pointed
+// before it is included. Names that other units use as well are re-pointed in overrides/overrides.h.
+#include "pipeline/pipeline.h"
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <set>
+
+#include "devices/devices.h"
+#include "base/errors.h"
+#include "kernels/graph.h"
+#include "weights/load_plan.h"
+#include "overrides/model_loader.h"
+#include "weights/part_weights.h"
+#include "jobs/run.h"
+#include "devices/thread_check.h"
+
+// The conditioner makes our tokenizer, its language models leave out what adds nothing, they and the denoisers use our
+// attention, and the Z-Image model makes our runner.
+#include "overrides/unpadded_attention.h"
+#include "overrides/fused_rope.h"
+#include "overrides/zero_layers.h"
+#include "tokenizer/qwen_tokenizer.h"
+#define ggml_ext_attention_ext sdpy::prompt_attention
+#define ggml_add_inplace sdpy::add_to_residual
+#include "llm.hpp"
+#undef ggml_ext_attention_ext
+#undef ggml_add_inplace
+#define Qwen2Tokenizer sdpy::PromptTokenizer
+#define parse_prompt_attention sdpy::whole_prompt
+#include "overrides/sizes/clip_t5.h"
+#define T5Runner sdpy::SizedT5
+#define CLIPTextModelRunner sdpy::SizedClip
+#include "conditioner.hpp"
+#undef T5Runner
+#undef CLIPTextModelRunner
+#undef Qwen2Tokenizer
+#undef parse_prompt_attention
+// Attention in parts makes more nodes than the engine's graphs have room for: FLUX.1 has 57 blocks.
+#define new_graph_custom(size) new_graph_custom(4 * (size))
+#define attention rotated_attention
+#include "flux.hpp"
+#include "qwen_image.hpp"
+#include "z_image.hpp"
+#undef attention
+#include "overrides/sizes/denoisers.h"
+#undef new_graph_custom
+#include "overrides/sizes/z_image.h"
+#define ZImageRunner SizedRunner
+#define FluxRunner SizedFluxRunner
+#define MMDiTRunner SizedMmditRunner
+#define QwenImageRunner SizedQwenImageRunner
+#include "diffusion_model.hpp"
+#undef ZImageRunner
+#undef FluxRunner
+#undef MMDiTRunner
+#undef QwenImageRunner
+
+// Everything else that the main file includes, with the names unchanged.
+#include "auto_encoder_kl.hpp"
+#include "control.hpp"
+#include "denoiser.hpp"
+#include "esrgan.hpp"
+#include "lora.hpp"
+#include "pmid.hpp"
+#include "tae.hpp"
+#include "upscaler.h"
+
+#include "pipeline/conditions.h"
+#include "overrides/sizes/vae.h"
+
+// From here on the engine's main file sees our loader and our choice of device.
+#define ModelLoader sdpy::PlanningLoader
+#define sd_get_default_backend sdpy::backend_of_denoiser
+// Parts that are to be on another device than the denoiser: the engine knows only the CPU for that, and asks for it so.
+#define ggml_backend_cpu_init sdpy::backend_of_next_part
+#define ggml_backend_is_cpu(backend) false
+// The engine would put its own callback in place of ours, one that takes ggml's messages, and with them names out of
+// files, for formats of printf.
+#define ggml_log_set(...) static_cast<void>(0)
+#define AutoEncoderKL sdpy::SizedAutoEncoder
+#define WanVAERunner SizedWanVAERunner
+#include "stable-diffusion.cpp"
+#undef AutoEncoderKL
+#undef WanVAERunner
+#undef ModelLoader
+#undef sd_get_default_backend
+#undef ggml_backend_cpu_init
+#undef ggml_backend_is_cpu
+#undef ggml_log_set
+
+#include "pipeline/encoders.h"
+#include "pipeline/engine_params.h"
+#include "pipeline/image_inputs.h"
+
+namespace sdpy {
+
+namespace {
+
+class EnginePipeline : public Pipeline {
+   public:
+    EnginePipeline(const OpenRequest &request, Run &run) : sd_(std::make_unique<StableDiffusionGGML>()) {
+        check_threads(request.threads);
+        PartDevices devices(request.devices);
+        sd_ctx_params_t params = context_params(request.files);
+        params.n_threads = request.threads;
+        // The encoder's half costs nothing until a picture is encoded.
+        params.vae_decode_only = false;
+        params.free_params_immediately = false;
+        // The engine would find it out by computing, and there are no weights yet (decide_prediction). It knows this family
+        // in whole checkpoints only; other files need not be read twice.
+        const bool whole = !request.files[SDPY_FILE_MODEL].empty();
+        params.prediction = whole && sd_version_is_sd2(version_of(request.files)) ? EPS_PRED : PREDICTION_COUNT;
+        params.keep_clip_on_cpu = devices.apart(SDPY_TEXT_ENCODER);
+        params.keep_vae_on_cpu = devices.apart(SDPY_VAE);
+        LoadPlan plan;
+        if (!sd_->init(&params)) {
+            const std::string reason = run.last_error();
+            throw LoadFailed(reason.empty() ? "the engine refused these files" : reason);
+        }
+        reads_pictures_ = plan.reads_pictures;
+        prediction_known_ = !sd_version_is_sd2(sd_->version);
+        context_.sd = sd_.get();
+        divide(plan);
+    }
+
+    void abandon_devices() override {
+        for (auto &part : parts_) {
+            if (ggml_backend_dev_type(part->device()) == GGML_BACKEND_DEVICE_TYPE_CPU) {
+                part->evict();
+            } else {
+                forget_weights_on(ggml_backend_dev_name(part->device()));
+            }
+        }
+    }
+
+    void abandon_backend() override {
+        sd_->backend = sd_->clip_backend = sd_->control_net_backend = sd_->vae_backend = nullptr;
+    }
+
+    sdpy_part_info part_info(sdpy_part part) const override {
+        const PartWeights &weights = *parts_[part];
+        return {weights.bytes(), weights.least_room(), weights.bytes_in_memory()};
+    }
+
+    WeightBatches weights(sdpy_part part) const override { return parts_[part]->batches(); }
+
+    void move(const MoveRequest &request, Run &run) override {
+        uint64_t total = 0;
+        for (int part = 0; part < SDPY_PART_COUNT; ++part) {
+            const sdpy_movement movement = request.movements[part];
+            if (movement == SDPY_EVICT) {
+                parts_[part]->evict();
+            }
+            total += movement == SDPY_BRING ? parts_[part]->bytes_to_read() : 0;
+        }
+        run.begin_phase(SDPY_PHASE_LOAD, 1, 1);
+        ReadingProgress progress{&run, 0, total};
+        for (int part = 0; part < SDPY_PART_COUNT; ++part) {
+            if (request.movements[part] == SDPY_BRING) {
+                parts_[part]->bring(request.threads, progress);
+            } else if (request.movements[part] == SDPY_STREAM) {
+                parts_[part]->stream(request.rooms[part], request.threads);
+            }
+        }
+        run.end_phase();
+    }
+
+    Arrays encode(const EncodeRequest &request, Run &run) override {
+        Phase phase(*this, SDPY_TEXT_ENCODER, request.threads, run);
+        PromptLength length(request.max_tokens);
+        run.begin_phase(SDPY_PHASE_ENCODE, 1, 1);
+        ConditionerParams params;
+        params.text = request.prompt;
+        params.width = request.width;
+        params.height = request.height;
+        params.adm_in_channels = static_cast<int>(sd_->diffusion_model->get_adm_in_channels());
+        Conditioner &conditioner = *sd_->cond_stage_model;
+        if (run.measuring()) {
+            Measured measured =
+                measure_encoders(conditioner, [&] { condition_of(conditioner, request.threads, params); });
+            measured.tokens = states_of(conditioner, request.prompt);
+            throw measured;
+        }
+        const SDCondition condition = condition_of(conditioner, request.threads, params);
+        run.end_phase();
+        return to_arrays(condition);
+    }
+
+    Array encode_picture(const EncodePictureRequest &request, Run &run) override {
+        Phase phase(*this, SDPY_VAE, request.threads, run);
+        if (!reads_pictures_) {
+            throw BadSettings("this VAE has no encoder, so no picture can be handed in; get the whole VAE");
+        }
+        sd::Tensor<float> picture = picture_tensor(request.picture);
+        const int64_t width = picture.shape()[0], height = picture.shape()[1];
+        if (width % sd_->get_vae_scale_factor() != 0 || height % sd_->get_vae_scale_factor() != 0) {
+            throw BadSettings("a picture's edges must be multiples of " + std::to_string(sd_->get_vae_scale_factor()));
+        }
+        if (!request.mask.empty()) {
+            picture = covered(picture, mask_tensor(request.mask, static_cast<int>(width), static_cast<int>(height)));
+        }
+        run.begin_phase(SDPY_PHASE_ENCODE, 1, 1);
+        sd_->vae_tiling_params = tiling(request.tile_size);
+        sd_->first_stage_model->set_circular_axes(false, false);
+        const sd::Tensor<float> moments =
+            sd_->first_stage_model->encode(request.threads, picture, sd_->vae_tiling_params, false, false);
+        if (moments.empty()) {
+            const std::string reason = run.last_error();
+            throw GenerationFailed(reason.empty() ? "the VAE could not encode the picture" : reason);
+        }
+        run.end_phase();
+        return to_array("moments", moments, SDPY_FLOAT32);
+    }
+
+    Array denoise(const DenoiseRequest &request, Run &run) override {
+        Phase phase(*this, SDPY_DIFFUSION_MODEL, request.threads, run);
+        sd_->n_threads = request.threads;
+        sd_img_gen_params_t params = engine_params(request);
+        const bool guided = !request.negative.empty();
+        GenerationRequest engine_request(&context_, &params);
+        if (engine_request.width != request.width || engine_request.height != request.height) {
+            throw BadSettings("width and height must be multiples of " +
+                              std::to_string(sd_->get_vae_scale_factor() * sd_->get_diffusion_model_down_factor()));
+        }
+        sd_->set_flow_shift(params.sample_params.flow_shift);
+        SamplePlan plan(&context_, &params, engine_request);
+        if (!request.sigmas.empty()) {
+            plan.sigmas = request.sigmas;
+        } else if (!request.start.empty()) {
+            cut_schedule(plan.sigmas, request.strength);
+        }
+        run.begin_phase(SDPY_PHASE_DENOISE, static_cast<int>(plan.sigmas.size()) - 1,
+                        graphs_per_step(params.sample_params.sample_method, guided));
+        SDCondition text = to_condition(request.text), negative = to_condition(request.negative);
+        if (run.measuring()) {
+            complete(*sd_, text);
+        }
+        check_condition(*sd_, text);
+        if (guided) {
+            check_condition(*sd_, negative);
+        }
+        if (!prediction_known_ && !run.measuring()) {
+            decide_prediction(*sd_);
+            prediction_known_ = true;
+        }
+        DenoiserInputs inputs = inputs_of(*sd_, request, text, negative);
+        sd_->rng->manual_seed(request.seed);
+        sd_->sampler_rng->manual_seed(request.seed);
+        sd::Tensor<float> noise = noise_for(request, inputs.latent);
+        sd::Tensor<float> latent = sd_->sample(
+            sd_->diffusion_model, true, inputs.latent, std::move(noise), text, negative, SDCondition(), SDCondition(),
+            sd::Tensor<float>(), 0.f, engine_request.guidance, plan.eta, engine_request.shifted_timestep,
+            plan.sample_method, sd_->is_flow_denoiser(), plan.sigmas, plan.start_merge_step, inputs.references, false,
+            inputs.mask, sd::Tensor<float>(), 1.f, engine_request.cache_params);
+        if (latent.empty()) {
+            const std::string reason = run.last_error();
+            throw GenerationFailed(reason.empty() ? "the denoiser gave no result" : reason);
+        }
+        run.end_phase();
+        return to_array("latent", latent, SDPY_FLOAT32);
+    }
+
+    Array decode(const DecodeRequest &request, Run &run) override {
+        Phase phase(*this, SDPY_VAE, request.threads, run);
+        sd_->n_threads = request.threads;
+        run.begin_phase(SDPY_PHASE_DECODE, 1, 1);
+        sd_->vae_tiling_params = tiling(request.tile_size);
+        sd_->first_stage_model->set_circular_axes(false, false);
+        const sd::Tensor<float> pixels = sd_->decode_first_stage(to_tensor<float>(request.latent, 4));
+        if (pixels.empty()) {
+            const std::string reason = run.last_error();
+            throw GenerationFailed(reason.empty() ? "the VAE gave no result" : reason);
+        }
+        check_finite(pixels);
+        Array picture = to_picture(pixels);
+        run.end_phase();
+        return picture;
+    }
+
+   private:
+    // What holds during a phase. However it ends, its working buffers are freed: the engine frees them itself only after
+    // success.
+    class Phase {
+       public:
+        Phase(EnginePipeline &pipeline, sdpy_part part, int threads, Run &run)
+            : pipeline_(pipeline),
+              kernels_(ggml_backend_is_cpu(pipeline.backend_of(part)), threads),
+              scope_(run, *pipeline.parts_[part]) {
+            if (run.measuring()) {
+                placeholders_ = std::make_unique<PartWeights::Placeholders>(*pipeline.parts_[part]);
+            } else if (!pipeline.parts_[part]->present()) {
+                throw GenerationFailed("the weights of this phase are not in memory");
+            }
+        }
+        ~Phase() {
+            free_compute_buffers(*pipeline_.sd_->cond_stage_model);
+            pipeline_.sd_->diffusion_model->free_compute_buffer();
+            pipeline_.sd_->first_stage_model->free_compute_buffer();
+        }
+
+       private:
+        EnginePipeline &pipeline_;
+        Kernels kernels_;
+        Run::PartScope scope_;
+        std::unique_ptr<PartWeights::Placeholders> placeholders_;
+    };
+
+    ggml_backend_t backend_of(sdpy_part part) const {
+        return part == SDPY_TEXT_ENCODER ? sd_->clip_backend : part == SDPY_VAE ? sd_->vae_backend : sd_->backend;
+    }
+
+    // Gives each part its own share of what is to be loaded.
+    void divide(const LoadPlan &plan) {
+        EachPart<std::map<std::string, ggml_tensor *>> tensors;
+        sd_->cond_stage_model->get_param_tensors(tensors[SDPY_TEXT_ENCODER]);
+        sd_->diffusion_model->get_param_tensors(tensors[SDPY_DIFFUSION_MODEL]);
+        sd_->first_stage_model->get_param_tensors(tensors[SDPY_VAE], "");
+        for (int part = 0; part < SDPY_PART_COUNT; ++part) {
+            std::set<const ggml_tensor *> own;
+            for (const auto &[name, tensor] : tensors[part]) {
+                own.insert(tensor);
+            }
+            std::vector<PlannedWeight> weights;
+            std::copy_if(plan.weights.begin(), plan.weights.end(), std::back_inserter(weights),
+                         [&](const PlannedWeight &weight) { return own.count(weight.tensor) != 0; });
+            parts_[part] = std::make_unique<PartWeights>(backend_of(static_cast<sdpy_part>(part)), std::move(weights));
+        }
+        if (!shows_its_uses(*sd_->cond_stage_model)) {
+            parts_[SDPY_TEXT_ENCODER]->use_all();
+        }
+    }
+
+    sd::Tensor<float> noise_for(const DenoiseRequest &request, const sd::Tensor<float> &init_latent) {
+        if (request.noise.empty()) {
+            return sd::randn_like<float>(init_latent, sd_->rng);
+        }
+        sd::Tensor<float> noise = to_tensor<float>(request.noise.front(), 4);
+        if (noise.shape() != init_latent.shape()) {
+            throw BadSettings("the noise has another shape than the latent of this size");
+        }
+        return noise;
+    }
+
+    std::unique_ptr<StableDiffusionGGML> sd_;
+    bool prediction_known_ = true, reads_pictures_ = false;
+    sd_ctx_t context_;
+    // After sd_: they take the memory from its tensors before these are gone.
+    EachPart<std::unique_ptr<PartWeights>> parts_;
+};
+
+}  // namespace
+
+std::unique_ptr<Pipeline> Pipeline::open(const OpenRequest &request, Run &run) {
+    return std::make_unique<EnginePipeline>(request, run);
+}
+
+std::string Pipeline::detect(const ModelPaths &files) {
+    const SDVersion version = version_of(files);
+    return version == VERSION_COUNT ? "" : model_version_to_str[version];
+}
+
+void Pipeline::set_attention_room(uint64_t bytes) { attention_room() = bytes; }
+
+sdpy_measurement Pipeline::measure(Run &run, const std::function<void()> &phase) {
+    Run::Measuring measuring(run);
+    try {
+        phase();
+    } catch (const Measured &measured) {
+        return {measured.working_bytes, measured.tokens};
+    }
+    throw GenerationFailed("the phase has no graph that could be measured");
+}
+
+}  // namespace sdpy

@@ -1,0 +1,165 @@
+#include "weights/part_weights.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "base/errors.h"
+#include "ggml-backend.h"
+#include "weights/block_stream.h"
+
+namespace sdpy {
+
+namespace {
+
+// Weights by the file that they are in.
+std::map<std::string, std::vector<const PlannedWeight *>> by_file(const std::vector<const PlannedWeight *> &weights) {
+    std::map<std::string, std::vector<const PlannedWeight *>> files;
+    for (const PlannedWeight *weight : weights) {
+        files[weight->file].push_back(weight);
+    }
+    return files;
+}
+
+// Calls `visit` with every tensor that a node of the graph reads, behind all views.
+template <typename Visit>
+void each_source(ggml_cgraph *graph, Visit &&visit) {
+    for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
+        const ggml_tensor *node = ggml_graph_node(graph, i);
+        for (const ggml_tensor *source : node->src) {
+            if (source != nullptr) {
+                visit(source->view_src != nullptr ? source->view_src : source);
+            }
+        }
+    }
+}
+
+}  // namespace
+
+PartWeights::PartWeights(ggml_backend_t backend, std::vector<PlannedWeight> weights)
+    : backend_(backend), weights_(std::move(weights)) {
+    for (size_t i = 0; i < weights_.size(); ++i) {
+        index_[weights_[i].tensor] = i;
+    }
+}
+
+PartWeights::~PartWeights() { evict(); }
+
+void PartWeights::note_uses(ggml_cgraph *graph) {
+    each_source(graph, [&](const ggml_tensor *tensor) {
+        const auto found = index_.find(tensor);
+        if (found != index_.end()) {
+            blocks_.insert(block_of(weights_[found->second].stored.name));
+        }
+    });
+}
+
+std::vector<const PlannedWeight *> PartWeights::used() const {
+    std::vector<const PlannedWeight *> used;
+    for (const PlannedWeight &weight : weights_) {
+        const std::string block = block_of(weight.stored.name);
+        if (all_used_ || blocks_.empty() || block.empty() || blocks_.count(block) != 0) {
+            used.push_back(&weight);
+        }
+    }
+    return used;
+}
+
+uint64_t PartWeights::bytes() const {
+    uint64_t bytes = 0;
+    for (const PlannedWeight *weight : used()) {
+        bytes += bytes_in(ggml_backend_get_default_buffer_type(backend_), weight->tensor);
+    }
+    return bytes;
+}
+
+uint64_t PartWeights::least_room() const { return WeightStream::least_room(backend_, used()); }
+
+uint64_t PartWeights::bytes_to_read() const {
+    uint64_t bytes = 0;
+    for (const auto &[file, weights] : by_file(used())) {
+        bytes += sdpy::bytes_to_read(backend_, weights);
+    }
+    return bytes;
+}
+
+uint64_t PartWeights::bytes_in_memory() const {
+    uint64_t bytes = stream_ ? stream_->bytes() : 0;
+    for (const auto &batch : batches_) {
+        bytes += batch->bytes();
+    }
+    return bytes;
+}
+
+void PartWeights::bring(int threads, ReadingProgress &progress) {
+    if (stream_ != nullptr) {
+        evict();  // before reading, which may fail: the tensors must not point at what is gone
+    }
+    WeightBatches batches;
+    for (const auto &[file, weights] : by_file(used())) {
+        const WeightBatches some = share_weights(file, backend_, weights, threads, progress);
+        batches.insert(batches.end(), some.begin(), some.end());
+    }
+    evict();  // what had fewer blocks
+    bind(batches);
+    batches_ = std::move(batches);
+}
+
+void PartWeights::bind(const WeightBatches &batches) {
+    for (const PlannedWeight *weight : used()) {
+        static_cast<void>(
+            std::any_of(batches.begin(), batches.end(), [&](const auto &batch) { return batch->lend(*weight); }));
+    }
+}
+
+void PartWeights::stream(uint64_t room, int threads) {
+    evict();
+    try {
+        stream_ = std::make_unique<WeightStream>(backend_, used(), room, threads);
+    } catch (...) {
+        evict();  // what it had bound
+        throw;
+    }
+}
+
+void PartWeights::evict() {
+    stream_.reset();
+    batches_.clear();
+    for (const PlannedWeight &weight : weights_) {
+        weight.tensor->buffer = nullptr;
+        weight.tensor->data = nullptr;
+        weight.tensor->extra = nullptr;
+    }
+}
+
+void PartWeights::check_present(ggml_cgraph *graph) const {
+    each_source(graph, [&](const ggml_tensor *tensor) {
+        const auto found = index_.find(tensor);
+        if (found != index_.end() && tensor->data == nullptr) {
+            throw GenerationFailed("the weights '" + weights_[found->second].stored.name + "' are not in memory");
+        }
+    });
+}
+
+PartWeights::Placeholders::Placeholders(PartWeights &part) : part_(part) {
+    filled_.reserve(part.weights_.size());
+    // Of no size, but it says what kind of memory it is. The address is never looked at: nothing is computed.
+    buffer_ = ggml_backend_buft_alloc_buffer(ggml_backend_get_default_buffer_type(part.backend_), 0);
+    for (const PlannedWeight &weight : part_.weights_) {
+        if (weight.tensor->data == nullptr) {
+            weight.tensor->buffer = buffer_;
+            weight.tensor->data = &buffer_;
+            filled_.push_back(weight.tensor);
+        }
+    }
+}
+
+PartWeights::Placeholders::~Placeholders() {
+    for (ggml_tensor *tensor : filled_) {
+        tensor->buffer = nullptr;
+        tensor->data = nullptr;
+    }
+    ggml_backend_buffer_free(buffer_);
+}
+
+}  // namespace sdpy

@@ -1,0 +1,196 @@
+#include "weights/shared_store.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <mutex>
+
+#include "base/errors.h"
+#include "ggml-alloc.h"
+#include "jobs/run.h"
+#include "util.h"
+#include "weights/file_reading.h"
+
+namespace sdpy {
+
+namespace {
+
+// What of one file is on one device.
+struct Shelf {
+    std::timed_mutex reading;  // closes the race of two engines that would read the same file at the same time
+    std::mutex mutex;          // closes the race over `batches` between engines that look, add and give up
+    std::vector<std::weak_ptr<WeightBatch>> batches;
+    std::string device;
+};
+
+struct Shelves {
+    std::mutex mutex;  // closes the race of engines that open files at the same time
+    std::map<std::string, std::shared_ptr<Shelf>> shelves;
+};
+
+Shelves &all_shelves() {
+    static auto *shelves = new Shelves;  // never destroyed: parked threads outlive static destructors
+    return *shelves;
+}
+
+// A file that was replaced or written to is another file: its path says nothing.
+std::shared_ptr<Shelf> shelf_of(const std::string &identity, ggml_backend_t backend) {
+    const std::string device = ggml_backend_dev_name(ggml_backend_get_device(backend));
+    const std::string key = identity + device;
+    std::lock_guard<std::mutex> lock(all_shelves().mutex);
+    std::shared_ptr<Shelf> &shelf = all_shelves().shelves[key];
+    if (!shelf) {
+        shelf = std::make_shared<Shelf>();
+        shelf->device = device;
+    }
+    return shelf;
+}
+
+WeightBatches batches_on(Shelf &shelf) {
+    std::lock_guard<std::mutex> lock(shelf.mutex);
+    WeightBatches batches;
+    auto &known = shelf.batches;
+    known.erase(std::remove_if(known.begin(), known.end(), [](const auto &batch) { return batch.expired(); }), known.end());
+    for (const auto &batch : known) {
+        if (auto alive = batch.lock()) {
+            batches.push_back(std::move(alive));
+        }
+    }
+    return batches;
+}
+
+std::shared_ptr<WeightBatch> holder_of(const WeightBatches &batches, const PlannedWeight &weight) {
+    const auto holder =
+        std::find_if(batches.begin(), batches.end(), [&](const auto &batch) { return batch->find(weight) != nullptr; });
+    return holder == batches.end() ? nullptr : *holder;
+}
+
+void wait_for_turn(std::unique_lock<std::timed_mutex> &turn, const Run *run) {
+    while (!turn.try_lock_for(std::chrono::milliseconds(50))) {
+        if (run != nullptr) {
+            run->check_cancelled();
+        }
+    }
+}
+
+}  // namespace
+
+std::string block_of(const std::string &name) {
+    // The number of an encoder among several is no block's.
+    const size_t begin = starts_with(name, "cond_stage_model.1.") ? sizeof "cond_stage_model.1" : 0;
+    for (size_t dot = name.find('.', begin); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+        const size_t end = name.find_first_not_of("0123456789", dot + 1);
+        if (end != std::string::npos && end > dot + 1 && name[end] == '.') {
+            return name.substr(0, end);
+        }
+    }
+    // Of a VAE's encoder, which only pictures that are handed in need, nothing is small.
+    const std::string encoder = "first_stage_model.encoder";
+    return starts_with(name, encoder) ? encoder : "";
+}
+
+uint64_t bytes_in(ggml_backend_buffer_type_t buffer_type, const ggml_tensor *tensor) {
+    const uint64_t alignment = ggml_backend_buft_get_alignment(buffer_type);
+    return (ggml_backend_buft_get_alloc_size(buffer_type, tensor) + alignment - 1) / alignment * alignment;
+}
+
+WeightBatch::WeightBatch(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights)
+    : context_(ggml_init({weights.size() * ggml_tensor_overhead(), nullptr, true})) {
+    if (context_ == nullptr) {
+        throw OutOfMemory("no room for the names of weights");
+    }
+    uint64_t bytes = 0;
+    for (const PlannedWeight *weight : weights) {
+        ggml_tensor *tensor = ggml_dup_tensor(context_.get(), weight->tensor);
+        tensors_[weight->stored.name] = tensor;
+        bytes += bytes_in(ggml_backend_get_default_buffer_type(backend), tensor);
+    }
+    buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), backend));
+    if (buffer_ == nullptr) {
+        throw OutOfMemory("no room for " + std::to_string((bytes >> 20) + 1) + " MiB of weights on " +
+                          ggml_backend_name(backend));
+    }
+    ggml_backend_buffer_set_usage(buffer_.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    counted_ = CountedBytes(ggml_backend_get_device(backend), ggml_backend_buffer_get_size(buffer_.get()));
+}
+
+ggml_tensor *WeightBatch::find(const PlannedWeight &weight) const {
+    const auto found = tensors_.find(weight.stored.name);
+    const bool same = found != tensors_.end() && found->second->type == weight.tensor->type &&
+                      ggml_are_same_shape(found->second, weight.tensor);
+    return same ? found->second : nullptr;
+}
+
+bool WeightBatch::lend(const PlannedWeight &weight) const {
+    const ggml_tensor *own = find(weight);
+    if (own == nullptr) {
+        return false;
+    }
+    weight.tensor->buffer = own->buffer;
+    weight.tensor->data = own->data;
+    weight.tensor->extra = own->extra;
+    return true;
+}
+
+uint64_t WeightBatch::bytes() const { return ggml_backend_buffer_get_size(buffer_.get()); }
+
+WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
+                            const std::vector<const PlannedWeight *> &weights, int threads,
+                            ReadingProgress &progress) {
+    const std::shared_ptr<Shelf> shelf = shelf_of(weights.front()->identity, backend);
+    std::unique_lock<std::timed_mutex> turn(shelf->reading, std::defer_lock);
+    wait_for_turn(turn, progress.run);
+
+    const WeightBatches known = batches_on(*shelf);
+    WeightBatches held;
+    std::map<std::string, std::vector<const PlannedWeight *>> missing;
+    for (const PlannedWeight *weight : weights) {
+        if (auto holder = holder_of(known, *weight)) {
+            held.push_back(std::move(holder));
+        } else {
+            missing[block_of(weight->stored.name)].push_back(weight);
+        }
+    }
+    std::sort(held.begin(), held.end());
+    held.erase(std::unique(held.begin(), held.end()), held.end());
+    if (missing.empty()) {
+        return held;
+    }
+    const WeightFile opened(file);
+    opened.check_identity(weights.front()->identity);
+    std::vector<Piece> pieces;
+    WeightBatches fresh;
+    for (const auto &[block, tensors] : missing) {
+        fresh.push_back(std::make_shared<WeightBatch>(backend, tensors));
+        for (const PlannedWeight *weight : tensors) {
+            cut_into_pieces(weight->stored, fresh.back()->find(*weight), pieces);
+        }
+    }
+    read_pieces(opened, pieces, threads, progress.run, progress.before, progress.total);
+    for (const Piece &piece : pieces) {
+        progress.before += piece.bytes();
+    }
+    std::lock_guard<std::mutex> lock(shelf->mutex);
+    shelf->batches.insert(shelf->batches.end(), fresh.begin(), fresh.end());
+    held.insert(held.end(), fresh.begin(), fresh.end());
+    return held;
+}
+
+uint64_t bytes_to_read(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights) {
+    const WeightBatches known = batches_on(*shelf_of(weights.front()->identity, backend));
+    uint64_t bytes = 0;
+    for (const PlannedWeight *weight : weights) {
+        bytes += holder_of(known, *weight) ? 0 : static_cast<uint64_t>(weight->stored.nbytes_to_read());
+    }
+    return bytes;
+}
+
+void forget_weights_on(const std::string &device) {
+    std::lock_guard<std::mutex> lock(all_shelves().mutex);
+    auto &shelves = all_shelves().shelves;
+    for (auto it = shelves.begin(); it != shelves.end();) {
+        it = it->second->device == device ? shelves.erase(it) : std::next(it);
+    }
+}
+
+}  // namespace sdpy

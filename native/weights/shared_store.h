@@ -1,0 +1,70 @@
+// Weights in memory, once per process: who wants the same tensors of the same file on the same device gets the same bytes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "devices/device_memory.h"
+#include "ggml-backend.h"
+#include "weights/load_plan.h"
+
+namespace sdpy {
+
+class Run;
+
+// The block of a model that a tensor belongs to ("...double_blocks.3"), or "" for what stands outside of all blocks.
+std::string block_of(const std::string &name);
+
+// Bytes that a tensor takes in a buffer of this type, the gap to the next one included.
+uint64_t bytes_in(ggml_backend_buffer_type_t buffer_type, const ggml_tensor *tensor);
+
+struct FreedByGgml {
+    void operator()(ggml_context *context) const { ggml_free(context); }
+    void operator()(ggml_backend_buffer *buffer) const { ggml_backend_buffer_free(buffer); }
+};
+
+// Some tensors of a file, in one buffer of a device. Shared; the last owner frees it.
+class WeightBatch {
+   public:
+    // Throws OutOfMemory.
+    WeightBatch(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights);
+    WeightBatch(const WeightBatch &) = delete;
+    WeightBatch &operator=(const WeightBatch &) = delete;
+
+    // The tensor of this name, type and shape, or null.
+    ggml_tensor *find(const PlannedWeight &weight) const;
+    // Gives the engine's tensor the memory of that one; whether there is one.
+    bool lend(const PlannedWeight &weight) const;
+    uint64_t bytes() const;
+
+   private:
+    std::unique_ptr<ggml_context, FreedByGgml> context_;
+    std::unique_ptr<ggml_backend_buffer, FreedByGgml> buffer_;
+    std::unordered_map<std::string, ggml_tensor *> tensors_;
+    CountedBytes counted_;
+};
+using WeightBatches = std::vector<std::shared_ptr<WeightBatch>>;
+
+// Where a job of reading stands, for progress: several files may be read one after the other.
+struct ReadingProgress {
+    Run *run;
+    uint64_t before, total;
+};
+
+// Brings weights of one file onto the backend's device, unless they are there already, and returns what keeps them there.
+// One reader at a time for each file and device: who comes second waits, and then finds what the first one read.
+// `progress` goes on by what was read. Throws LoadFailed (the file is no longer the one that was planned with, too), OutOfMemory, Cancelled.
+WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
+                            const std::vector<const PlannedWeight *> &weights, int threads,
+                            ReadingProgress &progress);
+
+// Bytes of the file that `share_weights` would have to read.
+uint64_t bytes_to_read(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights);
+
+// Weights on a lost device are nobody's to find any more.
+void forget_weights_on(const std::string &device);
+
+}  // namespace sdpy

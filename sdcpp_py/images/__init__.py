@@ -1,0 +1,1 @@
+"""Pictures: those that are handed in, and those that come out."""

@@ -1,0 +1,92 @@
+"""Refusing LoRAs, ControlNets and upscalers that do not go with a model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sdcpp_py.errors import ModelMismatchError
+from sdcpp_py.models import suggestions as right_files
+from sdcpp_py.models.detect import describe
+from sdcpp_py.models.detect.described import Described, Part
+from sdcpp_py.models.detect.headers import read_header
+from sdcpp_py.models.detect.storage import fault_of
+from sdcpp_py.models.files import ModelFiles
+
+StrPath = str | os.PathLike[str]
+
+# Families whose blocks have equal names and shapes: a LoRA for one changes the others too.
+_ALIKE = ({"flux1", "flux1-fill", "chroma"},)
+
+
+def check_lora(path: StrPath, files: ModelFiles) -> None:
+    """Refuses what is no LoRA, or one that was made for another model. One that does not tell its model passes.
+
+    Raises:
+        ModelNotFoundError, ModelLoadError: about the file.
+        ModelMismatchError: it is another part, or for another family or another size of it.
+    """
+    described = _described(Path(path), Part.LORA)
+    if described.kind is None:
+        return
+    _check_family(Path(path), described, files)
+    (denoiser,) = files.of_part("diffusion_model")
+    width = describe(read_header(denoiser)).hidden_size
+    if width and described.hidden_size not in (0, width):
+        raise ModelMismatchError(
+            f"{path} was made for a {files.family.title} of width {described.hidden_size}, and {denoiser} has "
+            f"{width}; get a LoRA for this size, or draw with {_denoiser_for(described)}"
+        )
+
+
+def check_controlnet(path: StrPath, files: ModelFiles) -> None:
+    """Refuses what is no ControlNet, or one that was made for another family. Raises as ``check_lora`` does."""
+    described = _described(Path(path), Part.CONTROLNET)
+    if described.foreign:
+        raise ModelMismatchError(
+            f"{path} is {described.title} in names that the engine does not know; it runs those of Stable Diffusion in "
+            f"the original format: get {right_files.CONTROLNET}"
+        )
+    if described.kind is not None:
+        _check_family(Path(path), described, files)
+
+
+def check_upscaler(path: StrPath) -> None:
+    """Refuses what is no upscaler. Raises as ``check_lora`` does."""
+    _described(Path(path), Part.UPSCALER)
+
+
+def _described(path: Path, wanted: Part) -> Described:
+    header = read_header(path)
+    described = describe(header)
+    if described.part is not wanted:
+        right = {
+            Part.LORA: "a LoRA in safetensors",
+            Part.CONTROLNET: right_files.CONTROLNET,
+            Part.UPSCALER: right_files.UPSCALER,
+        }[wanted]
+        raise ModelMismatchError(f"{path} was given as {wanted.value}, but it is {described.title}; get {right}")
+    fault = fault_of(header)
+    if fault:
+        raise ModelMismatchError(f"{path} {fault}; get it in F16 or BF16")
+    return described
+
+
+def _check_family(path: Path, described: Described, files: ModelFiles) -> None:
+    assert described.kind is not None
+    made_for, drawn = described.kind.name, files.family.name
+    if made_for == drawn or any({made_for, drawn} <= alike for alike in _ALIKE):
+        return
+    noun = described.part.value
+    message = (
+        f"{path} is {described.title}, and {files.family.title} is drawn with; get {noun} for {files.family.title}"
+    )
+    other = _denoiser_for(described)
+    raise ModelMismatchError(f"{message}, or draw with {other}" if other else message)
+
+
+def _denoiser_for(described: Described) -> str:
+    """The denoiser that an addition was made for, in words; "" where none can be drawn with."""
+    if described.kind is None or described.kind.family is None:
+        return ""
+    return right_files.denoiser_of(described.kind.family, described.hidden_size)

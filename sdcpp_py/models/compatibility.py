@@ -1,0 +1,280 @@
+"""Refusing parts that do not belong together, each with the file to get instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdcpp_py.errors import ModelMismatchError
+from sdcpp_py.models import suggestions as right_files
+from sdcpp_py.models.detect import denoiser_tensors
+from sdcpp_py.models.detect.denoisers import heads_fit
+from sdcpp_py.models.detect.described import Described, Kind, Part
+from sdcpp_py.models.detect.headers import FileHeader
+from sdcpp_py.models.detect.storage import fault_of
+from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, SD1, Z_IMAGE, Family
+from sdcpp_py.parts import ENCODERS
+
+# What each part is given as.
+_ARGUMENTS = {
+    Part.CHECKPOINT: "model",
+    Part.DENOISER: "diffusion_model",
+    Part.TEXT_ENCODER: "text_encoder",
+    Part.VAE: "vae",
+    Part.TINY_AUTOENCODER: "vae",
+}
+UNETS = ("sd1", "sd2", "sdxl")
+"""The families that the engine opens from whole checkpoints only."""
+_OF_FLUX = ("flux1", "flux1-fill", "chroma", "flux2-klein")
+# Autoencoders that cannot be told apart by their tensors: words in a file's name, and the families that it is not for.
+_NOT_FOR = (
+    ("sdxl", ("sd1", "sd2")),
+    ("mse-840000", ("sdxl",)),
+    ("sd3", ("flux1", "flux1-fill", "chroma", "z-image")),
+    ("flux", ("sd3",)),
+    ("taef1", ("sd3",)),
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A file, the argument that it was given as, and what it is."""
+
+    argument: str
+    path: Path
+    header: FileHeader
+    described: Described
+
+
+def check_denoiser(given: Given, encoders: Sequence[Given], vae: Given | None) -> Family:
+    """The family of what was given as the denoiser or the checkpoint. Raises ModelMismatchError."""
+    described = given.described
+    if described.part not in (Part.DENOISER, Part.CHECKPOINT) or described.kind is None:
+        raise ModelMismatchError(f"{_is_instead(given)}{_denoiser_to_get(given, encoders, vae)}")
+    family = described.family or _family_in_other_names(given.path, described, described.kind)
+    right = right_files.denoiser_of(family, described.hidden_size)
+    if described.foreign:
+        raise ModelMismatchError(
+            f"{given.path} is {described.title}, whose names the engine does not read; get {right}"
+        )
+    _check_storage(given, right)
+    if family.name in _OF_FLUX and not heads_fit(denoiser_tensors(given.header)):
+        raise ModelMismatchError(f"{given.path} is only a part of {described.title}; get {right}")
+    if described.part is Part.DENOISER and family.name in UNETS:
+        raise ModelMismatchError(
+            f"{given.path} is {described.title} alone, and the engine opens {family.title} from whole checkpoints "
+            f"only; get {right} and give it as model"
+        )
+    if described.part is Part.DENOISER and given.argument == "model":
+        raise ModelMismatchError(
+            f"{given.path} was given as model, but it is {described.title} alone; give it as diffusion_model, "
+            f"with {right_files.all_of(family, described.context_width)} as text_encoder, and "
+            f"{right_files.VAES[family.name]} as vae"
+        )
+    return family
+
+
+def _family_in_other_names(path: Path, described: Described, kind: Kind) -> Family:
+    """The family of a denoiser in diffusers' names. Raises ModelMismatchError for a kind that cannot be drawn with."""
+    if kind.family is not None:
+        return kind.family
+    nearest = FAMILIES_BY_NAME[kind.nearest]
+    able = "cannot be drawn with here" if kind.version else "the engine cannot run"
+    raise ModelMismatchError(
+        f"{path} is {described.title}, which {able}; {nearest.title} comes nearest: get "
+        f"{right_files.denoiser_of(nearest)}"
+    )
+
+
+def _is_instead(given: Given) -> str:
+    message = f"{given.path} was given as {given.argument}, but it is {given.described.title}"
+    right = _ARGUMENTS.get(given.described.part)
+    return message if right is None else f"{message}; give it as {right}"
+
+
+def _denoiser_to_get(given: Given, encoders: Sequence[Given], vae: Given | None) -> str:
+    """Which denoiser to get in place of a file that is none, from what was given with it."""
+    others = [other for other in (*encoders, vae) if other is not None]
+    if any(other.described.part in (Part.DENOISER, Part.CHECKPOINT) for other in others):
+        return ""  # it is there, in another one's place
+    kind = given.described.kind
+    family = _family_of(given, others)
+    if family is None and kind is not None:
+        family = kind.family
+    if family is None:
+        family = SD1 if given.argument == "model" else Z_IMAGE
+    width = max((other.described.hidden_size for other in others if other.described.role == "llm"), default=0)
+    return f"; get {right_files.denoiser_of(family, width or given.described.hidden_size)}"
+
+
+def _family_of(given: Given, others: Sequence[Given]) -> Family | None:
+    """The family that reads these text encoders and this VAE, the one that reads just these rather than more."""
+    roles = {other.described.role for other in others if other.described.part is Part.TEXT_ENCODER}
+    if given.described.part is Part.TEXT_ENCODER:
+        roles.add(given.described.role)
+    vaes = [other for other in others if other.described.latent_channels]
+    if not roles and not vaes:
+        return None
+    fitting = [
+        family
+        for family in FAMILIES
+        if roles <= set(family.encoders) and all(vae_fits(family, vae.described) for vae in vaes)
+    ]
+    return min(fitting, key=lambda family: len(set(family.encoders) - roles), default=None)
+
+
+def vae_fits(family: Family, vae: Described) -> bool:
+    """Whether an autoencoder makes the latents that a family draws."""
+    return vae.latent_channels == family.vae_channels and _same_make(family, vae)
+
+
+def _same_make(family: Family, vae: Described) -> bool:
+    return (vae.vae in ("wan", "taehv")) == (family.name == "qwen-image")
+
+
+def _check_storage(given: Given, right: str) -> None:
+    fault = fault_of(given.header)
+    if fault:
+        raise ModelMismatchError(f"{given.path} {fault}; get {right}")
+
+
+def check_encoders(family: Family, denoiser: Given, encoders: Sequence[Given]) -> dict[str, Given]:
+    """The text encoders by role. Raises ModelMismatchError where one is missing, is too many or does not fit."""
+    found: dict[str, Given] = {}
+    held = denoiser.described.holds
+    width = denoiser.described.context_width
+    for given in encoders:
+        role = _role(family, given)
+        if role not in family.encoders:
+            raise ModelMismatchError(f"{_what(given, family)}{_instead(family, held, width, encoders)}")
+        if role in found:
+            raise ModelMismatchError(
+                f"{found[role].path} and {given.path} are both {ENCODERS[role]} text encoders; give one of them"
+            )
+        _check_width(family, role, given, denoiser)
+        _check_storage(given, right_files.encoder_of(family, role, width))
+        found[role] = given
+    if family.name in UNETS and not {*family.encoders} <= {*held}:
+        raise ModelMismatchError(
+            f"{denoiser.path} has no text encoder in it, by which the engine tells {family.title} from its kin; get "
+            "the whole checkpoint"
+        )
+    missing = [role for role in family.encoders if role not in found and role not in held]
+    if family.name == "sd3" and missing == ["t5xxl"]:
+        missing = []
+    if missing:
+        wanted = right_files.listed([right_files.encoder_of(family, role, width) for role in missing])
+        noun = "a further text encoder" if len(missing) == 1 else "further text encoders"
+        raise ModelMismatchError(f"{family.title} needs {noun}; get {wanted}")
+    return found
+
+
+def _role(family: Family, given: Given) -> str:
+    described = given.described
+    if family.name == "sd2" and described.encoder == "clip" and described.hidden_size == 1024:
+        return "clip_l"  # the engine keeps Stable Diffusion 2's OpenCLIP in that place
+    return described.role
+
+
+def _what(given: Given, family: Family) -> str:
+    if given.described.part is Part.TEXT_ENCODER:
+        return f"{given.path} is {given.described.title}, which {family.title} does not read"
+    return _is_instead(given)
+
+
+def _instead(family: Family, held: tuple[str, ...], width: int, encoders: Sequence[Given]) -> str:
+    """What to get in place of a text encoder that does not belong to a family."""
+    present = {given.described.role for given in encoders} | set(held)
+    missing = [role for role in family.encoders if role not in present]
+    if not missing:
+        return "; leave it out"
+    return f"; get {right_files.listed([right_files.encoder_of(family, role, width) for role in missing])}"
+
+
+def _check_width(family: Family, role: str, given: Given, denoiser: Given) -> None:
+    """Raises ModelMismatchError where an encoder's states are not those that the denoiser was trained with."""
+    described, context = given.described, denoiser.described.context_width
+    if role == "llm":
+        _check_language_model(family, given, denoiser)
+    elif role == "t5xxl" and described.hidden_size != context:
+        raise ModelMismatchError(
+            f"{given.path} is {described.title}, and {denoiser.path} reads states of width {context}; "
+            f"get {right_files.T5XXL}"
+        )
+
+
+def _check_language_model(family: Family, given: Given, denoiser: Given) -> None:
+    described = given.described
+    needed = denoiser.described.context_width // family.context_layers
+    right = right_files.encoder_of(family, "llm", denoiser.described.context_width)
+    if described.encoder != right_files.make_of(family):
+        raise ModelMismatchError(f"{given.path} is {described.title}, which {family.title} does not read; get {right}")
+    if described.hidden_size * family.context_layers != denoiser.described.context_width:
+        raise ModelMismatchError(
+            f"{given.path} has hidden size {described.hidden_size}, and {denoiser.path} was trained with an encoder of "
+            f"hidden size {needed}; get {right}"
+        )
+    # A Qwen2.5 is read to its last layer, however many it has.
+    if described.encoder == "qwen3" and described.layers < family.encoder_layers:
+        raise ModelMismatchError(
+            f"{given.path} has {described.layers} layers, and {family.title} reads the state after layer "
+            f"{family.encoder_layers}; get the full {right}"
+        )
+
+
+def check_vae(family: Family, denoiser: Given, vae: Given | None) -> str:
+    """The role of the autoencoder: "vae", "tae", or "" where it lies in the checkpoint. Raises ModelMismatchError."""
+    right = right_files.VAES[family.name]
+    if vae is None:
+        if "vae" not in denoiser.described.holds:
+            raise ModelMismatchError(f"{family.title} needs a VAE; get {right}")
+        return ""
+    described = vae.described
+    if described.part not in (Part.VAE, Part.TINY_AUTOENCODER):
+        raise ModelMismatchError(f"{_is_instead(vae)}; {family.title} needs {right} as vae")
+    if described.foreign or not _same_make(family, described):
+        raise ModelMismatchError(f"{vae.path} is {described.title}, which {family.title} does not read; get {right}")
+    if described.latent_channels != family.vae_channels:
+        raise ModelMismatchError(
+            f"{vae.path} is {described.title}, and {family.title} needs the one with {family.vae_channels}; get {right}"
+        )
+    _check_storage(vae, right)
+    return "tae" if described.part is Part.TINY_AUTOENCODER else "vae"
+
+
+def warnings_of(family: Family, encoders: Sequence[Given], vae: Given | None, roles: set[str]) -> tuple[str, ...]:
+    """What can be drawn with, but was not trained so."""
+    found = [warning for given in encoders for warning in encoder_warnings(given.path, given.header, given.described)]
+    if family.name == "sd3" and "t5xxl" not in roles:
+        found.append(f"drawing without T5-XXL: {family.title} follows long prompts less; get {right_files.T5XXL}")
+    if vae is not None:
+        name = vae.path.name.lower()
+        for word, families in _NOT_FOR:
+            if word in name and family.name in families:
+                found.append(
+                    f"{vae.path.name} seems to be the VAE of another model; {family.title} was trained with "
+                    f"{right_files.VAES[family.name]}"
+                )
+    return tuple(found)
+
+
+def encoder_warnings(path: Path, header: FileHeader, described: Described) -> tuple[str, ...]:
+    """What speaks against a text encoder that fits by its shapes."""
+    if described.encoder != "qwen3":
+        return ()
+    right = right_files.language_model("qwen3", described.hidden_size)
+    names = f"{header.metadata.get('general.name', '')} {path.name}".lower()
+    # A float in the file.
+    base = header.metadata.get("qwen3.rope.freq_base", 0)
+    if "2507" in names or (isinstance(base, (int, float)) and abs(base - 5e6) < 1):
+        return (
+            f"{path.name} is the Instruct-2507 edition, trained with another RoPE base than the one that the engine "
+            f"computes with; pictures come out, but the denoisers were trained with {right}",
+        )
+    if "vl" in names.replace("-", " ").replace("_", " ").split() or header.metadata.get("general.architecture") in (
+        "qwen3vl",
+        "qwen3vlmoe",
+    ):
+        return (f"{path.name} is a Qwen3-VL, and the denoisers were trained with {right}",)
+    return ()

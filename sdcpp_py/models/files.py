@@ -1,0 +1,189 @@
+"""Which files make a model: naming the part that each file is, and refusing parts that do not belong together.
+
+All of it is decided from the files' headers, in milliseconds, before any weight is read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sdcpp_py.errors import ModelLoadError, ModelMismatchError
+from sdcpp_py.models.compatibility import (
+    Given,
+    check_denoiser,
+    check_encoders,
+    check_vae,
+    encoder_warnings,
+    warnings_of,
+)
+from sdcpp_py.models.detect import describe
+from sdcpp_py.models.detect.described import Part
+from sdcpp_py.models.detect.headers import read_header
+from sdcpp_py.models.detect.shards import refuse_shard
+from sdcpp_py.models.detect.storage import fault_of
+from sdcpp_py.models.families import Family
+from sdcpp_py.parts import ENCODERS
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of a model, checked to belong together.
+
+    Attributes:
+        family: what they make, with the defaults to draw with.
+        sources: the files by role, one of ``parts.ROLES``: a whole checkpoint is "model", and every other role is a
+            file of its own, which also takes the place of the checkpoint's part.
+        context_width: of the text states that the denoiser reads.
+        warnings: what can be drawn with, but was not trained so, in sentences.
+        held: the roles whose weights lie in the checkpoint, whether they are used or not.
+    """
+
+    family: Family
+    sources: Mapping[str, Path]
+    context_width: int
+    warnings: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+
+    @property
+    def vae_is_tiny(self) -> bool:
+        """Whether the autoencoder is one in TAESD's format."""
+        return "tae" in self.sources
+
+    def of_part(self, part: str) -> tuple[Path, ...]:
+        """The files that hold the weights of a part, one of ``parts.PARTS``."""
+        if part == "text_encoder":
+            inside = [role for role in self.family.encoders if role in self.held and role not in self.sources]
+            return self._files(*(("model",) if inside else ()), *ENCODERS)
+        if part == "vae":
+            return self._files("vae", "tae") or self._files("model")
+        return self._files("diffusion_model", "model")
+
+    def _files(self, *roles: str) -> tuple[Path, ...]:
+        return tuple(self.sources[role] for role in roles if role in self.sources)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The family and the files' names, as they stand in a picture's metadata.
+
+        A single text encoder is "text_encoder", several stand by their roles; a tiny autoencoder is "vae" too.
+        """
+        encoders = [role for role in self.sources if role in ENCODERS]
+        keys = {"tae": "vae"}
+        if len(encoders) == 1:
+            keys[encoders[0]] = "text_encoder"
+        names = {keys.get(role, role): path.name for role, path in self.sources.items()}
+        return {"family": self.family.name, **names}
+
+
+def check_files(
+    diffusion_model: StrPath | None = None,
+    text_encoder: StrPath | Sequence[StrPath] | None = None,
+    vae: StrPath | None = None,
+    *,
+    model: StrPath | None = None,
+) -> ModelFiles:
+    """Reads the headers of a model's files and refuses what cannot work, before any weight is read.
+
+    Args:
+        diffusion_model: the denoiser. A whole checkpoint that has everything is taken as ``model``.
+        text_encoder: one text encoder or several, in any order.
+        vae: the autoencoder, full or tiny.
+        model: a whole checkpoint in place of the denoiser; the others take the places of its parts.
+
+    Raises:
+        ModelNotFoundError: a file does not exist.
+        ModelLoadError: a file is empty, truncated, damaged or no model.
+        ModelMismatchError: a file is another part than it was given as, or the parts do not belong together; the
+            message says which file to get instead.
+    """
+    if (diffusion_model is None) == (model is None):
+        problem = "no denoiser was given" if model is None else "both diffusion_model and model were given"
+        raise ModelMismatchError(f"{problem}; give a denoiser as diffusion_model, or a whole checkpoint as model")
+    argument, first = ("model", model) if diffusion_model is None else ("diffusion_model", diffusion_model)
+    assert first is not None
+    given_encoders = _sequence(text_encoder)
+    for path in (first, *given_encoders, *(() if vae is None else (vae,))):
+        _check_path(Path(path))
+    denoiser = _given(argument, first)
+    encoders = [_given("text_encoder", path) for path in given_encoders]
+    decoder = None if vae is None else _given("vae", vae)
+    family = check_denoiser(denoiser, encoders, decoder)
+    held = denoiser.described.holds
+    whole = denoiser.described.part is Part.CHECKPOINT
+    if whole and argument == "diffusion_model" and not _has_everything(family, held):
+        raise ModelMismatchError(
+            f"{denoiser.path} is {denoiser.described.title}, but not all of its parts are in it; give it as model, and "
+            "the parts that it lacks beside it"
+        )
+    by_role = check_encoders(family, denoiser, encoders)
+    vae_role = check_vae(family, denoiser, decoder)
+    sources = {"model" if whole else "diffusion_model": denoiser.path}
+    sources |= {role: by_role[role].path for role in family.encoders if role in by_role}
+    if decoder is not None:
+        sources[vae_role] = decoder.path
+    warnings = warnings_of(family, encoders, decoder, {*held, *by_role})
+    return ModelFiles(family, sources, denoiser.described.context_width, warnings, held)
+
+
+def arguments_of(files: Mapping[str, StrPath]) -> dict[str, Any]:
+    """Files by role as the arguments of ``check_files`` and ``Generator``."""
+    return {
+        "diffusion_model": files.get("diffusion_model"),
+        "text_encoder": [files[role] for role in ENCODERS if role in files] or None,
+        "vae": files.get("vae", files.get("tae")),
+        "model": files.get("model"),
+    }
+
+
+def check_text_encoder(path: StrPath) -> tuple[str, ...]:
+    """Reads the header of a text encoder and refuses what is none. Returns warnings, in sentences.
+
+    Raises:
+        ModelNotFoundError, ModelLoadError: about the file.
+        ModelMismatchError: it is another part, or the engine cannot read its weights.
+    """
+    _check_path(Path(path))
+    given = _given("text_encoder", path)
+    if given.described.part is not Part.TEXT_ENCODER:
+        raise ModelMismatchError(f"{given.path} was given as a text encoder, but it is {given.described.title}")
+    fault = fault_of(given.header)
+    if fault:
+        raise ModelMismatchError(f"{given.path} {fault}; get a GGUF of it")
+    return encoder_warnings(given.path, given.header, given.described)
+
+
+def _sequence(paths: StrPath | Sequence[StrPath] | None) -> tuple[StrPath, ...]:
+    if paths is None:
+        return ()
+    if isinstance(paths, (str, os.PathLike)):
+        return (paths,)
+    return tuple(paths)
+
+
+def _has_everything(family: Family, held: tuple[str, ...]) -> bool:
+    # Stable Diffusion 3 can do without T5.
+    needed = {role for role in family.encoders if (family.name, role) != ("sd3", "t5xxl")} | {"vae"}
+    return needed <= set(held)
+
+
+def _given(argument: str, path: StrPath) -> Given:
+    file = Path(os.fspath(path))
+    refuse_shard(file)
+    header = read_header(file)
+    return Given(argument, file, header, describe(header))
+
+
+def _check_path(path: Path) -> None:
+    # The engine stops at a NUL and takes bytes that are no text for something else.
+    try:
+        encoded = str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ModelLoadError(f"the path {str(path)!r} cannot be written as UTF-8; rename the file") from None
+    if b"\0" in encoded:
+        raise ModelLoadError(f"the path {str(path)!r} contains a NUL character")

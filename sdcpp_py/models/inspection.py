@@ -1,0 +1,191 @@
+"""What a model file is, told in words from its header alone: in milliseconds, without its weights."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sdcpp_py.errors import ModelMismatchError
+from sdcpp_py.models import suggestions as right_files
+from sdcpp_py.models.compatibility import UNETS, encoder_warnings, vae_fits
+from sdcpp_py.models.detect import describe
+from sdcpp_py.models.detect.described import Described, Kind, Part
+from sdcpp_py.models.detect.headers import FileHeader
+from sdcpp_py.models.detect.shards import read_model, refuse_shard
+from sdcpp_py.models.detect.storage import fault_of, mix_of, parameters_of
+from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, Family
+
+# Words in names of files that say what tensors cannot.
+_DISTILLED = re.compile(r"turbo|schnell|lightning|hyper|lcm|distill|twinflow|dmd|sdxs")
+_BASE = re.compile(r"(?:^|[^a-z])base(?:[^a-z]|$)")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a model file is.
+
+    Attributes:
+        path: the file, or the index or folder of a model in several files.
+        part: what it is to a model.
+        title: the same in words ("the FLUX.2 Klein denoiser").
+        family: the short name of the denoiser's kind ("flux2-klein", "wan"); of a LoRA or a ControlNet: of the one that
+            it was made for; "" where there is none or it is not known.
+        drawable: whether it can be drawn with here, or serves something that can.
+        parameters: how many numbers it holds.
+        types: bytes by type of weight, the largest first.
+        nbytes: bytes of all weights.
+        encoder: the text encoders that a denoiser needs beside it, in words; "" where none.
+        vae: the VAE that it needs beside it, in words; "" where none.
+        goes_with: of every other part: the titles of the families that it serves.
+        distilled: whether a denoiser draws without classifier-free guidance. None where neither the tensors nor the
+            file's name tell.
+        notes: whatever else there is to know, in sentences.
+    """
+
+    path: Path
+    part: Part
+    title: str
+    family: str
+    drawable: bool
+    parameters: int
+    types: Mapping[str, int]
+    nbytes: int
+    encoder: str = ""
+    vae: str = ""
+    goes_with: tuple[str, ...] = ()
+    distilled: bool | None = None
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same in plain values, as JSON has them."""
+        return {
+            "path": str(self.path),
+            "part": self.part.name.lower(),
+            "title": self.title,
+            "family": self.family,
+            "drawable": self.drawable,
+            "parameters": self.parameters,
+            "types": dict(self.types),
+            "nbytes": self.nbytes,
+            "encoder": self.encoder,
+            "vae": self.vae,
+            "goes_with": list(self.goes_with),
+            "distilled": self.distilled,
+            "notes": list(self.notes),
+        }
+
+
+def inspect(path: str | os.PathLike[str]) -> Inspection:
+    """Says what a model file is, from its header.
+
+    Args:
+        path: a GGUF or safetensors file; or the index of a safetensors model in several files, or the folder it is in.
+
+    Raises:
+        ModelNotFoundError: there is no such file, or one that the index names is missing.
+        ModelLoadError: it is unreadable, empty, truncated, damaged, or something else than a model.
+    """
+    header = read_model(path)
+    described = describe(header)
+    kind = described.kind
+    family = described.family
+    encoder, vae = _needs(described, family)
+    fault = fault_of(header)
+    notes = list(_notes(header, described, fault))
+    goes_with = _goes_with(described)
+    drawable = not fault and not described.foreign and (family is not None or bool(goes_with))
+    if described.part is Part.DENOISER and family is not None and family.name in UNETS:
+        drawable = False
+    try:
+        refuse_shard(Path(path))
+    except ModelMismatchError as refusal:
+        notes.append(str(refusal))
+        drawable = False
+    return Inspection(
+        path=header.path,
+        part=described.part,
+        title=described.title,
+        family=kind.name if kind is not None else "",
+        drawable=drawable,
+        parameters=parameters_of(header),
+        types=mix_of(header),
+        nbytes=header.nbytes,
+        encoder=encoder,
+        vae=vae,
+        goes_with=goes_with,
+        distilled=_distilled(header, described),
+        notes=tuple(notes),
+    )
+
+
+def _needs(described: Described, family: Family | None) -> tuple[str, str]:
+    """The text encoders and the VAE that a denoiser needs beside it, in words."""
+    if family is None:
+        return "", ""
+    missing = [role for role in family.encoders if role not in described.holds]
+    encoders = [right_files.encoder_of(family, role, described.context_width) for role in missing]
+    return right_files.listed(encoders), "" if "vae" in described.holds else right_files.VAES[family.name]
+
+
+def _goes_with(described: Described) -> tuple[str, ...]:
+    """Titles of the families that a part other than a denoiser serves."""
+    if described.part in (Part.LORA, Part.CONTROLNET):
+        known = described.kind is not None and described.kind.family is not None
+        return (described.kind.title,) if known and described.kind is not None else ()
+    if described.part is Part.UPSCALER:
+        return ("every family",)
+    return tuple(family.title for family in FAMILIES if _serves(described, family))
+
+
+def _serves(described: Described, family: Family) -> bool:
+    if described.part is Part.TEXT_ENCODER:
+        if described.encoder == "clip" and described.hidden_size == 1024:
+            return family.name == "sd2"
+        if described.role != "llm":
+            wide = described.role != "t5xxl" or described.hidden_size == 4096
+            return wide and described.role in family.encoders
+        # Klein has two sizes and reads either's encoder; Z-Image has one.
+        widths = {"flux2-klein": (2560, 4096), "z-image": (2560,), "qwen-image": (3584,)}.get(family.name, ())
+        return described.encoder == right_files.make_of(family) and described.hidden_size in widths
+    if described.part in (Part.VAE, Part.TINY_AUTOENCODER):
+        return vae_fits(family, described)
+    return False
+
+
+def _distilled(header: FileHeader, described: Described) -> bool | None:
+    if described.part not in (Part.DENOISER, Part.CHECKPOINT):
+        return None
+    if described.distilled is not None:
+        return described.distilled
+    name = f"{header.metadata.get('general.name', '')} {header.path.name}".lower()
+    if _BASE.search(name):
+        return False
+    klein = described.kind is not None and described.kind.name == "flux2-klein" and "klein" in name
+    return True if klein or _DISTILLED.search(name) else None
+
+
+def _notes(header: FileHeader, described: Described, fault: str) -> tuple[str, ...]:
+    notes = []
+    kind = described.kind
+    if fault:
+        notes.append(f"it {fault}")
+    if described.foreign:
+        notes.append("the engine does not read it under these names, those of the diffusers format")
+    if kind is not None and kind.nearest and kind.title:
+        notes.append(_cannot(kind))
+    if described.part is Part.DENOISER and described.family is not None and described.family.name in UNETS:
+        notes.append("the engine opens Stable Diffusion from whole checkpoints only")
+    if described.inner:
+        notes.append(f"beside the denoiser it holds {right_files.listed([part.title for part in described.inner])}")
+    notes.extend(encoder_warnings(header.path, header, described))
+    return tuple(notes)
+
+
+def _cannot(kind: Kind) -> str:
+    nearest = FAMILIES_BY_NAME[kind.nearest]
+    able = "it cannot be drawn with here" if kind.version else "the engine cannot run it"
+    return f"{able}; {nearest.title} comes nearest: {right_files.denoiser_of(nearest)}"

@@ -1,0 +1,285 @@
+"""Models by name: which files one is made of, which weight type suits the machine, and fetching them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from sdcpp_py.errors import ModelMismatchError, ModelNotFoundError, SettingsError
+from sdcpp_py.models.catalogue import Catalogue, open_catalogue
+from sdcpp_py.models.catalogue.entries import AUTOENCODERS, DENOISER, CatalogueFile, CatalogueModel
+from sdcpp_py.models.catalogue.schema import is_file_path, is_repository
+from sdcpp_py.models.hub import Access, Wanted, fetch_all
+from sdcpp_py.models.hub.cache import PathLike, find_cached
+from sdcpp_py.system.ram import memory
+
+WORKING_ROOM = 2**30
+"""Bytes that a picture takes beside the weights, roughly: what the choice of a weight type leaves free."""
+
+FOUR_BITS = ("Q4_K", "Q4_K_M", "Q4_K_S", "Q4_0")
+"""Weight types of four bits, the one with the best pictures first. They are equally fast."""
+EIGHT_BITS = "Q8_0"
+NEVER_CHOSEN = "F32"
+"""Twice the work and memory of 16 bits, for the same pictures: only whoever names it gets it."""
+USUAL_MEMORY = 8 * 2**30
+"""Bytes of memory that a machine is taken to have whose system does not say."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model whose files are on disk.
+
+    Attributes:
+        name: what it was asked for by, without the weight type.
+        quant: the weight type of its denoiser ("Q4_K"); "" for a file that no catalogue knows.
+        model: its entry, with what it is drawn with; None for a file of a repository that no catalogue knows. Then
+            ``files`` has the denoiser alone, and what it is stands in the file itself.
+        files: its files by role ("diffusion_model", "llm", "vae", ...; "model" for a whole checkpoint).
+    """
+
+    name: str
+    quant: str
+    model: CatalogueModel | None
+    files: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a name asks for: an entry of the catalogue, or a file on the Hub.
+
+    Attributes:
+        name: the entry's name, or the repository's.
+        quant: the weight type after the colon; "" where none was named.
+        file: the file in the repository; "" for an entry, or for a repository without a file.
+    """
+
+    name: str
+    quant: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The files to fetch for a request: those of ``model``, where a catalogue has one, with a denoiser chosen."""
+
+    name: str
+    quant: str
+    model: CatalogueModel | None
+    files: Mapping[str, CatalogueFile]
+
+
+def parse_name(name: str | tuple[str, str]) -> Request:
+    """What a name asks for: "NAME", "NAME:QUANT", "owner/repository[:QUANT]", "owner/repository/file.gguf", or a pair
+    of repository and file.
+
+    Raises:
+        SettingsError: it is none of these.
+    """
+    if isinstance(name, tuple):
+        if len(name) != 2 or not all(isinstance(part, str) for part in name):
+            raise SettingsError(f"a Hub file is named by repository and file, not by {name!r}")
+        repository, file = name
+        if not is_repository(repository) or not is_file_path(file):
+            raise SettingsError(f"{repository!r} and {file!r} are no Hub repository ('owner/name') and file in it")
+        return Request(repository, file=file)
+    if not isinstance(name, str):
+        raise SettingsError(f"a model is named by a text such as 'z-image-turbo:Q4_K', not by {name!r}")
+    parts = name.split("/", 2)
+    if len(parts) == 3:
+        return parse_name((f"{parts[0]}/{parts[1]}", parts[2]))
+    stem, colon, quant = name.partition(":")
+    named = re.fullmatch(r"[\w.-]+", stem, re.ASCII) if len(parts) == 1 else is_repository(stem)
+    if not named or (colon and not re.fullmatch(r"\w+", quant, re.ASCII)):
+        raise SettingsError(
+            f"{name!r} is no name of a model; give one such as 'z-image-turbo', 'z-image-turbo:Q4_K' or "
+            "'owner/repository/file.gguf'"
+        )
+    return Request(stem, quant.upper())
+
+
+def choose_quant(model: CatalogueModel, memory_bytes: int) -> str:
+    """The weight type of a model that suits a machine with that many bytes of memory.
+
+    Parts can come into memory one after the other, so the largest of them decides what can be drawn at all; with all
+    of them in memory, the next picture starts at once. Hence:
+
+    1. Q8_0, where it and the model's other parts and ``WORKING_ROOM`` fit together into half of the memory: almost as
+       good as the original, and the machine stays usable;
+    2. else four bits, where the largest part and ``WORKING_ROOM`` fit into three quarters of the memory;
+    3. else the largest type but F32 that fits so, else the smallest there is.
+
+    A size that is not known counts as nothing, but Q8_0 of unknown size as too large.
+    """
+    sizes = {quant: file.size for quant, file in model.quantizations.items() if quant != NEVER_CHOSEN}
+    sizes = sizes or {NEVER_CHOSEN: model.quantizations[NEVER_CHOSEN].size}
+    others = [part.size for part in model.parts.values()]
+    if (sizes.get(EIGHT_BITS) or memory_bytes) + sum(others) + WORKING_ROOM <= memory_bytes / 2:
+        return EIGHT_BITS
+    fitting = [quant for quant, size in sizes.items() if max(size, *others, 0) + WORKING_ROOM <= memory_bytes * 0.75]
+    four = [quant for quant in FOUR_BITS if quant in fitting]
+    if four:
+        return four[0]
+    return max(fitting or [min(sizes, key=lambda quant: sizes[quant])], key=lambda quant: sizes[quant])
+
+
+def find_quant(model: CatalogueModel, quant: str) -> str:
+    """The weight type of a model by its name, in any case. "Q4_K" also finds "Q4_K_M", which many files are.
+
+    Raises:
+        SettingsError: it has none of that name; the message names those it has.
+    """
+    for name in (quant.upper(), f"{quant.upper()}_M", f"{quant.upper()}_S"):
+        if name in model.quantizations:
+            return name
+    raise SettingsError(f"{model.name} has no {quant}; there are {', '.join(model.quantizations)}")
+
+
+def choose(
+    name: str | tuple[str, str],
+    *,
+    quant: str | None = None,
+    parts: Mapping[str, str] | None = None,
+    catalogue: Catalogue | None = None,
+    memory_bytes: int | None = None,
+    access: Access | None = None,
+) -> Choice:
+    """The files that a name stands for, without fetching any; arguments and errors are those of ``resolve``."""
+    request = parse_name(name)
+    if quant and request.quant and quant.upper() != request.quant:
+        raise SettingsError(f"the name says {request.quant} and quant says {quant}; leave one of them out")
+    wanted = request.quant or (quant or "").upper()
+    known = catalogue or open_catalogue()
+    if request.file:
+        if wanted:
+            raise SettingsError(f"{request.file} is one file already; leave out the weight type {wanted}")
+        return _choose_file(request, parts or {}, known)
+    model = known.model(request.name) if "/" not in request.name else _model_in(request.name, known)
+    found = find_quant(model, wanted) if wanted else _default_quant(model, memory_bytes, access or Access())
+    return Choice(request.name, found, model, _with_parts(model, found, parts or {}, known))
+
+
+def resolve(
+    name: str | tuple[str, str],
+    *,
+    quant: str | None = None,
+    parts: Mapping[str, str] | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: PathLike | None = None,
+    local_files_only: bool = False,
+    progress: bool = False,
+    memory_bytes: int | None = None,
+    catalogue: Catalogue | None = None,
+) -> Pretrained:
+    """A model by its name, with all of its files on disk.
+
+    Args:
+        name: "z-image-turbo", "z-image-turbo:Q4_K"; or a Hub file, "owner/repository/file.gguf" or
+            ("owner/repository", "file.gguf"), that is taken for the denoiser. Where the catalogue has a model with
+            files of that repository, its other parts and defaults are taken too.
+        quant: the weight type of the denoiser; where none is named, the one that suits the memory (``choose_quant``),
+            or without downloads one that is on disk.
+        parts: files of the catalogue to take in place of the model's own, by role:
+            ``{"vae": "flux2-small-decoder", "llm": "qwen3-4b-q8_0"}``. A tiny autoencoder may be a "vae".
+        revision: branch, tag or commit of the denoiser's repository.
+        token, cache_dir, local_files_only, progress: as ``hub.Access`` has them.
+        memory_bytes: the memory to choose for; None for this machine's, or this container's.
+        catalogue: what names mean; None for the package's own and the user's.
+
+    Raises:
+        ModelNotFoundError: no model has this name.
+        SettingsError: it is no name, or there is no such weight type.
+        ModelMismatchError: a part is not for this model.
+        GatedModelError, DownloadError: a file cannot be fetched.
+        CatalogueError: a catalogue is wrong.
+    """
+    access = Access(token, cache_dir, local_files_only, progress)
+    chosen = choose(name, quant=quant, parts=parts, catalogue=catalogue, memory_bytes=memory_bytes, access=access)
+    main = next(iter(chosen.files))
+    wanted = [as_wanted(file, revision if role == main else None) for role, file in chosen.files.items()]
+    paths = fetch_all(wanted, access)
+    return Pretrained(
+        chosen.name, chosen.quant, chosen.model, MappingProxyType(dict(zip(chosen.files, paths, strict=True)))
+    )
+
+
+def as_wanted(file: CatalogueFile, revision: str | None = None) -> Wanted:
+    """What to fetch for a file of the catalogue; its hash counts only for the revision that the catalogue means."""
+    pinned = None if file.revision == "main" else file.revision
+    if revision:
+        return Wanted(file.repository, file.file, revision)
+    return Wanted(file.repository, file.file, pinned, file.sha256, file.bytes)
+
+
+def on_disk(file: CatalogueFile, cache_dir: PathLike | None = None) -> Path | None:
+    """Where a file of the catalogue lies on disk; None where it does not."""
+    wanted = as_wanted(file)
+    return find_cached(wanted.repository, wanted.file, wanted.revision, cache_dir)
+
+
+def machine_memory() -> int:
+    """Bytes of memory to choose for: this machine's, or this container's; 8 GiB where the system does not say."""
+    return memory()[0] or USUAL_MEMORY
+
+
+def _default_quant(model: CatalogueModel, memory_bytes: int | None, access: Access) -> str:
+    if memory_bytes is None:
+        memory_bytes = machine_memory()
+    if access.offline:
+        there = {quant: file for quant, file in model.quantizations.items() if on_disk(file, access.cache_dir)}
+        if there:
+            model = replace(model, quantizations=MappingProxyType(there))
+    return choose_quant(model, memory_bytes)
+
+
+def _model_in(repository: str, catalogue: Catalogue) -> CatalogueModel:
+    """The model with files of a repository, and with those alone."""
+    for model in catalogue.models.values():
+        there = {quant: file for quant, file in model.quantizations.items() if file.repository == repository}
+        if there:
+            return replace(model, quantizations=MappingProxyType(there))
+    raise ModelNotFoundError(
+        f"no model of the catalogue has files of {repository}; name the file too: {repository}/file.gguf"
+    )
+
+
+def _choose_file(request: Request, parts: Mapping[str, str], catalogue: Catalogue) -> Choice:
+    """A Hub file that is named itself, with the parts of the entry that it belongs to, where there is one."""
+    related = []
+    for model in catalogue.models.values():
+        for quant, file in model.quantizations.items():
+            if (file.repository, file.file) == (request.name, request.file):
+                return Choice(request.name, quant, model, _with_parts(model, quant, parts, catalogue))
+            if file.repository == request.name and model not in related:
+                related.append(model)
+    # Two models in one repository: which of them the file is cannot be told from its name.
+    model_of = related[0] if len(related) == 1 else None
+    role = model_of.main_role if model_of else DENOISER
+    file = CatalogueFile(f"{request.name}/{request.file}", role, request.name, request.file)
+    if model_of is None:
+        return Choice(request.name, "", None, {role: file, **_named_parts(parts, catalogue)})
+    quantized = replace(model_of, quantizations=MappingProxyType({**model_of.quantizations, "": file}))
+    return Choice(request.name, "", model_of, _with_parts(quantized, "", parts, catalogue))
+
+
+def _named_parts(parts: Mapping[str, str], catalogue: Catalogue) -> dict[str, CatalogueFile]:
+    return {role: catalogue.file(name) for role, name in parts.items()}
+
+
+def _with_parts(
+    model: CatalogueModel, quant: str, parts: Mapping[str, str], catalogue: Catalogue
+) -> dict[str, CatalogueFile]:
+    """The files of a model, some of them replaced. Raises ModelMismatchError."""
+    files = model.files(quant)
+    for role, file in _named_parts(parts, catalogue).items():
+        fits_role = file.role == role or {file.role, role} <= set(AUTOENCODERS)
+        if not fits_role or role == model.main_role or (file.families and model.family not in file.families):
+            raise ModelMismatchError(
+                f"{file.name} cannot be the {role} of {model.name}: it is a {file.role}"
+                + (f" for {', '.join(file.families)}" if file.families else "")
+            )
+        files[role] = file
+    return files

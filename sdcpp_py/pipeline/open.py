@@ -1,0 +1,81 @@
+"""Opening a model: its session, and the turns that threads take with it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+from sdcpp_py.errors import SettingsError
+from sdcpp_py.memory.limits import MemoryLimit
+from sdcpp_py.memory.placement import DeviceChoice
+from sdcpp_py.models.files import ModelFiles, arguments_of, check_files
+from sdcpp_py.models.pretrained import Pretrained
+from sdcpp_py.pipeline.call_lock import Turns
+from sdcpp_py.pipeline.pipeline import Session, SessionOptions
+from sdcpp_py.progress import ProgressCallback
+from sdcpp_py.prompts.cache import chosen_cache
+from sdcpp_py.prompts.text_encoder import TextEncoder
+
+logger = logging.getLogger("sdcpp_py")
+
+GivenEncoder = str | os.PathLike[str] | TextEncoder
+"""A text encoder as it is given: a file, or one that generators share."""
+
+
+def checked_pretrained(found: Pretrained) -> ModelFiles:
+    """The files of a model that was asked for by its name, checked, with the defaults of its entry in the catalogue."""
+    files = check_files(**arguments_of(found.files))
+    if found.model is None:
+        return files
+    return replace(files, family=files.family.with_defaults(asdict(found.model.defaults)))
+
+
+def shared_encoder(
+    given: GivenEncoder | Sequence[GivenEncoder] | None,
+) -> tuple[TextEncoder | None, list[str | os.PathLike[str]] | None]:
+    """The shared text encoder among those that were given, if there is one, and the files of all.
+
+    Raises GeneratorClosedError where it is closed, SettingsError where there are several.
+    """
+    if given is None:
+        return None, None
+    several = [given] if isinstance(given, (str, os.PathLike, TextEncoder)) else list(given)
+    shared = [encoder for encoder in several if isinstance(encoder, TextEncoder)]
+    if len(shared) > 1:
+        raise SettingsError("one TextEncoder keeps all text encoders of a generator; give the others as files")
+    for encoder in shared:
+        encoder.check_open()
+    files = [encoder.path if isinstance(encoder, TextEncoder) else encoder for encoder in several]
+    return (shared[0] if shared else None), files
+
+
+def open_session(
+    files: ModelFiles,
+    encoder: TextEncoder | None = None,
+    *,
+    device: DeviceChoice = "auto",
+    threads: int | None = None,
+    memory: MemoryLimit = "auto",
+    cache_prompts: bool = True,
+    cache_dir: str | os.PathLike[str] | None = None,
+    on_progress: ProgressCallback | None = None,
+    progress_bar: bool = False,
+) -> tuple[Session, Turns]:
+    """Opens files that were checked to belong together, and reads the weights that stay in memory.
+
+    Arguments and errors are those of ``Generator``; ``encoder`` is the shared text encoder, if there is one.
+    """
+    for warning in files.warnings:
+        logger.warning("%s", warning)
+    options = SessionOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir), encoder)
+    session = Session(files, options)
+    turns = Turns(session.cancel, session.close, progress_bar)
+    with turns.take(on_progress) as meter:
+        try:
+            session.load(session.open(files.family.width, files.family.height), meter)
+        except BaseException:
+            session.close()
+            raise
+    return session, turns

@@ -1,0 +1,197 @@
+"""How long a model takes on this machine, found out without downloading it.
+
+Files of random weights with the true names and shapes take the same work and the same memory. Two sizes of picture are
+timed, a smaller and a larger one; what other sizes will take follows from them (``Estimate``).
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdcpp_py.errors import SettingsError
+from sdcpp_py.generator import Generator
+from sdcpp_py.models.bundled import TINY
+from sdcpp_py.models.files import arguments_of
+from sdcpp_py.preflight.named_files import files_named
+
+SIZES = (256, 512, 768, 1024)
+PROMPT = "a lovely cat on a windowsill, in the light of the evening"
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds that one thing took, time after time."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """The largest less the smallest, as a share of the median; 0 for a single one."""
+        return (max(self.seconds) - min(self.seconds)) / self.median
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a picture of one size takes, in seconds."""
+
+    size: int
+    encode: float
+    step: float
+    steps: int
+    decode: float
+    measured: bool
+
+    @property
+    def picture(self) -> float:
+        """From the prompt to the picture, with the model in memory."""
+        return self.encode + self.steps * self.step + self.decode
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """The times of one model.
+
+    Attributes:
+        model, quant: what was timed.
+        threads, device: on what.
+        load, encode: seconds; the first is single, with the files in the system's cache.
+        steps, decodes: by the edge of the picture, in pixels.
+        estimates: of all sizes asked for.
+        weight_bytes: that the weights take in memory.
+    """
+
+    model: str
+    quant: str
+    threads: int
+    device: str
+    load: Times
+    encode: Times
+    steps: dict[int, Times]
+    decodes: dict[int, Times]
+    estimates: tuple[Estimate, ...]
+    weight_bytes: int
+
+
+def benchmark(
+    model: str,
+    *,
+    quant: str = "Q4_K",
+    folder: Path | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    sizes: Sequence[int] = SIZES,
+    measured: tuple[int, int] = (256, 512),
+    repeat: int = 3,
+    on_stage: Callable[[str], object] | None = None,
+) -> Benchmark:
+    """Times loading, encoding, one step and decoding.
+
+    Args:
+        model: "tiny", or a family that ``sdcpp_py.synth`` knows ("klein-4b", "z-image-turbo").
+        quant: how its large matrices are stored; "tiny" is as it is.
+        folder: keeps the files of random weights, gigabytes of them; without it they are gone afterwards.
+        device, threads: as ``Generator`` takes them.
+        sizes: edges of square pictures to say the time of, in pixels.
+        measured: the two edges that are timed.
+        repeat: how often the smaller is timed, after one round that does not count. The larger is timed once.
+        on_stage: is told what is being done.
+
+    Raises:
+        SettingsError: there is no such model or quantization, or a number is out of its range.
+        OutputError: the files cannot be written.
+        others: as ``Generator`` does.
+    """
+    say = on_stage or (lambda text: None)
+    if repeat < 1:
+        raise SettingsError(f"repeat is {repeat}; give 1 or more")
+    if model != TINY:
+        say(f"writing random weights{f' to {folder}' if folder else ''}")
+    with files_named(model, quant, folder, hollow=False) as files:
+        say("loading")
+        begin = time.perf_counter()
+        opened = Generator(**arguments_of(files), device=device, threads=threads, memory="all", cache_prompts=False)
+        load = Times((time.perf_counter() - begin,))
+        with opened as generator:
+            for size in sizes:
+                _check_size(size, generator)
+            rounds = _rounds(generator, measured, repeat, say)
+            steps = {size: Times(tuple(one["denoise"] for one in found)) for size, found in rounds.items()}
+            decodes = {size: Times(tuple(one["decode"] for one in found)) for size, found in rounds.items()}
+            encode = Times(tuple(one["encode"] for found in rounds.values() for one in found))
+            family = generator.family
+            text = generator.encode(PROMPT).arrays["crossattn"].shape[-2]
+            # What the denoiser sees: a token for each patch of the picture, and those of the prompt.
+            tokens = {size: (size // family.size_multiple) ** 2 + text for size in {*sizes, *measured}}
+            return Benchmark(
+                model=model,
+                quant=quant if model != TINY else "as it is",
+                threads=generator.threads,
+                device=generator.device,
+                load=load,
+                encode=encode,
+                steps=steps,
+                decodes=decodes,
+                estimates=tuple(
+                    Estimate(
+                        size,
+                        encode.median,
+                        step_time(tokens, steps, size),
+                        family.steps,
+                        decode_time(decodes, size),
+                        size in measured,
+                    )
+                    for size in sizes
+                ),
+                weight_bytes=sum(generator.weight_bytes.values()),
+            )
+
+
+def _check_size(size: int, generator: Generator) -> None:
+    if size <= 0 or size % generator.family.size_multiple:
+        raise SettingsError(f"{size} is no size of a picture; give multiples of {generator.family.size_multiple}")
+
+
+def _rounds(
+    generator: Generator, measured: tuple[int, int], repeat: int, say: Callable[[str], object]
+) -> dict[int, list[Mapping[str, float]]]:
+    def one(size: int) -> Mapping[str, float]:
+        return generator.generate(PROMPT, width=size, height=size, steps=1, seed=0).timings
+
+    small, large = measured
+    say(f"warming up: one step at {small}x{small}")
+    one(small)
+    rounds: dict[int, list[Mapping[str, float]]] = {small: []}
+    for number in range(repeat):
+        say(f"one step at {small}x{small}, {number + 1} of {repeat}")
+        rounds[small].append(one(small))
+    say(f"one step at {large}x{large}")
+    rounds[large] = [one(large)]
+    return rounds
+
+
+def step_time(tokens: dict[int, int], steps: dict[int, Times], size: int) -> float:
+    """A step's work grows with the tokens, and attention's with their square: a t + b t^2 through what was timed."""
+    if size in steps:
+        return steps[size].median
+    (small, few), (large, many) = ((tokens[at], times.median) for at, times in sorted(steps.items()))
+    quadratic = max(0.0, (many / large - few / small) / (large - small))
+    linear = many / large - quadratic * large
+    return linear * tokens[size] + quadratic * tokens[size] ** 2
+
+
+def decode_time(decodes: dict[int, Times], size: int) -> float:
+    """Decoding's work grows with the pixels, over a small constant."""
+    if size in decodes:
+        return decodes[size].median
+    (small, quick), (large, slow) = ((at**2, times.median) for at, times in sorted(decodes.items()))
+    slope = max(0.0, (slow - quick) / (large - small))
+    return max(0.0, slow + slope * (size**2 - large))

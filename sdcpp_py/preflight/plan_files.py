@@ -1,0 +1,78 @@
+"""Plans before anything is loaded: of files, and of models that are not even downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sdcpp_py.memory.limits import MemoryLimit
+from sdcpp_py.memory.placement import DeviceChoice
+from sdcpp_py.memory.plan import MemoryPlan
+from sdcpp_py.memory.requirements import LONG_PROMPT
+from sdcpp_py.models.files import ModelFiles, arguments_of, check_files
+from sdcpp_py.pipeline.pipeline import Session, SessionOptions
+from sdcpp_py.preflight.named_files import FilesByRole, files_named
+from sdcpp_py.settings import GenerationSettings
+
+
+def plan_files(
+    files: FilesByRole | ModelFiles,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    memory: MemoryLimit = "auto",
+    device: DeviceChoice = "auto",
+    threads: int | None = None,
+    prompt: str = LONG_PROMPT,
+    vae_tile_size: int = 0,
+) -> MemoryPlan:
+    """Who would be in memory when a picture is drawn with files, of which nothing but the headers is read.
+
+    Args:
+        files: by their roles, or checked already.
+        width, height: of the picture, in pixels; where None, the model's own.
+        memory, device, threads: as ``Generator`` takes them.
+        prompt, vae_tile_size: as ``Generator.plan`` takes them.
+
+    Raises as ``Generator`` does, but a plan that does not fit says so by ``fits``.
+    """
+    checked = files if isinstance(files, ModelFiles) else check_files(**arguments_of(files))
+    options = SessionOptions.of(device, memory, threads)
+    settings = GenerationSettings.for_family(
+        checked.family, prompt, width=width, height=height, vae_tile_size=vae_tile_size
+    )
+    session = Session(checked, options)
+    try:
+        return session.open(settings.width, settings.height, prompt, settings.vae_tile_size)
+    finally:
+        session.close()
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether and how a model fits.
+
+    Attributes:
+        model, quant: which one.
+        plans: of pictures of several sizes.
+    """
+
+    model: str
+    quant: str
+    plans: tuple[MemoryPlan, ...]
+
+
+def fits(
+    models: Sequence[str],
+    quants: Sequence[str],
+    *,
+    sizes: Sequence[int] = (512, 1024),
+    memory: MemoryLimit = "auto",
+    device: DeviceChoice = "auto",
+) -> Iterator[Fit]:
+    """How each model in each quantization fits, one after the other. Arguments and errors as above."""
+    for model in models:
+        for quant in quants:
+            with files_named(model, quant, hollow=True) as files:
+                plans = [plan_files(files, width=size, height=size, memory=memory, device=device) for size in sizes]
+            yield Fit(model, quant, tuple(plans))

@@ -1,0 +1,125 @@
+"""What a picture says of itself: made for writing, and read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL.PngImagePlugin import PngInfo
+
+from sdcpp_py.settings import GenerationSettings
+from sdcpp_py.settings.png_text import (
+    COMMON,
+    COMMON_SAMPLERS,
+    FORMAT,
+    OURS,
+    Record,
+    parse_common,
+    parse_ours,
+    read_record,
+)
+from sdcpp_py.version import __version__
+
+
+@dataclass(frozen=True)
+class PictureMetadata:
+    """What a picture says of itself.
+
+    Attributes:
+        settings: what it was drawn with.
+        model: names of the family and of the files ("family", "diffusion_model", "text_encoder", "vae").
+        software: what drew it ("sdcpp_py 0.1.0").
+        engine: commit of the engine.
+        timings: seconds by phase.
+    """
+
+    settings: GenerationSettings
+    model: Mapping[str, str] = field(default_factory=dict)
+    software: str = f"sdcpp_py {__version__}"
+    engine: str = ""
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_png(file: str | os.PathLike[str]) -> PictureMetadata:
+    """What a picture file says of itself.
+
+    Raises:
+        MetadataError: it is no picture, or carries nothing that can be read.
+        MetadataNotFoundError: there is no such file.
+    """
+    return _from_record(read_record(file))
+
+
+def from_json(text: str) -> PictureMetadata:
+    """The opposite of ``to_json``, exactly. Raises MetadataError."""
+    return _from_record(parse_ours(text))
+
+
+def from_common_text(text: str) -> PictureMetadata:
+    """What the ``parameters`` text of this or another tool says; settings it does not name keep their defaults.
+
+    Raises MetadataError where there is no line of names and values, or one of them is not valid here.
+    """
+    return _from_record(parse_common(text))
+
+
+def _from_record(record: Record) -> PictureMetadata:
+    return PictureMetadata(**{**record, "settings": GenerationSettings.from_values(record["settings"])})
+
+
+def to_png_info(metadata: PictureMetadata) -> PngInfo:
+    """The two text chunks for Pillow's PNG writer."""
+    info = PngInfo()
+    # Pillow writes tEXt where Latin-1 suffices, as readers of the common text expect, and else iTXt.
+    info.add_text(COMMON, to_common_text(metadata))
+    info.add_text(OURS, to_json(metadata))
+    return info
+
+
+def to_json(metadata: PictureMetadata) -> str:
+    """Our own text: JSON in ASCII."""
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "software": metadata.software,
+            "engine": metadata.engine,
+            "settings": metadata.settings.as_dict(),
+            "model": dict(metadata.model),
+            "timings": dict(metadata.timings),
+        }
+    )
+
+
+def to_common_text(metadata: PictureMetadata) -> str:
+    """The ``parameters`` text: prompt, negative prompt, and one line of names and values."""
+    settings = metadata.settings
+    pairs: dict[str, Any] = {
+        "Steps": settings.steps,
+        "Sampler": COMMON_SAMPLERS.get(settings.sampler, settings.sampler),
+        "Schedule type": settings.scheduler,
+        "CFG scale": f"{settings.cfg_scale:g}",
+        "Seed": settings.seed,
+        "Size": f"{settings.width}x{settings.height}",
+    }
+    if settings.strength < 1:
+        pairs["Denoising strength"] = f"{settings.strength:g}"
+    if settings.guidance:
+        pairs["Distilled CFG Scale"] = f"{settings.guidance:g}"
+    model = Path(metadata.model.get("diffusion_model", metadata.model.get("model", ""))).stem
+    if model:
+        pairs["Model"] = _quoted(model)
+    pairs["Version"] = metadata.software
+    lines = [settings.prompt]
+    if settings.negative_prompt:
+        lines.append(f"Negative prompt: {settings.negative_prompt}")
+    lines.append(", ".join(f"{name}: {value}" for name, value in pairs.items()))
+    return "\n".join(lines)
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if re.search(r'[,:\n"]', value) else value

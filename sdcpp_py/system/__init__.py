@@ -1,0 +1,1 @@
+"""The machine and its operating system: CPU, RAM, cgroups, the GPU's watchdog, files that appear whole."""

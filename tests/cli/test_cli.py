@@ -1,0 +1,376 @@
+"""The command line: what it prints, what it returns."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sdcpp_py
+from sdcpp_py import GeneratedImage, GenerationSettings, Generator
+from sdcpp_py.cli import main
+from sdcpp_py.synth import SyntheticSet
+
+
+def model_options(files: SyntheticSet) -> list[str]:
+    return ["--diffusion-model", str(files.diffusion_model), "--llm", str(files.text_encoder), "--vae", str(files.vae)]
+
+
+SMALL = ["-W", "64", "-H", "64", "--steps", "2", "--device", "cpu"]
+
+
+def test_generate_draws(klein: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``generate`` writes the picture, says so in one line, and returns 0."""
+    assert main(["generate", "a red circle", *model_options(klein), *SMALL, "-s", "7", "-o", "out.png"]) == 0
+    output = capsys.readouterr()
+    assert output.out.startswith("out.png: 64x64, seed 7, ")
+    assert output.err == ""
+    assert GenerationSettings.from_png("out.png") == GenerationSettings(
+        "a red circle", width=64, height=64, steps=2, seed=7
+    )
+
+
+def test_sd_clis_names_work(model: SyntheticSet, work: Path) -> None:
+    """The names that sd-cli has for things are understood."""
+    options = ["-p", "cat", "-n", "dog", "--cfg-scale", "2", "--sampling-method", "heun", "--scheduler", "discrete"]
+    options += ["--seed", "-1", "-t", "1", "-b", "2", "--vae-tiling", "-v"]
+    assert main(["generate", *options, *model_options(model), *SMALL]) == 0
+    settings = GenerationSettings.from_png("output.png")
+    assert (settings.negative_prompt, settings.sampler, settings.vae_tile_size) == ("dog", "heun", 256)
+    assert GenerationSettings.from_png("output_2.png").seed == settings.seed + 1
+
+
+def test_settings_from_a_picture(model: SyntheticSet, work: Path) -> None:
+    """``--settings-from`` draws a picture again, with the changes that options make."""
+    main(["generate", "cat", *model_options(model), *SMALL, "-s", "7", "-o", "a.png"])
+    command = ["generate", *model_options(model), "--device", "cpu", "--settings-from", "a.png"]
+    assert main([*command, "-o", "b.png"]) == 0
+    assert Image.open("a.png").tobytes() == Image.open("b.png").tobytes()
+    assert GenerationSettings.from_png("a.png") == GenerationSettings.from_png("b.png")
+    assert main([*command, "-o", "c.png", "-s", "8"]) == 0
+    assert GenerationSettings.from_png("c.png").seed == 8
+    assert main([*command, "-o", "d.png", "-s", "-1"]) == 0
+    assert GenerationSettings.from_png("d.png").seed not in (7, -1)
+
+
+@pytest.fixture
+def given(work: Path) -> Callable[[], list[str]]:
+    """Pictures in a folder of their own, so that nothing else is in the current one: the options that name none."""
+    folder = work / "given"
+    folder.mkdir()
+    rows, columns = np.mgrid[0:64, 0:96]
+    waves = np.stack([2 * columns, 3 * rows, (columns * rows) % 255], -1).astype(np.uint8)
+    Image.fromarray(waves).save(folder / "waves.png")
+    Image.fromarray(255 - waves).save(folder / "other.png")
+    mask = np.zeros((64, 96), np.uint8)
+    mask[16:48, 32:64] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    Image.fromarray(mask[:, :64]).save(folder / "narrow.png")
+    Image.fromarray(np.zeros((64, 96), np.uint8)).save(folder / "black.png")
+    (folder / "text.png").write_text("a red circle")
+    return lambda: sorted(str(file.relative_to(work)) for file in work.rglob("*") if file.parent != folder)
+
+
+@pytest.mark.parametrize("names", [("-i", "-r"), ("--image", "--reference"), ("--init-img", "--ref-image")])
+def test_pictures_are_drawn_from(
+    klein: SyntheticSet, klein_generator: Generator, given: object, names: tuple[str, str]
+) -> None:
+    """``--image``, ``--mask``, ``--strength``, ``--reference``, ``--guidance``: what ``generate`` draws with them."""
+    image, reference = names
+    command = ["generate", "cat", *model_options(klein), "--steps", "2", "-s", "7", "--device", "cpu"]
+    options = [image, "given/waves.png", "--mask", "given/mask.png", "--strength", "0.6", "--guidance", "2.5"]
+    options += [reference, "given/other.png", reference, "given/waves.png"]
+    assert main([*command, *options, "-o", "out.png"]) == 0
+    settings = GenerationSettings.from_png("out.png")
+    assert (settings.strength, settings.guidance, settings.width, settings.height) == (0.6, 2.5, 96, 64)
+    expected = klein_generator.generate(
+        settings,
+        image="given/waves.png",
+        mask="given/mask.png",
+        strength=0.6,
+        reference_images=["given/other.png", "given/waves.png"],
+    )
+    assert np.array_equal(np.asarray(Image.open("out.png")), np.asarray(expected))
+    untouched = np.asarray(Image.open("given/mask.png")) == 0
+    drawn, waves = (np.asarray(Image.open(file)) for file in ("out.png", "given/waves.png"))
+    assert np.array_equal(drawn[untouched], waves[untouched])
+
+
+def test_a_picture_is_resized_when_it_is_told(model: SyntheticSet, given: object) -> None:
+    """``--resize`` brings a picture to the drawing's size, in each of its ways."""
+    command = ["generate", "cat", *model_options(model), *SMALL, "-s", "7", "-i", "given/waves.png"]
+    for how in ("cover", "fit", "pad"):
+        assert main([*command, "--resize", how, "-o", f"{how}.png"]) == 0
+        assert GenerationSettings.from_png(f"{how}.png").strength == 0.75
+    drawn = [Image.open(f"{how}.png") for how in ("cover", "fit", "pad")]
+    assert {picture.size for picture in drawn} == {(64, 64)}
+    assert len({picture.tobytes() for picture in drawn}) == 3
+
+
+def test_settings_from_a_picture_that_began_from_one(model: SyntheticSet, given: object) -> None:
+    """``--settings-from`` with the picture given again draws the same bytes, ``--strength`` included."""
+    start = ["-i", "given/waves.png"]
+    options = [*model_options(model), "--device", "cpu", *start]
+    assert main(["generate", "cat", *options, "--strength", "0.3", "--steps", "4", "-s", "7", "-o", "a.png"]) == 0
+    assert main(["generate", *options, "--settings-from", "a.png", "-o", "b.png"]) == 0
+    assert GenerationSettings.from_png("b.png") == GenerationSettings.from_png("a.png")
+    assert Image.open("a.png").tobytes() == Image.open("b.png").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["-i", "missing.png"], "image 'missing.png' does not exist"),
+        (["-i", "given"], "is a folder"),
+        (["-i", "given/text.png"], "is no picture"),
+        (["-i", "given/waves.png", "-W", "64"], 'resize="cover"'),
+        (["-i", "given/waves.png", "--resize", "crop"], "resize must be one of"),
+        (["-i", "given/waves.png", "--strength", "0"], "strength must be above 0"),
+        (["-i", "given/waves.png", "--strength", "1.5"], "strength must be from 0 to 1"),
+        (["-i", "given/waves.png", "--strength", "nan"], "strength must be from 0 to 1"),
+        (["--strength", "0.5"], "give that one as image"),
+        (["--mask", "given/mask.png"], "give that picture as image"),
+        (["-i", "given/waves.png", "--mask", "given/narrow.png"], "mask is 64x64 and image 96x64"),
+        (["-i", "given/waves.png", "--mask", "given/black.png"], "all black"),
+        (["-r", "given/waves.png"], "Z-Image takes no reference images"),
+        (["--guidance", "101"], "guidance must be from 0 to 100"),
+    ],
+)
+def test_an_error_over_a_picture_is_one_plain_line(
+    model: SyntheticSet,
+    given: Callable[[], list[str]],
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    says: str,
+) -> None:
+    """Pictures that cannot be used end with 1 and one line, and no file is written."""
+    command = ["generate", "cat", *model_options(model), "--steps", "2", "--device", "cpu"]
+    assert main([*command, *options]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("sdcpp-py: error: ")
+    assert output.err.count("\n") == 1
+    assert says in output.err
+    assert given() == ["given"]
+
+
+@pytest.mark.parametrize("option", ["--strength", "--guidance"])
+def test_what_is_no_number_is_wrong_usage(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Words where a number belongs end with 2, as other wrong usage does."""
+    with pytest.raises(SystemExit) as caught:
+        main(["generate", "cat", option, "much"])
+    assert caught.value.code == 2
+    assert f"{option}: invalid float value: 'much'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--width", "500"], "nearest is 496"),
+        (["--steps", "0"], "steps must be"),
+        (["--cfg-scale", "nan"], "cfg_scale must be"),
+        (["--seed", "-2"], "seed must be"),
+        (["--count", "0"], "--count must be"),
+        (["-o", "missing/out.png"], "does not exist"),
+        (["-o", "out.xyz"], "no picture format"),
+        (["--vae", "missing.safetensors"], "there is no file missing.safetensors"),
+        (["--device", "vulkan77"], "there is no device"),
+        (["--sampler", "eular"], "sampler must be one of"),
+        (["--settings-from", "missing.png"], "there is no file missing.png"),
+    ],
+)
+def test_an_error_is_one_plain_line(
+    model: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
+) -> None:
+    """An error of ours is one line on standard error without a traceback, and the exit code is 1."""
+    assert main(["generate", "cat", *model_options(model), *SMALL, *options]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("sdcpp-py: error: ")
+    assert output.err.count("\n") == 1
+    assert says in output.err
+    assert list(work.iterdir()) == []
+
+
+def test_wrong_usage_is_2(model: SyntheticSet, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrong usage ends with 2 and the usage line."""
+    for arguments in ([], ["generate", "cat", "--steps", "four"], ["paint"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+        assert "usage: sdcpp-py" in capsys.readouterr().err
+
+
+def test_no_prompt_is_said(model: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a prompt the command says how to give one."""
+    for options in ([], model_options(model)):
+        assert main(["generate", *options]) == 1
+        assert "there is no prompt" in capsys.readouterr().err
+
+
+def test_prompts_that_are_no_text(model: SyntheticSet, work: Path) -> None:
+    """Bytes that are no UTF-8 on the command line are an error in one line, not a traceback."""
+    command = [sys.executable, "-m", "sdcpp_py", "generate", b"caf\xe9", *model_options(model)]
+    result = subprocess.run(command, capture_output=True, timeout=60, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    assert result.returncode == 1
+    assert b"lone surrogate" in result.stderr
+    assert result.stderr.count(b"\n") == 1
+
+
+def test_ctrl_c_is_130(model: SyntheticSet, work: Path) -> None:
+    """Ctrl-C ends the program with 130, quickly and in one line."""
+    command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(model), "-W", "768", "-H", "768"]
+    process = subprocess.Popen(
+        [*command, "--steps", "100", "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs, and with them these tests, may have been started deaf to it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    time.sleep(4)
+    pressed = time.perf_counter()
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert time.perf_counter() - pressed < 5
+    assert process.returncode == 130, errors
+    assert errors.strip() == "sdcpp-py: interrupted"
+    assert output == ""
+
+
+def test_info_shows_settings(model: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``info`` prints the settings of a picture, as text and as JSON."""
+    main(["generate", "a red circle", *model_options(model), *SMALL, "-s", "7", "-o", "out.png"])
+    capsys.readouterr()
+    assert main(["info", "out.png"]) == 0
+    text = capsys.readouterr().out
+    assert "prompt           a red circle" in text
+    assert "seed             7" in text
+    assert main(["info", "out.png", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["seed"] == 7
+    assert main(["info", "missing.png"]) == 1
+
+
+@pytest.mark.parametrize("module", ["x64", "haswell"])
+def test_the_environment_chooses_the_cpu_module(module: str, run_python: Callable[..., CompletedProcess[str]]) -> None:
+    """``SDCPP_PY_CPU_MODULE`` holds the library to one of its CPU modules, which then draws."""
+    code = (
+        f"import os; os.environ['SDCPP_PY_CPU_MODULE'] = {module!r}\n"
+        "from sdcpp_py import Generator\n"
+        "from sdcpp_py.preflight.machine import describe_machine\n"
+        "print(describe_machine()['cpu']['module'])\n"
+        "Generator.from_pretrained('tiny', device='cpu').generate('a red circle', steps=1).save('out.png')\n"
+    )
+    result = run_python(code)
+    assert (result.stdout.strip(), result.returncode) == (module, 0), result.stderr
+
+
+@pytest.mark.parametrize("module", ["pentium", "../evil", " "])
+def test_a_cpu_module_that_is_not_there_is_an_error(
+    module: str, run_python: Callable[..., CompletedProcess[str]]
+) -> None:
+    """Another name is an error that says which variable is wrong."""
+    code = (
+        f"import os; os.environ['SDCPP_PY_CPU_MODULE'] = {module!r}\n"
+        "from sdcpp_py import NativeLibraryError, devices\n"
+        "try: devices()\n"
+        "except NativeLibraryError as error: print(error)\n"
+    )
+    assert "SDCPP_PY_CPU_MODULE" in run_python(code).stdout
+
+
+def test_doctor_knows_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    """``doctor`` tells version, engine, CPU module, devices, memory and watchdog, as text and as JSON."""
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    for word in (
+        sdcpp_py.__version__,
+        "90e87bc8",
+        "module",
+        "features",
+        "RAM",
+        "device    cpu",
+        "watchdog",
+        "backends",
+    ):
+        assert word in text
+    assert main(["doctor", "--json"]) == 0
+    machine = json.loads(capsys.readouterr().out)
+    assert machine["cpu"]["module"] in machine["cpu"]["modules_built"]
+    assert {"x64", "haswell"} < set(machine["cpu"]["modules_built"])
+    assert machine["memory"]["total"] >= machine["memory"]["available"] > 0
+    assert machine["devices"][-1]["name"] == "cpu"
+
+
+def test_synth_writes_a_model(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``synth`` writes a file of random weights and lists what it can write."""
+    assert main(["synth", "tiny-flux2-vae", "."]) == 0
+    assert Path("tiny-flux2-vae.safetensors").exists()
+    capsys.readouterr()
+    assert main(["synth", "list"]) == 0
+    assert "klein-4b" in capsys.readouterr().out.split()
+    assert main(["synth", "nonsense", "."]) == 1
+    assert main(["synth", "tiny-klein", ".", "--quant", "Q9"]) == 1
+    assert "Q9" in capsys.readouterr().err
+    assert main(["synth", "tiny-klein", "missing"]) == 1
+    assert "does not exist" in capsys.readouterr().err
+    Path("models").mkdir()
+    assert main(["synth", "tiny-klein", "--quant", "Q8_0", "models"]) == 0
+    assert [file.suffix for file in Path("models").iterdir()] == [".gguf"]
+
+
+def test_info_shows_any_prompt_on_any_terminal(work: Path) -> None:
+    """A prompt that the terminal's encoding lacks is shown with escapes."""
+    picture = GeneratedImage(Image.new("RGB", (64, 64)), GenerationSettings("猫"), {}, {}, "abc")
+    picture.save("cat.png")
+    command = [sys.executable, "-m", "sdcpp_py", "info", "cat.png"]
+    result = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"})
+    assert result.returncode == 0, result.stderr
+    assert b"\\u732b" in result.stdout
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """``--version`` prints the version."""
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.strip() == f"sdcpp_py {sdcpp_py.__version__}"
+
+
+@pytest.mark.parametrize(("columns", "cfg_scale"), [(0, "1"), (100, "1"), (100, "2")])
+def test_the_progress_bar_draws_on_a_terminal(model: SyntheticSet, work: Path, columns: int, cfg_scale: str) -> None:
+    """On a terminal, also one that does not know its width, a bar shows phases, steps, and the time a step takes."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(model), *SMALL]
+    command += ["--cfg-scale", cfg_scale]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower)
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    assert process.wait(60) == 0
+    text = shown.decode()
+    for word in ("load", "encode", "denoise", "decode", "step 1/2", "s/step", "100%"):
+        assert word in text, text

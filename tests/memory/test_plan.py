@@ -1,0 +1,116 @@
+"""Plans of memory: what they promise, for whatever parts and limits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from sdcpp_py.memory.plan import MemoryPlan, PartNeed, Stay, make_plan
+from sdcpp_py.parts import PARTS
+
+MIB = 1 << 20
+BYTES = st.integers(0, 4000 * MIB)
+
+
+@st.composite
+def part_needs(draw: st.DrawFn) -> list[PartNeed]:
+    """Parts of any size on one or two devices."""
+    needs = []
+    for name in PARTS:
+        weights = draw(BYTES)
+        device = draw(st.sampled_from(["cpu", "vulkan0"]))
+        needs.append(PartNeed(name, device, weights, draw(st.integers(0, weights)), draw(BYTES)))
+    if draw(st.booleans()):
+        needs[0] = replace(needs[0], working=0, needed=False)
+    return needs
+
+
+def planned(needs: list[PartNeed], limits: dict[str, int]) -> MemoryPlan:
+    return make_plan(needs, limits, width=512, height=512)
+
+
+@given(part_needs(), st.dictionaries(st.sampled_from(["cpu", "vulkan0"]), BYTES))
+def test_a_plan_that_fits_never_holds_more_than_the_limit(needs: list[PartNeed], limits: dict[str, int]) -> None:
+    """In no phase do weights and working buffer exceed a device's limit, and every part has the room it needs."""
+    plan = planned(needs, limits)
+    for device in plan.devices:
+        assert not plan.fits or plan.peak(device) <= limits.get(device, plan.peak(device))
+        assert plan.fits or plan.least(device) >= 0
+    for part in plan.parts:
+        if part.stay is Stay.ABSENT:
+            assert (part.need.needed, part.room) == (False, 0)
+            continue
+        assert part.room >= part.need.least_room
+        assert part.stay is Stay.STREAMED or part.room == part.need.weights
+
+
+@given(part_needs())
+def test_the_least_limit_works_and_a_byte_less_does_not(needs: list[PartNeed]) -> None:
+    """``least`` is exact: the limit that an error names is enough, and nothing below it is."""
+    without = planned(needs, {})
+    assert without.fits
+    least = {device: without.least(device) for device in without.devices}
+    assert planned(needs, least).fits
+    for device, size in least.items():
+        assume(size > 0)
+        plan = planned(needs, {**least, device: size - 1})
+        assert not plan.fits
+        assert device in plan.advice()
+        assert plan.peak(device) == size  # the leanest
+
+
+@given(part_needs(), BYTES, BYTES)
+def test_more_memory_never_reads_weights_more_often(needs: list[PartNeed], one: int, other: int) -> None:
+    """With a higher limit, no more is streamed, and where nothing is, no less stays."""
+    less, more = (planned(needs, {"cpu": limit, "vulkan0": limit}) for limit in sorted((one, other)))
+    assume(less.fits)
+    assert more.fits
+
+    def moved(plan: MemoryPlan) -> int:
+        return sum(part.need.weights - part.room for part in plan.parts if part.stay is Stay.STREAMED)
+
+    assert moved(more) <= moved(less)
+
+
+@given(part_needs())
+def test_without_a_limit_everything_stays(needs: list[PartNeed]) -> None:
+    """Nothing is ever read twice where memory has no limit."""
+    assert all(part.stay is Stay.RESIDENT for part in planned(needs, {}).parts)
+
+
+def test_the_text_encoder_goes_first() -> None:
+    """What is needed for every picture stays rather than what is needed once for a prompt."""
+    needs = [PartNeed(name, "cpu", 1000, 100, 200) for name in PARTS]
+    plan = planned(needs, {"cpu": 2300})
+    assert [part.stay for part in plan.parts] == [Stay.STAGED, Stay.RESIDENT, Stay.STAGED]
+    plan = planned(needs, {"cpu": 1100})
+    assert [part.stay for part in plan.parts] == [Stay.STREAMED] * 3
+    assert [part.room for part in plan.parts] == [900] * 3
+
+
+def test_a_plan_can_be_read() -> None:
+    """Its text names every part, what stays, what comes, and the peak with its limit."""
+    needs = [
+        PartNeed("text_encoder", "cpu", 2000 * MIB, 500 * MIB, 100 * MIB),
+        PartNeed("diffusion_model", "vulkan0", 2500 * MIB, 300 * MIB, 400 * MIB),
+        PartNeed("vae", "vulkan0", 100 * MIB, 100 * MIB, 900 * MIB),
+    ]
+    text = str(planned(needs, {"vulkan0": 1200 * MIB}))
+    assert "text_encoder      cpu        1.95 GiB   100 MiB" in text
+    assert "comes block by block in 800 MiB" in text
+    assert "at most 1.17 GiB of 1.17 GiB on vulkan0" in text
+    assert "does not fit: 512x512 needs at least 1000 MiB on vulkan0" in str(planned(needs, {"vulkan0": 900 * MIB}))
+
+
+def test_an_encoder_that_is_not_needed_makes_room_for_what_is() -> None:
+    """Where all prompts are encoded, the denoiser stays between pictures, and the text encoder does not come."""
+    needs = [
+        PartNeed("text_encoder", "cpu", 1900 * MIB, 450 * MIB, 0, needed=False),
+        PartNeed("diffusion_model", "cpu", 2300 * MIB, 300 * MIB, 490 * MIB),
+        PartNeed("vae", "cpu", 100 * MIB, 100 * MIB, 810 * MIB),
+    ]
+    stays = [part.stay for part in planned(needs, {"cpu": 3400 * MIB}).parts]
+    assert stays == [Stay.ABSENT, Stay.RESIDENT, Stay.RESIDENT]
+    assert planned(needs, {}).part("text_encoder").stay is Stay.RESIDENT

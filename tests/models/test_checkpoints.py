@@ -1,0 +1,131 @@
+"""Whole checkpoints, Stable Diffusion 1, 2 and XL: the engine has their widths fixed, so they come in one size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sdcpp_py import EncodedPrompt, Generator
+from sdcpp_py._native.library import device_usage
+from sdcpp_py.models.families import SD1, SD2, SDXL
+from sdcpp_py.prompts.cache import SHARED
+from sdcpp_py.synth import write
+
+pytestmark = pytest.mark.full_size
+
+FAMILIES = {"sd1": SD1, "sd2": SD2, "sdxl": SDXL}
+POOLED = 1280  # of the vector that Stable Diffusion XL reads; sizes are behind it
+SMALL = {"width": 64, "height": 64, "steps": 1, "seed": 3}
+PICTURE = np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8)
+
+
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def checkpoint(request: pytest.FixtureRequest) -> Iterator[tuple[str, Path]]:
+    """A checkpoint of random weights, and its family's name; up to 4 GB, deleted afterwards."""
+    path = write(request.param, os.environ["SDCPP_PY_MODELS"], quant="Q8_0")
+    yield request.param, path
+    path.unlink()
+
+
+@pytest.fixture(scope="module")
+def generator(checkpoint: tuple[str, Path]) -> Iterator[Generator]:
+    """All of it in memory."""
+    with Generator(model=checkpoint[1], device="cpu", memory="all") as opened:
+        yield opened
+
+
+def drawn(generator: Generator, prompt: object = "a cat", **settings: object) -> np.ndarray:
+    return np.asarray(generator.generate(prompt, **{**SMALL, **settings}))  # type: ignore[arg-type]
+
+
+def test_a_checkpoint_draws(generator: Generator, checkpoint: tuple[str, Path]) -> None:
+    """One file draws, guided by its family's defaults; the seed, both prompts and their weight have their effects."""
+    assert generator.family == FAMILIES[checkpoint[0]]
+    picture = generator.generate("a cat", **SMALL)  # type: ignore[arg-type]
+    assert picture.settings.cfg_scale == generator.family.cfg_scale > 1
+    assert picture.model == {"family": checkpoint[0], "model": checkpoint[1].name}
+    expected = np.asarray(picture)
+    assert expected.std() > 5
+    assert np.array_equal(drawn(generator), expected)
+    others = [
+        drawn(generator, seed=4), drawn(generator, "a house"), drawn(generator, negative_prompt="dogs"),
+        drawn(generator, cfg_scale=2.0), drawn(generator, cfg_scale=1.0),
+    ]  # fmt: skip
+    assert len({array.tobytes() for array in [expected, *others]}) == len(others) + 1
+    assert drawn(generator, width=128).shape == (64, 128, 3)
+
+
+def encoded_for_a_picture(path: Path, folder: Path, prompt: str, negative: str) -> tuple[EncodedPrompt, EncodedPrompt]:
+    """What the text encoders make of two prompts for a small picture, as a cache's folder keeps it."""
+    SHARED.clear()
+    with Generator(model=path, device="cpu", memory="all", cache_dir=folder) as generator:
+        drawn(generator, prompt, negative_prompt=negative)
+    kept = {encoded.prompt: encoded for encoded in map(EncodedPrompt.load, folder.iterdir())}
+    return kept[prompt], kept[negative]
+
+
+def test_an_empty_negative_prompt_is_what_the_family_takes_it_for(
+    generator: Generator, checkpoint: tuple[str, Path], tmp_path: Path
+) -> None:
+    """Stable Diffusion XL was trained with zeros for it; the others with what the text encoder makes of no words."""
+    _, empty = encoded_for_a_picture(checkpoint[1], tmp_path, "a cat", "")
+    said = replace(empty, prompt="not empty")
+    nothing = replace(said, arrays={**empty.arrays, "crossattn": np.zeros_like(empty.arrays["crossattn"])})
+    taken, other = (nothing, said) if generator.family is SDXL else (said, nothing)
+    expected = drawn(generator, negative_prompt="")
+    assert np.array_equal(drawn(generator, negative_prompt=taken), expected)
+    assert not np.array_equal(drawn(generator, negative_prompt=other), expected)
+
+
+@pytest.mark.parametrize("text", ["a cat", "a cat " * 100])
+def test_an_encoded_prompt_is_kept_and_drawn_from(
+    generator: Generator, checkpoint: tuple[str, Path], tmp_path: Path, text: str
+) -> None:
+    """A prompt of several chunks too: what a folder keeps of it for a picture draws that picture.
+
+    Encoded with no picture in mind, it is the same but for Stable Diffusion XL, which reads the picture's size from
+    its prompts: it is the model's own then.
+    """
+    prompt, _ = encoded_for_a_picture(checkpoint[1], tmp_path, text, "dogs")
+    assert np.array_equal(drawn(generator, prompt), drawn(generator, text))
+    apart = generator.encode(text)
+    assert np.array_equal(apart.arrays["crossattn"], prompt.arrays["crossattn"])
+    if generator.family.prompts_have_sizes:
+        ours, its = (states.arrays["vector"] for states in (prompt, apart))
+        assert np.array_equal(ours[:POOLED], its[:POOLED])
+        assert not np.array_equal(ours[POOLED:], its[POOLED:])
+        sized = generator.encode(text, width=64, height=64)
+        assert np.array_equal(ours, sized.arrays["vector"])
+
+
+def test_a_checkpoint_draws_from_pictures(generator: Generator) -> None:
+    """Less strength stays nearer to the picture, and under a mask only what is white changes."""
+    weak, strong = (drawn(generator, image=PICTURE, strength=strength, steps=4) for strength in (0.3, 1.0))
+    assert not np.array_equal(weak, strong)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[16:48, 16:48] = 255
+    filled = drawn(generator, image=PICTURE, mask=mask)
+    assert np.array_equal(filled[mask == 0], PICTURE[mask == 0])
+    assert not np.array_equal(filled[mask == 255], PICTURE[mask == 255])
+
+
+def test_a_checkpoint_draws_the_same_in_little_memory(checkpoint: tuple[str, Path], generator: Generator) -> None:
+    """Its parts come one after the other, or block by block, out of one file; the plan's peak is not passed.
+
+    Stable Diffusion 2's kind is then found out with weights that are not all in memory.
+    """
+    settings = {"prompt": "a cat in little memory", "negative_prompt": "dogs"}
+    expected = drawn(generator, **settings)
+    held = device_usage("cpu").bytes
+    plan = generator.plan(width=64, height=64, prompt="a cat in little memory")
+    least, most = plan.least("cpu"), plan.peak("cpu")
+    for limit in (least, (least + most) // 2):
+        device_usage("cpu", reset=True)
+        with Generator(model=checkpoint[1], device="cpu", memory=limit, cache_prompts=False) as tight:
+            assert np.array_equal(drawn(tight, **settings), expected)
+        assert device_usage("cpu").most_bytes - held <= limit

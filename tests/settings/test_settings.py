@@ -1,0 +1,144 @@
+"""Settings: what is valid stays as it is, what is not is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdcpp_py import SAMPLERS, SCHEDULERS, GenerationSettings, Generator, SettingsError
+from sdcpp_py.models.families import FAMILIES, FLUX2_KLEIN
+from sdcpp_py.pipeline.arguments import DrawingArguments
+from sdcpp_py.settings import MAX_CFG_SCALE, MAX_EDGE, MAX_SEED, MAX_STEPS, MIN_EDGE, check_edge
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200)
+EDGES = st.integers(MIN_EDGE // 16, MAX_EDGE // 16).map(lambda n: 16 * n)
+SETTINGS = st.builds(
+    GenerationSettings,
+    prompt=TEXT,
+    negative_prompt=TEXT,
+    width=EDGES,
+    height=EDGES,
+    steps=st.integers(1, MAX_STEPS),
+    cfg_scale=st.floats(0, MAX_CFG_SCALE),
+    seed=st.integers(0, MAX_SEED),
+    sampler=st.sampled_from(SAMPLERS),
+    scheduler=st.sampled_from(SCHEDULERS),
+    vae_tile_size=st.just(0) | st.integers(64, 2048),
+)
+
+
+@given(SETTINGS)
+def test_valid_settings_survive_their_dictionary(settings: GenerationSettings) -> None:
+    """Settings built from their own dictionary are equal to themselves."""
+    assert GenerationSettings(**settings.as_dict()) == settings  # type: ignore[arg-type]
+
+
+@given(st.integers(-(10**30), 10**30), st.sampled_from([16, 32, 64]))
+def test_an_edge_is_taken_or_the_nearest_valid_one_is_named(edge: int, multiple: int) -> None:
+    """An edge that cannot be drawn is refused with one that can, and none is nearer."""
+    try:
+        assert check_edge("width", edge, multiple) == edge
+        assert edge % multiple == 0
+        assert MIN_EDGE <= edge <= MAX_EDGE
+    except SettingsError as error:
+        nearest = int(str(error).rsplit(" ", 1)[1])
+        assert check_edge("width", nearest, multiple) == nearest
+        assert abs(edge - nearest) <= multiple / 2 or nearest in (MIN_EDGE, MAX_EDGE)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("width", 0, "nearest is 64"),
+        ("height", -512, "nearest is 64"),
+        ("width", 500, "nearest is 496"),
+        ("width", 10**9, "nearest is 4096"),
+        ("width", 512.0, "whole number"),
+        ("width", True, "whole number"),
+        ("height", "512", "whole number"),
+        ("steps", 0, "from 1 to 1000"),
+        ("steps", -1, "from 1 to 1000"),
+        ("steps", 10**6, "from 1 to 1000"),
+        ("steps", 4.5, "whole number"),
+        ("cfg_scale", math.nan, "from 0 to 100"),
+        ("cfg_scale", math.inf, "from 0 to 100"),
+        ("cfg_scale", -1, "from 0 to 100"),
+        ("cfg_scale", "7", "must be a number"),
+        ("seed", -1, "from 0 to"),
+        ("seed", 2**63, "from 0 to"),
+        ("seed", 1.5, "whole number"),
+        ("sampler", "eular", "one of euler"),
+        ("sampler", None, "one of euler"),
+        ("scheduler", "", "one of reference"),
+        ("vae_tile_size", 5, "from 64 to 2048"),
+        ("vae_tile_size", 0.0, "whole number"),
+        pytest.param("width", 10**5000, "nearest is 4096", id="absurd width"),
+        pytest.param("steps", 10**5000, "from 1 to 1000", id="absurd steps"),
+        ("cfg_scale", 10**400, "from 0 to 100"),
+        ("prompt", None, "must be a string"),
+        ("prompt", b"cat", "must be a string"),
+        ("prompt", "x" * 100_000, "100,000 characters long"),
+        ("prompt", "a\0b", "NUL character at position 1"),
+        ("prompt", "a\ud800", "lone surrogate (U+D800) at position 1"),
+        ("negative_prompt", "\udfff", "lone surrogate"),
+    ],
+)
+def test_a_bad_value_is_named_in_plain_words(name: str, value: object, says: str) -> None:
+    """A value out of its domain raises SettingsError (a ValueError) that names the setting and what would do."""
+    with pytest.raises(SettingsError) as caught:
+        GenerationSettings(**{"prompt": "cat", name: value})  # type: ignore[arg-type]
+    assert isinstance(caught.value, ValueError)
+    assert name in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_numpy_numbers_become_pythons() -> None:
+    """Integers and floats of numpy are taken, and come out as Python's."""
+    settings = GenerationSettings(
+        "cat", width=np.int64(256), cfg_scale=np.float32(2), seed=np.uint8(7), vae_tile_size=np.int8(0)
+    )  # type: ignore[arg-type]
+    values = (settings.width, settings.cfg_scale, settings.seed, settings.vae_tile_size)
+    assert [type(value) for value in values] == [int, float, int, int]
+
+
+def test_an_empty_prompt_is_allowed() -> None:
+    """An empty prompt is a prompt."""
+    assert GenerationSettings("").prompt == ""
+
+
+def test_replace_refuses_unknown_names() -> None:
+    """``replace`` names the settings there are when it gets another name."""
+    with pytest.raises(SettingsError, match="no setting called 'stpes'"):
+        GenerationSettings("cat").replace(stpes=4)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_defaults_are_the_familys(family: type) -> None:
+    """What is not given is the family's own, and a seed that is not given is drawn anew each time."""
+    first, second = (GenerationSettings.for_family(family, "cat") for _ in range(2))  # type: ignore[arg-type]
+    assert (first.steps, first.cfg_scale) == (family.steps, family.cfg_scale)  # type: ignore[attr-defined]
+    assert first.seed != second.seed
+    assert 0 <= first.seed < 2**32
+
+
+def test_none_counts_as_not_given() -> None:
+    """An explicit None takes the default."""
+    assert GenerationSettings.for_family(FLUX2_KLEIN, "cat", steps=None, seed=3).steps == 4
+
+
+def test_generate_takes_every_setting_by_its_name() -> None:
+    """``generate`` takes each setting as an argument of the same name, None by default, and ``generate_batch`` too."""
+    parameters = inspect.signature(Generator.generate).parameters
+    for field in dataclasses.fields(GenerationSettings):
+        assert field.name in parameters
+        if field.name != "prompt":
+            assert parameters[field.name].default is None
+            assert parameters[field.name].kind is inspect.Parameter.KEYWORD_ONLY
+    batch = {*inspect.signature(Generator.generate_batch).parameters, *DrawingArguments.__annotations__}
+    assert batch >= {field.name for field in dataclasses.fields(GenerationSettings)}
