@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from sdcpp_py.errors import ModelMismatchError
-from sdcpp_py.models import suggestions as right_files
+from sdcpp_py.models import suggestions
 from sdcpp_py.models.detect import describe
 from sdcpp_py.models.detect.described import Described, Part
 from sdcpp_py.models.detect.headers import read_header
@@ -14,9 +14,6 @@ from sdcpp_py.models.detect.storage import fault_of
 from sdcpp_py.models.files import ModelFiles
 
 StrPath = str | os.PathLike[str]
-
-# Families whose blocks have equal names and shapes: a LoRA for one changes the others too.
-_ALIKE = ({"flux1", "flux1-fill", "chroma"},)
 
 
 def check_lora(path: StrPath, files: ModelFiles) -> None:
@@ -45,7 +42,7 @@ def check_controlnet(path: StrPath, files: ModelFiles) -> None:
     if described.foreign:
         raise ModelMismatchError(
             f"{path} is {described.title} in names that the engine does not know; it runs those of Stable Diffusion in "
-            f"the original format: get {right_files.CONTROLNET}"
+            f"the original format: get {suggestions.CONTROLNET}"
         )
     if described.kind is not None:
         _check_family(Path(path), described, files)
@@ -62,8 +59,8 @@ def _described(path: Path, wanted: Part) -> Described:
     if described.part is not wanted:
         right = {
             Part.LORA: "a LoRA in safetensors",
-            Part.CONTROLNET: right_files.CONTROLNET,
-            Part.UPSCALER: right_files.UPSCALER,
+            Part.CONTROLNET: suggestions.CONTROLNET,
+            Part.UPSCALER: suggestions.UPSCALER,
         }[wanted]
         raise ModelMismatchError(f"{path} was given as {wanted.value}, but it is {described.title}; get {right}")
     fault = fault_of(header)
@@ -75,7 +72,7 @@ def _described(path: Path, wanted: Part) -> Described:
 def _check_family(path: Path, described: Described, files: ModelFiles) -> None:
     assert described.kind is not None
     made_for, drawn = described.kind.name, files.family.name
-    if made_for == drawn or any({made_for, drawn} <= alike for alike in _ALIKE):
+    if made_for == drawn or made_for in files.family.loras_of:
         return
     noun = described.part.value
     message = (
@@ -89,4 +86,4 @@ def _denoiser_for(described: Described) -> str:
     """The denoiser that an addition was made for, in words; "" where none can be drawn with."""
     if described.kind is None or described.kind.family is None:
         return ""
-    return right_files.denoiser_of(described.kind.family, described.hidden_size)
+    return described.kind.family.denoiser_file(described.hidden_size)

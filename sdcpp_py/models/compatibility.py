@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdcpp_py.errors import ModelMismatchError
-from sdcpp_py.models import suggestions as right_files
+from sdcpp_py.models import suggestions
 from sdcpp_py.models.detect import denoiser_tensors
-from sdcpp_py.models.detect.denoisers import heads_fit
 from sdcpp_py.models.detect.described import Described, Kind, Part
 from sdcpp_py.models.detect.headers import FileHeader
 from sdcpp_py.models.detect.storage import fault_of
 from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, SD1, Z_IMAGE, Family
+from sdcpp_py.models.families.traits import DenoiserTensors
 from sdcpp_py.parts import ENCODERS
 
 # What each part is given as.
@@ -24,17 +24,6 @@ _ARGUMENTS = {
     Part.VAE: "vae",
     Part.TINY_AUTOENCODER: "vae",
 }
-UNETS = ("sd1", "sd2", "sdxl")
-"""The families that the engine opens from whole checkpoints only."""
-_OF_FLUX = ("flux1", "flux1-fill", "chroma", "flux2-klein")
-# Autoencoders that cannot be told apart by their tensors: words in a file's name, and the families that it is not for.
-_NOT_FOR = (
-    ("sdxl", ("sd1", "sd2")),
-    ("mse-840000", ("sdxl",)),
-    ("sd3", ("flux1", "flux1-fill", "chroma", "z-image")),
-    ("flux", ("sd3",)),
-    ("taef1", ("sd3",)),
-)
 
 
 @dataclass(frozen=True)
@@ -53,15 +42,15 @@ def check_denoiser(given: Given, encoders: Sequence[Given], vae: Given | None) -
     if described.part not in (Part.DENOISER, Part.CHECKPOINT) or described.kind is None:
         raise ModelMismatchError(f"{_is_instead(given)}{_denoiser_to_get(given, encoders, vae)}")
     family = described.family or _family_in_other_names(given.path, described, described.kind)
-    right = right_files.denoiser_of(family, described.hidden_size)
+    right = family.denoiser_file(described.hidden_size)
     if described.foreign:
         raise ModelMismatchError(
             f"{given.path} is {described.title}, whose names the engine does not read; get {right}"
         )
     _check_storage(given, right)
-    if family.name in _OF_FLUX and not heads_fit(denoiser_tensors(given.header)):
+    if not family.has_heads(DenoiserTensors(denoiser_tensors(given.header))):
         raise ModelMismatchError(f"{given.path} is only a part of {described.title}; get {right}")
-    if described.part is Part.DENOISER and family.name in UNETS:
+    if described.part is Part.DENOISER and family.whole_only:
         raise ModelMismatchError(
             f"{given.path} is {described.title} alone, and the engine opens {family.title} from whole checkpoints "
             f"only; get {right} and give it as model"
@@ -69,8 +58,8 @@ def check_denoiser(given: Given, encoders: Sequence[Given], vae: Given | None) -
     if described.part is Part.DENOISER and given.argument == "model":
         raise ModelMismatchError(
             f"{given.path} was given as model, but it is {described.title} alone; give it as diffusion_model, "
-            f"with {right_files.all_of(family, described.context_width)} as text_encoder, and "
-            f"{right_files.VAES[family.name]} as vae"
+            f"with {suggestions.all_of(family, described.context_width)} as text_encoder, and "
+            f"{family.vae_file} as vae"
         )
     return family
 
@@ -82,8 +71,7 @@ def _family_in_other_names(path: Path, described: Described, kind: Kind) -> Fami
     nearest = FAMILIES_BY_NAME[kind.nearest]
     able = "cannot be drawn with here" if kind.version else "the engine cannot run"
     raise ModelMismatchError(
-        f"{path} is {described.title}, which {able}; {nearest.title} comes nearest: get "
-        f"{right_files.denoiser_of(nearest)}"
+        f"{path} is {described.title}, which {able}; {nearest.title} comes nearest: get {nearest.denoiser_file()}"
     )
 
 
@@ -105,7 +93,7 @@ def _denoiser_to_get(given: Given, encoders: Sequence[Given], vae: Given | None)
     if family is None:
         family = SD1 if given.argument == "model" else Z_IMAGE
     width = max((other.described.hidden_size for other in others if other.described.role == "llm"), default=0)
-    return f"; get {right_files.denoiser_of(family, width or given.described.hidden_size)}"
+    return f"; get {family.denoiser_file(width or given.described.hidden_size)}"
 
 
 def _family_of(given: Given, others: Sequence[Given]) -> Family | None:
@@ -130,7 +118,7 @@ def vae_fits(family: Family, vae: Described) -> bool:
 
 
 def _same_make(family: Family, vae: Described) -> bool:
-    return (vae.vae in ("wan", "taehv")) == (family.name == "qwen-image")
+    return (vae.vae in ("wan", "taehv")) == (family.vae_make == "wan")
 
 
 def _check_storage(given: Given, right: str) -> None:
@@ -145,7 +133,7 @@ def check_encoders(family: Family, denoiser: Given, encoders: Sequence[Given]) -
     held = denoiser.described.holds
     width = denoiser.described.context_width
     for given in encoders:
-        role = _role(family, given)
+        role = encoder_role(family, given.described)
         if role not in family.encoders:
             raise ModelMismatchError(f"{_what(given, family)}{_instead(family, held, width, encoders)}")
         if role in found:
@@ -153,27 +141,25 @@ def check_encoders(family: Family, denoiser: Given, encoders: Sequence[Given]) -
                 f"{found[role].path} and {given.path} are both {ENCODERS[role]} text encoders; give one of them"
             )
         _check_width(family, role, given, denoiser)
-        _check_storage(given, right_files.encoder_of(family, role, width))
+        _check_storage(given, suggestions.encoder_of(family, role, width))
         found[role] = given
-    if family.name in UNETS and not {*family.encoders} <= {*held}:
+    if family.whole_only and not {*family.encoders} <= {*held}:
         raise ModelMismatchError(
             f"{denoiser.path} has no text encoder in it, by which the engine tells {family.title} from its kin; get "
             "the whole checkpoint"
         )
     missing = [role for role in family.encoders if role not in found and role not in held]
-    if family.name == "sd3" and missing == ["t5xxl"]:
-        missing = []
-    if missing:
-        wanted = right_files.listed([right_files.encoder_of(family, role, width) for role in missing])
+    if set(missing) - set(family.optional_encoders):
+        wanted = suggestions.listed([suggestions.encoder_of(family, role, width) for role in missing])
         noun = "a further text encoder" if len(missing) == 1 else "further text encoders"
         raise ModelMismatchError(f"{family.title} needs {noun}; get {wanted}")
     return found
 
 
-def _role(family: Family, given: Given) -> str:
-    described = given.described
-    if family.name == "sd2" and described.encoder == "clip" and described.hidden_size == 1024:
-        return "clip_l"  # the engine keeps Stable Diffusion 2's OpenCLIP in that place
+def encoder_role(family: Family, described: Described) -> str:
+    """The role of a text encoder in a family, which may read a CLIP of another make in CLIP-L's place."""
+    if described.encoder == "clip" and described.hidden_size == family.clip_width:
+        return "clip_l"
     return described.role
 
 
@@ -189,7 +175,7 @@ def _instead(family: Family, held: tuple[str, ...], width: int, encoders: Sequen
     missing = [role for role in family.encoders if role not in present]
     if not missing:
         return "; leave it out"
-    return f"; get {right_files.listed([right_files.encoder_of(family, role, width) for role in missing])}"
+    return f"; get {suggestions.listed([suggestions.encoder_of(family, role, width) for role in missing])}"
 
 
 def _check_width(family: Family, role: str, given: Given, denoiser: Given) -> None:
@@ -200,32 +186,32 @@ def _check_width(family: Family, role: str, given: Given, denoiser: Given) -> No
     elif role == "t5xxl" and described.hidden_size != context:
         raise ModelMismatchError(
             f"{given.path} is {described.title}, and {denoiser.path} reads states of width {context}; "
-            f"get {right_files.T5XXL}"
+            f"get {suggestions.T5XXL}"
         )
 
 
 def _check_language_model(family: Family, given: Given, denoiser: Given) -> None:
-    described = given.described
+    described, reads = given.described, family.language_model
+    assert reads is not None
     needed = denoiser.described.context_width // family.context_layers
-    right = right_files.encoder_of(family, "llm", denoiser.described.context_width)
-    if described.encoder != right_files.make_of(family):
+    right = suggestions.encoder_of(family, "llm", denoiser.described.context_width)
+    if described.encoder != reads.make:
         raise ModelMismatchError(f"{given.path} is {described.title}, which {family.title} does not read; get {right}")
     if described.hidden_size * family.context_layers != denoiser.described.context_width:
         raise ModelMismatchError(
             f"{given.path} has hidden size {described.hidden_size}, and {denoiser.path} was trained with an encoder of "
             f"hidden size {needed}; get {right}"
         )
-    # A Qwen2.5 is read to its last layer, however many it has.
-    if described.encoder == "qwen3" and described.layers < family.encoder_layers:
+    if not reads.all_layers and described.layers < reads.layers:
         raise ModelMismatchError(
             f"{given.path} has {described.layers} layers, and {family.title} reads the state after layer "
-            f"{family.encoder_layers}; get the full {right}"
+            f"{reads.layers}; get the full {right}"
         )
 
 
 def check_vae(family: Family, denoiser: Given, vae: Given | None) -> str:
     """The role of the autoencoder: "vae", "tae", or "" where it lies in the checkpoint. Raises ModelMismatchError."""
-    right = right_files.VAES[family.name]
+    right = family.vae_file
     if vae is None:
         if "vae" not in denoiser.described.holds:
             raise ModelMismatchError(f"{family.title} needs a VAE; get {right}")
@@ -246,16 +232,17 @@ def check_vae(family: Family, denoiser: Given, vae: Given | None) -> str:
 def warnings_of(family: Family, encoders: Sequence[Given], vae: Given | None, roles: set[str]) -> tuple[str, ...]:
     """What can be drawn with, but was not trained so."""
     found = [warning for given in encoders for warning in encoder_warnings(given.path, given.header, given.described)]
-    if family.name == "sd3" and "t5xxl" not in roles:
-        found.append(f"drawing without T5-XXL: {family.title} follows long prompts less; get {right_files.T5XXL}")
+    for role, worse in family.optional_encoders.items():
+        if role not in roles:
+            right = suggestions.encoder_of(family, role, 0)
+            found.append(f"drawing without {ENCODERS[role]}: {family.title} {worse}; get {right}")
     if vae is not None:
         name = vae.path.name.lower()
-        for word, families in _NOT_FOR:
-            if word in name and family.name in families:
-                found.append(
-                    f"{vae.path.name} seems to be the VAE of another model; {family.title} was trained with "
-                    f"{right_files.VAES[family.name]}"
-                )
+        if any(word in name for word in family.vae_of_others):
+            found.append(
+                f"{vae.path.name} seems to be the VAE of another model; {family.title} was trained with "
+                f"{family.vae_file}"
+            )
     return tuple(found)
 
 
@@ -263,7 +250,7 @@ def encoder_warnings(path: Path, header: FileHeader, described: Described) -> tu
     """What speaks against a text encoder that fits by its shapes."""
     if described.encoder != "qwen3":
         return ()
-    right = right_files.language_model("qwen3", described.hidden_size)
+    right = suggestions.language_model("qwen3", described.hidden_size)
     names = f"{header.metadata.get('general.name', '')} {path.name}".lower()
     # A float in the file.
     base = header.metadata.get("qwen3.rope.freq_base", 0)

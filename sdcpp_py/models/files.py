@@ -167,9 +167,7 @@ def _sequence(paths: StrPath | Sequence[StrPath] | None) -> tuple[StrPath, ...]:
 
 
 def _has_everything(family: Family, held: tuple[str, ...]) -> bool:
-    # Stable Diffusion 3 can do without T5.
-    needed = {role for role in family.encoders if (family.name, role) != ("sd3", "t5xxl")} | {"vae"}
-    return needed <= set(held)
+    return {*family.needed_encoders, "vae"} <= set(held)
 
 
 def _given(argument: str, path: StrPath) -> Given:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sdcpp_py.errors import ModelMismatchError
-from sdcpp_py.models import suggestions as right_files
-from sdcpp_py.models.compatibility import UNETS, encoder_warnings, vae_fits
+from sdcpp_py.models import suggestions
+from sdcpp_py.models.compatibility import encoder_role, encoder_warnings, vae_fits
 from sdcpp_py.models.detect import describe
 from sdcpp_py.models.detect.described import Described, Kind, Part
 from sdcpp_py.models.detect.headers import FileHeader
@@ -21,6 +21,8 @@ from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, Family
 
 # Words in names of files that say what tensors cannot.
 _DISTILLED = re.compile(r"turbo|schnell|lightning|hyper|lcm|distill|twinflow|dmd|sdxs")
+T5_WIDTH = 4096
+"""Of the states of T5-XXL, which the denoisers that can be downloaded were trained with."""
 _BASE = re.compile(r"(?:^|[^a-z])base(?:[^a-z]|$)")
 
 
@@ -98,7 +100,7 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     notes = list(_notes(header, described, fault))
     goes_with = _goes_with(described)
     drawable = not fault and not described.foreign and (family is not None or bool(goes_with))
-    if described.part is Part.DENOISER and family is not None and family.name in UNETS:
+    if described.part is Part.DENOISER and family is not None and family.whole_only:
         drawable = False
     try:
         refuse_shard(Path(path))
@@ -127,8 +129,8 @@ def _needs(described: Described, family: Family | None) -> tuple[str, str]:
     if family is None:
         return "", ""
     missing = [role for role in family.encoders if role not in described.holds]
-    encoders = [right_files.encoder_of(family, role, described.context_width) for role in missing]
-    return right_files.listed(encoders), "" if "vae" in described.holds else right_files.VAES[family.name]
+    encoders = [suggestions.encoder_of(family, role, described.context_width) for role in missing]
+    return suggestions.listed(encoders), "" if "vae" in described.holds else family.vae_file
 
 
 def _goes_with(described: Described) -> tuple[str, ...]:
@@ -143,14 +145,12 @@ def _goes_with(described: Described) -> tuple[str, ...]:
 
 def _serves(described: Described, family: Family) -> bool:
     if described.part is Part.TEXT_ENCODER:
-        if described.encoder == "clip" and described.hidden_size == 1024:
-            return family.name == "sd2"
-        if described.role != "llm":
-            wide = described.role != "t5xxl" or described.hidden_size == 4096
-            return wide and described.role in family.encoders
-        # Klein has two sizes and reads either's encoder; Z-Image has one.
-        widths = {"flux2-klein": (2560, 4096), "z-image": (2560,), "qwen-image": (3584,)}.get(family.name, ())
-        return described.encoder == right_files.make_of(family) and described.hidden_size in widths
+        role = encoder_role(family, described)
+        if role != "llm":
+            wide = role != "t5xxl" or described.hidden_size == T5_WIDTH
+            return wide and role in family.encoders
+        reads = family.language_model
+        return reads is not None and described.encoder == reads.make and described.hidden_size in reads.widths
     if described.part in (Part.VAE, Part.TINY_AUTOENCODER):
         return vae_fits(family, described)
     return False
@@ -164,8 +164,8 @@ def _distilled(header: FileHeader, described: Described) -> bool | None:
     name = f"{header.metadata.get('general.name', '')} {header.path.name}".lower()
     if _BASE.search(name):
         return False
-    klein = described.kind is not None and described.kind.name == "flux2-klein" and "klein" in name
-    return True if klein or _DISTILLED.search(name) else None
+    word = described.kind.family.distilled_word if described.kind is not None and described.kind.family else ""
+    return True if (word and word in name) or _DISTILLED.search(name) else None
 
 
 def _notes(header: FileHeader, described: Described, fault: str) -> tuple[str, ...]:
@@ -177,10 +177,10 @@ def _notes(header: FileHeader, described: Described, fault: str) -> tuple[str, .
         notes.append("the engine does not read it under these names, those of the diffusers format")
     if kind is not None and kind.nearest and kind.title:
         notes.append(_cannot(kind))
-    if described.part is Part.DENOISER and described.family is not None and described.family.name in UNETS:
+    if described.part is Part.DENOISER and described.family is not None and described.family.whole_only:
         notes.append("the engine opens Stable Diffusion from whole checkpoints only")
     if described.inner:
-        notes.append(f"beside the denoiser it holds {right_files.listed([part.title for part in described.inner])}")
+        notes.append(f"beside the denoiser it holds {suggestions.listed([part.title for part in described.inner])}")
     notes.extend(encoder_warnings(header.path, header, described))
     return tuple(notes)
 
@@ -188,4 +188,4 @@ def _notes(header: FileHeader, described: Described, fault: str) -> tuple[str, .
 def _cannot(kind: Kind) -> str:
     nearest = FAMILIES_BY_NAME[kind.nearest]
     able = "it cannot be drawn with here" if kind.version else "the engine cannot run it"
-    return f"{able}; {nearest.title} comes nearest: {right_files.denoiser_of(nearest)}"
+    return f"{able}; {nearest.title} comes nearest: {nearest.denoiser_file()}"

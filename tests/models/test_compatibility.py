@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sdcpp_py import ModelMismatchError, synth
-from sdcpp_py.models import suggestions as right_files
+from sdcpp_py.models import suggestions
 from sdcpp_py.models.adapters import check_controlnet, check_lora, check_upscaler
 from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.families import FAMILIES
@@ -356,15 +356,15 @@ def test_the_files_to_get_are_in_the_catalogue() -> None:
     for model in catalogue.models.values():
         known |= {(file.repository, Path(file.file).name) for file in model.quantizations.values()}
     repositories = {repository for repository, _ in known}
-    sentences = [right_files.denoiser_of(family, width) for family in FAMILIES for width in (0, 4096)]
-    sentences += [vae for name, vae in right_files.VAES.items() if name not in ("sd1", "sd2")]
-    sentences += [right_files.CLIP_L, right_files.CLIP_G, right_files.T5XXL, right_files.UPSCALER]
+    sentences = [family.denoiser_file(width) for family in FAMILIES for width in (0, 4096)]
+    sentences += [family.vae_file for family in FAMILIES if family.name not in ("sd1", "sd2")]
+    sentences += [suggestions.CLIP_L, suggestions.CLIP_G, suggestions.T5XXL, suggestions.UPSCALER]
     for sentence in sentences:
         found = re.fullmatch(r"(?:[A-Z0-9-]+: )?(\S+) \((\S+)\)", sentence)
         assert found is not None, sentence
         assert (found[2], Path(found[1]).name) in known, sentence
     for make, width in (("qwen3", 2560), ("qwen3", 4096), ("qwen2.5", 3584)):
-        found = re.search(r"\((\S+)\)", right_files.language_model(make, width))
+        found = re.search(r"\((\S+)\)", suggestions.language_model(make, width))
         assert found is not None
         assert found[1] in repositories
 

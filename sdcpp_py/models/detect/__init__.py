@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from sdcpp_py.models.detect.adapters import as_adapter
 from sdcpp_py.models.detect.denoisers import as_denoiser
-from sdcpp_py.models.detect.described import Described, Part, Tensors, extent
+from sdcpp_py.models.detect.described import Described, Part
 from sdcpp_py.models.detect.encoders import as_autoencoder, as_text_encoder
-from sdcpp_py.models.detect.headers import FileHeader, TensorInfo
+from sdcpp_py.models.detect.headers import FileHeader
+from sdcpp_py.models.tensors import TensorInfo, Tensors, extent
 from sdcpp_py.parts import ENCODERS, ROLES
 
 OWN_SIZE_KEYS = ("sdcpp_py.default_width", "sdcpp_py.default_height")

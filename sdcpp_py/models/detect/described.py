@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from sdcpp_py.models.detect.headers import TensorInfo
 from sdcpp_py.models.families import Family
-
-Tensors = Mapping[str, TensorInfo]
 
 
 class Part(Enum):
@@ -43,6 +39,11 @@ class Kind:
     version: str = ""
     family: Family | None = None
     nearest: str = ""
+
+    @classmethod
+    def of(cls, family: Family) -> Kind:
+        """The kind of denoiser that a family generates with."""
+        return cls(family.name, family.title, family.engine_version, family)
 
 
 @dataclass(frozen=True)
@@ -82,19 +83,3 @@ class Described:
     inner: tuple[Described, ...] = ()
     foreign: bool = False
     distilled: bool | None = None
-
-
-def extent(tensors: Tensors, name: str, axis: int = -1) -> int:
-    """One extent of a tensor's shape, in numpy's order; 0 where there is no such tensor or axis."""
-    tensor = tensors.get(name)
-    if tensor is None or not -len(tensor.shape) <= axis < len(tensor.shape):
-        return 0
-    return tensor.shape[axis]
-
-
-def count_of(tensors: Tensors, name: str) -> int:
-    """How many tensors bear a name with a number in it, from 0 on."""
-    count = 0
-    while name.format(count) in tensors:
-        count += 1
-    return count

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sdcpp_py.models.detect.described import Described, Part, Tensors, count_of, extent
+from sdcpp_py.models.detect.described import Described, Part
+from sdcpp_py.models.tensors import Tensors, count_of, extent
 
 # Of CLIP, by the width of its states. The engine has these sizes fixed.
 _CLIPS = {768: ("clip_l", "CLIP-L"), 1280: ("clip_g", "CLIP-G"), 1024: ("", "OpenCLIP-H")}

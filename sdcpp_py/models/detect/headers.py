@@ -16,6 +16,7 @@ from itertools import repeat
 from pathlib import Path
 
 from sdcpp_py.errors import ModelError, ModelLoadError, ModelNotFoundError
+from sdcpp_py.models.tensors import TensorInfo
 
 # ggml's tensor types by number: name, elements per block, bytes per block.
 GGML_TYPES: Mapping[int, tuple[str, int, int]] = {
@@ -41,15 +42,6 @@ _FOREIGN = (
     (b"version https://git-lfs", "a Git LFS pointer; the file itself was not downloaded (run `git lfs pull`)"),
     (b"PK\x03\x04", "a zip archive (perhaps a PyTorch checkpoint); GGUF and safetensors are read"),
 )
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """One tensor of a file: its shape in numpy's order (rows first), its type's name, and its bytes in the file."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    nbytes: int
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,15 @@
-"""The kinds of denoisers that are told apart: the families, what else the engine knows, and what it cannot run."""
+"""The kinds of denoisers that are named and not drawn with: what else the engine knows, and what it cannot run."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 
 from sdcpp_py.models.detect.described import Kind
-from sdcpp_py.models.families import (
-    CHROMA,
-    FLUX1,
-    FLUX1_FILL,
-    FLUX1_SCHNELL,
-    FLUX2_KLEIN,
-    QWEN_IMAGE,
-    SD1,
-    SD2,
-    SD3,
-    SDXL,
-    Z_IMAGE,
-    Family,
-)
+from sdcpp_py.models.families.traits import DenoiserTensors, DenoiserTraits
+from sdcpp_py.models.families.unet import PLAIN_INPUTS, context_width, has_middle, inputs, is_unet, is_xl, traits
 
-
-def _drawn(family: Family, version: str) -> Kind:
-    return Kind(family.name, family.title, version, family)
-
-
-KLEIN_KIND = _drawn(FLUX2_KLEIN, "Flux.2 klein")
-Z_IMAGE_KIND = _drawn(Z_IMAGE, "Z-Image")
-FLUX1_KIND = _drawn(FLUX1, "Flux")
-FLUX1_SCHNELL_KIND = replace(FLUX1_KIND, title=FLUX1_SCHNELL.title, family=FLUX1_SCHNELL)
-FLUX1_FILL_KIND = _drawn(FLUX1_FILL, "Flux Fill")
-CHROMA_KIND = _drawn(CHROMA, "Flux")
-QWEN_IMAGE_KIND = _drawn(QWEN_IMAGE, "Qwen Image")
-SD3_KIND = _drawn(SD3, "SD3.x")
-SD1_KIND = _drawn(SD1, "SD 1.x")
-SD2_KIND = _drawn(SD2, "SD 2.x")
-SDXL_KIND = _drawn(SDXL, "SDXL")
+Rule = Callable[[DenoiserTensors], bool]
+Traits = Callable[[DenoiserTensors], DenoiserTraits]
 
 # What the engine knows and this library does not draw with.
 FLUX2_DEV = Kind("flux2-dev", "FLUX.2 dev", "Flux.2", nearest="flux2-klein")
@@ -72,3 +46,111 @@ HUNYUAN_VIDEO = Kind("hunyuan-video", "HunyuanVideo", "Flux", nearest="qwen-imag
 LTX_VIDEO = Kind("ltx-video", "LTX-Video", nearest="z-image")
 CASCADE = Kind("stable-cascade", "Stable Cascade", nearest="sdxl")
 SDXL_REFINER = Kind("sdxl-refiner", "the Stable Diffusion XL refiner", nearest="sdxl")
+
+
+def _pixel_space(seen: DenoiserTensors) -> bool:
+    return 3 in (seen.extent(name, 1) for name in ("conv_in.weight", "input_blocks.0.0.weight"))
+
+
+# The engine takes some of these for families that it runs, so they are looked for first.
+CANNOT_RUN: tuple[tuple[Kind, Rule], ...] = (
+    (HIDREAM, lambda seen: {"double_stream_blocks", "caption_projection"} <= seen.tops),
+    (
+        PIXART,
+        lambda seen: "t_block" in seen.tops or {"adaln_single", "caption_projection", "pos_embed"} <= seen.tops,
+    ),
+    (
+        DEEPFLOYD_IF,
+        lambda seen: bool({"encoder_hid_proj", "encoder_proj", "encoder_pooling"} & seen.tops) and _pixel_space(seen),
+    ),
+    (
+        LUMINA2,
+        lambda seen: {"cap_embedder", "layers"} <= seen.tops and not {"cap_pad_token", "x_pad_token"} & seen.tops,
+    ),
+    (AURAFLOW, lambda seen: bool({"joint_transformer_blocks", "double_layers"} & seen.tops)),
+    (HUNYUAN_DIT, lambda seen: "mlp_t5" in seen.tops),
+    (HUNYUAN_VIDEO, lambda seen: seen.has("txt_in.individual_token_refiner.")),
+    (LTX_VIDEO, lambda seen: "patchify_proj" in seen.tops),
+    (CASCADE, lambda seen: "clip_txt_mapper" in seen.tops),
+)
+
+
+def _wan_inputs(seen: DenoiserTensors) -> int:
+    """The first extent of Wan's patches, by which the engine tells its kinds; 0 where none is told."""
+    embedding = seen.tensors.get("patch_embedding.weight")
+    shape = embedding.shape if embedding is not None else ()
+    if "img_emb" in seen.tops or not shape:
+        return 0
+    # A file in safetensors has five axes here; the engine puts the first two into one, as GGUF files have them.
+    return shape[0] * shape[1] if len(shape) == 5 else (shape[0] if len(shape) == 4 else 0)
+
+
+def _is_wan(seen: DenoiserTensors) -> bool:
+    return "blocks.0.cross_attn.norm_k.weight" in seen
+
+
+def _flux1_reading(seen: DenoiserTensors, channels: int) -> bool:
+    second = "double_stream_modulation_img.lin.weight" in seen
+    return "double_blocks" in seen.tops and not second and seen.extent("img_in.weight") == channels
+
+
+def _reads(seen: DenoiserTensors, width: int, channels: int) -> bool:
+    return is_unet(seen, width) and inputs(seen) == channels
+
+
+def _is_small(seen: DenoiserTensors, width: int) -> bool:
+    """Whether a U-Net was distilled to fewer blocks."""
+    plain = inputs(seen) == PLAIN_INPUTS or width == 1024
+    return is_unet(seen, width) and plain and not has_middle(seen)
+
+
+def _is_tiny_sd2(seen: DenoiserTensors) -> bool:
+    return seen.extent("output_blocks.7.1.transformer_blocks.0.attn1.to_k.weight") != 1024
+
+
+def _no_traits(seen: DenoiserTensors) -> DenoiserTraits:
+    del seen
+    return DenoiserTraits()
+
+
+def _flux_traits(seen: DenoiserTensors) -> DenoiserTraits:
+    return DenoiserTraits(seen.extent("txt_in.weight"), seen.extent("txt_in.weight", 0), distilled=True)
+
+
+ENGINE_KNOWS: tuple[tuple[Kind, Traits, Rule], ...] = (
+    (CHROMA_RADIANCE, _no_traits, lambda seen: "nerf_final_layer_conv" in seen.tops),
+    (
+        ANIMA,
+        _no_traits,
+        lambda seen: any(name.endswith("llm_adapter.blocks.0.cross_attn.q_proj.weight") for name in seen.tensors),
+    ),
+    (OVIS_IMAGE, _no_traits, lambda seen: "double_blocks.0.img_mlp.gate_proj.weight" in seen),
+    (ERNIE_IMAGE, _no_traits, lambda seen: "layers.0.adaLN_sa_ln.weight" in seen),
+    (WAN_I2V, _no_traits, lambda seen: _is_wan(seen) and _wan_inputs(seen) == 184320),
+    (WAN_TI2V, _no_traits, lambda seen: _is_wan(seen) and _wan_inputs(seen) == 147456),
+    (WAN, _no_traits, _is_wan),
+    (
+        FLUX2_DEV,
+        _flux_traits,
+        lambda seen: "double_stream_modulation_img.lin.weight" in seen and "single_blocks.47.linear1.weight" in seen,
+    ),
+    (FLUX1_CONTROL, _flux_traits, lambda seen: _flux1_reading(seen, 128)),
+    (FLEX2, _flux_traits, lambda seen: _flux1_reading(seen, 196)),
+    (SVD, _no_traits, lambda seen: "input_blocks.8.0.time_mixer.mix_factor" in seen),
+    (
+        SDXL_REFINER,
+        traits,
+        lambda seen: {"input_blocks", "label_emb"} <= seen.tops and context_width(seen) == 1280 and not is_xl(seen),
+    ),
+    (SDXL_INPAINT, traits, lambda seen: _reads(seen, 2048, 9)),
+    (SDXL_PIX2PIX, traits, lambda seen: _reads(seen, 2048, 8)),
+    (SDXL_SSD1B, traits, lambda seen: _is_small(seen, 2048) and seen.has("output_blocks.3.1.transformer_blocks.1")),
+    (SDXL_VEGA, traits, lambda seen: _is_small(seen, 2048) and not seen.has("output_blocks.3.1.transformer_blocks.1")),
+    (SD1_INPAINT, traits, lambda seen: _reads(seen, 768, 9)),
+    (SD1_PIX2PIX, traits, lambda seen: _reads(seen, 768, 8)),
+    (SD1_TINY, traits, lambda seen: _is_small(seen, 768) and seen.has("output_blocks.7.1")),
+    (SDXS_512, traits, lambda seen: _is_small(seen, 768) and not seen.has("output_blocks.7.1")),
+    (SD2_INPAINT, traits, lambda seen: _reads(seen, 1024, 9)),
+    (SD2_TINY, traits, lambda seen: _is_small(seen, 1024) and _is_tiny_sd2(seen)),
+    (SDXS_09, traits, lambda seen: _is_small(seen, 1024) and not _is_tiny_sd2(seen)),
+)

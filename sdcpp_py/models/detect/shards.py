@@ -11,24 +11,13 @@ import re
 from pathlib import Path
 
 from sdcpp_py.errors import ModelLoadError, ModelMismatchError, ModelNotFoundError
-from sdcpp_py.models import suggestions as right_files
-from sdcpp_py.models.detect.headers import FileHeader, TensorInfo, read_header
+from sdcpp_py.models.detect.headers import FileHeader, read_header
+from sdcpp_py.models.families import FAMILIES
+from sdcpp_py.models.tensors import TensorInfo
 
 INDEX = ".safetensors.index.json"
 _PIPELINE = "model_index.json"
-# Diffusers' classes of pipelines, and the families that they draw with.
-_PIPELINES = {
-    "Flux2KleinPipeline": "flux2-klein",
-    "ZImagePipeline": "z-image",
-    "FluxPipeline": "flux1",
-    "FluxFillPipeline": "flux1-fill",
-    "FluxKontextPipeline": "flux1",
-    "ChromaPipeline": "chroma",
-    "QwenImagePipeline": "qwen-image",
-    "StableDiffusion3Pipeline": "sd3",
-    "StableDiffusionPipeline": "sd1",
-    "StableDiffusionXLPipeline": "sdxl",
-}
+_FAMILIES = {pipeline: family for family in FAMILIES for pipeline in family.pipelines}
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.(?:safetensors|gguf)$")
 
 
@@ -54,9 +43,9 @@ def refuse_shard(path: Path) -> None:
         raise ModelMismatchError(f"{path} is a model in several files; {advice}")
     pipeline = _pipeline_of(path)
     if pipeline:
-        family = _PIPELINES.get(pipeline)
+        family = _FAMILIES.get(pipeline)
         if family is not None:
-            advice = f"the engine opens single files only; get {right_files.DENOISERS[family]}"
+            advice = f"the engine opens single files only; get {family.denoiser_file()}"
         raise ModelMismatchError(f"{path} is a whole {pipeline} in the diffusers format; {advice}")
 
 

@@ -1,0 +1,166 @@
+"""What a family of models is: its defaults, what it is made of, and how its files are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from sdcpp_py.models.families.traits import DenoiserTensors, DenoiserTraits, LoraLayers
+from sdcpp_py.models.sigmas import Schedule
+
+REFERENCE_SCHEDULER = "reference"
+"""The schedule of the model's reference pipeline; every other name is one of the engine's own."""
+
+SAMPLERS = (
+    "euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "dpm++2mv2", "ipndm", "ipndm_v", "lcm",
+    "ddim_trailing", "tcd", "res_multistep", "res_2s", "er_sde",
+)  # fmt: skip
+SCHEDULERS = (
+    REFERENCE_SCHEDULER, "discrete", "karras", "exponential", "ays", "gits", "sgm_uniform", "simple", "smoothstep",
+    "kl_optimal", "lcm", "bong_tangent",
+)  # fmt: skip
+
+Recognise = Callable[[DenoiserTensors], DenoiserTraits | None]
+"""What a denoiser's tensors say where they are of a family; None where they are not."""
+RecogniseLora = Callable[[LoraLayers], int | None]
+"""The width of the denoiser that a LoRA was made for, 0 where it cannot be told; None where it is not of a family."""
+
+
+def never(tensors: object) -> None:
+    """Recognises nothing."""
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """Which language models a family reads as its text encoder.
+
+    Attributes:
+        make: "qwen3" or "qwen2.5".
+        widths: the hidden sizes that its denoisers were trained with.
+        layers: how many of its layers are read.
+        all_layers: whether it is read to its last layer, however many there are.
+    """
+
+    make: str
+    widths: tuple[int, ...]
+    layers: int
+    all_layers: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of models: all that the library knows of it stands in one file of ``sdcpp_py.models.families``.
+
+    Attributes:
+        name: the short name ("flux2-klein").
+        title: the name in sentences ("FLUX.2 Klein").
+        steps, cfg_scale, guidance, sampler, scheduler, width, height: the defaults of ``GenerationSettings``.
+            ``guidance`` is the distilled guidance; 0 where the denoiser takes none.
+        size_multiple: width and height must be multiples of this many pixels.
+        pixels_per_latent: pixels along one edge of a latent cell.
+        latent_channels: channels of the latent that the denoiser works on.
+        vae_channels: input channels of the decoder of the VAE that belongs to it.
+        vae_name: the file people know that VAE by.
+        max_tokens: the longest prompt the reference pipeline reads, its template included; 0: any length.
+        encoders: the roles of the text encoders that it reads.
+        optional_encoders: those of them that it can do without, and what it is then worse at.
+        language_model: which ones it reads in the role "llm"; None where it reads none.
+        clip_width: the width of the states of the CLIP in the role "clip_l".
+        context_layers: how many of its layers' states are concatenated for the denoiser.
+        context_tokens: how many of the text encoder's states it reads; 0 for as many as the prompt has.
+        flow_shift: the shift of the engine's own schedules; None for the engine's. The reference's has its own.
+        sigmas: the reference pipeline's schedule; None where it is the engine's own ("discrete").
+        references: how many reference images it takes.
+        fills: whether the denoiser itself reads a mask and the picture around it (FLUX.1 Fill).
+        empty_is_nothing: whether an empty negative prompt is zeros, and not what the text encoder makes of it.
+        prompts_have_sizes: whether an encoded prompt holds the size of the picture.
+        vae_make: "kl" (Stable Diffusion, FLUX) or "wan" (Qwen-Image).
+        vae_of_others: words in the name of a VAE's file by which it is another family's, where tensors cannot tell.
+        whole_only: whether the engine opens it from whole checkpoints only, by whose text encoders it tells it.
+        has_heads: whether tensors tell how many heads the denoiser has; the engine divides by it. Always, for most.
+        engine_version: what the engine calls it.
+        recognise: how its denoisers are told.
+        recognise_diffusers: how they are told in the names of the diffusers format, which the engine does not read.
+        recognise_lora: how LoRAs that were made for it are told.
+        loras_of: the names of other families whose LoRAs fit it: their blocks have equal names and shapes.
+        pipelines: the classes of diffusers that draw with it.
+        distilled_word: a word in a file's name by which a denoiser generates without classifier-free guidance.
+        denoiser_files: the file to get, by the denoiser's width; 0: where the width does not matter.
+        vae_file: the VAE to get.
+    """
+
+    name: str
+    title: str
+    steps: int
+    cfg_scale: float
+    width: int
+    height: int
+    size_multiple: int
+    pixels_per_latent: int
+    latent_channels: int
+    vae_channels: int
+    vae_name: str
+    max_tokens: int
+    encoders: tuple[str, ...]
+    engine_version: str
+    recognise: Recognise = field(repr=False)
+    denoiser_files: Mapping[int, str] = field(repr=False, hash=False)
+    vae_file: str = field(repr=False)
+    optional_encoders: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    language_model: LanguageModel | None = None
+    clip_width: int = 768
+    context_layers: int = 1
+    context_tokens: int = 0
+    sigmas: Schedule | None = field(default=None, repr=False)
+    guidance: float = 0.0
+    sampler: str = "euler"
+    scheduler: str = REFERENCE_SCHEDULER
+    flow_shift: float | None = None
+    references: int = 0
+    fills: bool = False
+    empty_is_nothing: bool = False
+    prompts_have_sizes: bool = False
+    vae_make: str = "kl"
+    vae_of_others: tuple[str, ...] = ()
+    whole_only: bool = False
+    has_heads: Callable[[DenoiserTensors], bool] = field(default=lambda tensors: True, repr=False)
+    recognise_diffusers: Recognise = field(default=never, repr=False)
+    recognise_lora: RecogniseLora = field(default=never, repr=False)
+    loras_of: tuple[str, ...] = ()
+    pipelines: tuple[str, ...] = ()
+    distilled_word: str = ""
+
+    @property
+    def encoder_layers(self) -> int:
+        """How many layers of its language model are read; 0 where it reads none."""
+        return self.language_model.layers if self.language_model else 0
+
+    @property
+    def needed_encoders(self) -> tuple[str, ...]:
+        """The roles of the text encoders that it cannot do without."""
+        return tuple(role for role in self.encoders if role not in self.optional_encoders)
+
+    def denoiser_file(self, hidden_size: int = 0) -> str:
+        """The denoiser to get, in words; of that width, where there are several."""
+        return self.denoiser_files.get(hidden_size, self.denoiser_files[0])
+
+    def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """(channels, height, width) of the latent of a picture of that many pixels."""
+        return self.latent_channels, height // self.pixels_per_latent, width // self.pixels_per_latent
+
+    def sized(self, width: int, height: int) -> Family:
+        """The same family with another default size, in pixels. The family's own where a side is none it can draw."""
+        if any(side <= 0 or side % self.size_multiple for side in (width, height)):
+            return self
+        return replace(self, width=width, height=height)
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> Family:
+        """The same family with other values of ``DEFAULTS`` and another ``flow_shift``, by name."""
+        names = (*DEFAULTS, "flow_shift")
+        return replace(self, **{name: defaults[name] for name in names if defaults.get(name) is not None})
+
+
+DEFAULTS = ("steps", "cfg_scale", "guidance", "sampler", "scheduler", "width", "height")
+"""What is drawn with when nothing is said: what one model may have otherwise than its family."""
