@@ -15,12 +15,12 @@ from sdcpp_py.images.loading import ImageInput
 from sdcpp_py.images.resizing import Resize
 from sdcpp_py.images.result import GeneratedImage
 from sdcpp_py.memory.plan import MemoryPlan
-from sdcpp_py.memory.requirements import LONG_PROMPT
+from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.models.bundled import TINY, bundled_files
 from sdcpp_py.models.families import Family
 from sdcpp_py.models.files import ModelFiles, check_files
 from sdcpp_py.pipeline.arguments import DrawingArguments, OpeningArguments
-from sdcpp_py.pipeline.batch import Order, Prompt, draw_series, make_orders, make_series
+from sdcpp_py.pipeline.batch import Order, Prompt, draw_series, encode_prompt, make_orders, make_series
 from sdcpp_py.pipeline.noise import check_noise
 from sdcpp_py.pipeline.open import GivenEncoder, checked_pretrained, open_session, shared_encoder
 from sdcpp_py.progress import ProgressCallback
@@ -264,7 +264,7 @@ class Generator:
         settings = make_orders(self.family, [prompt], None, width=width, height=height)[0].settings
         with self._turns.take(on_progress) as meter:
             self._session.revive()
-            return self._session.encode_apart(settings, meter)
+            return encode_prompt(self._session, settings, meter)
 
     def plan(
         self,
@@ -283,7 +283,7 @@ class Generator:
         settings = make_orders(self.family, [prompt], None, 1, {}, **wanted)[0].settings
         with self._turns.take(None):
             self._session.revive()
-            return self._session.plan(settings.width, settings.height, [prompt], settings.vae_tile_size)
+            return self._session.plan(Demand(settings.width, settings.height, (prompt,), settings.vae_tile_size))
 
     def cancel(self) -> None:
         """Stops what runs, from any thread: that call raises GenerationCancelled. When none runs, it does nothing."""

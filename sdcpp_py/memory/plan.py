@@ -140,6 +140,19 @@ class MemoryPlan:
         return f"{self.width}x{self.height} needs at least {needs}; give it that, {change} or smaller weights"
 
 
+@dataclass(frozen=True)
+class CallPlan:
+    """How one call generates its pictures of one size: made once, when it begins, from what memory there is then.
+
+    Attributes:
+        encoding: while prompts are encoded; None where all of them are already.
+        generating: afterwards, for all of the pictures, when the text encoder has no phase any more.
+    """
+
+    encoding: MemoryPlan | None
+    generating: MemoryPlan
+
+
 def make_plan(
     needs: Sequence[PartNeed], limits: Mapping[str, int], *, width: int, height: int, vae_tile_size: int = 0
 ) -> MemoryPlan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,6 +24,29 @@ def encode_request(files: ModelFiles, prompt: str, width: int, height: int, thre
     return EncodeRequest(normalized(prompt), files.family.max_tokens, width, height, threads)
 
 
+@dataclass(frozen=True, eq=False)
+class Demand:
+    """The pictures of one size that a call generates: all that decides what they take of memory.
+
+    Attributes:
+        width, height: in pixels.
+        prompts: those that the pictures are generated from, as text or encoded.
+        vae_tile_size: edge in pixels of the tiles that the VAE works in; 0: in one piece where that fits.
+        pictures: those that are handed in.
+    """
+
+    width: int
+    height: int
+    prompts: tuple[str | EncodedPrompt, ...]
+    vae_tile_size: int = 0
+    pictures: Pictures = NOTHING
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The prompts that are still to be encoded."""
+        return tuple(prompt for prompt in self.prompts if isinstance(prompt, str))
+
+
 class Meterstick:
     """Measures phases; remembers what it has measured.
 
@@ -42,29 +65,25 @@ class Meterstick:
         self._known: dict[tuple[object, ...], int] = {}
         self._tokens: dict[str, int] = {}
 
-    def needs(
-        self,
-        width: int,
-        height: int,
-        prompts: Sequence[str | EncodedPrompt],
-        tile: int = 0,
-        pictures: Pictures = NOTHING,
-    ) -> list[PartNeed]:
-        """What each part needs for a picture.
+    def needs(self, demand: Demand, tile: int, *, encodes: bool) -> list[PartNeed]:
+        """What each part needs for pictures.
 
         Args:
-            width, height: in pixels.
-            prompts: those that the picture is drawn from; where all are encoded, the text encoder needs nothing.
+            demand: which pictures. Its texts are measured in any case: how many states the denoiser reads of them
+                follows from their tokens.
             tile: edge in pixels of the tiles that the VAE works in; 0: in one piece.
-            pictures: those that are handed in.
+            encodes: whether the text encoder has a phase. It has none where all prompts are encoded.
 
         Raises SettingsError where a prompt is too long.
         """
-        texts = [prompt for prompt in prompts if isinstance(prompt, str)]
+        width, height, pictures = demand.width, demand.height, demand.pictures
+        encoding = max((self._encoding(text, width, height) for text in demand.texts), default=0)
+        encodes = encodes and bool(demand.texts)
         working = {
-            "text_encoder": max((self._encoding(text, width, height) for text in texts), default=0),
+            "text_encoder": encoding if encodes else 0,
             "diffusion_model": max(
-                self._denoising(self._states(prompt), width, height, pictures.reference_sizes) for prompt in prompts
+                self._denoising(self._states(prompt), width, height, pictures.reference_sizes)
+                for prompt in demand.prompts
             ),
             "vae": max(
                 [self._decoding(width, height, tile)]
@@ -74,7 +93,7 @@ class Meterstick:
         needs = []
         for part in PARTS:
             info = self._engine.part(part)
-            needed = part != "text_encoder" or bool(texts)
+            needed = part != "text_encoder" or encodes
             needs.append(PartNeed(part, self._placement[part].name, info.bytes, info.least_room, working[part], needed))
         return needs
 

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.conditioning import EncodedPictures, GivenPictures, Pictures
 from sdcpp_py.images.result import GeneratedImage
+from sdcpp_py.memory.plan import MemoryPlan
+from sdcpp_py.memory.requirements import Demand
 from sdcpp_py.models.families import Family
 from sdcpp_py.pipeline.pipeline import Session
 from sdcpp_py.pipeline.progress_meter import Meter
 from sdcpp_py.prompts.encoded import EncodedPrompt
-from sdcpp_py.settings import MAX_SEED, GenerationSettings, check_edge, check_whole
+from sdcpp_py.settings import MAX_SEED, MIN_EDGE, GenerationSettings, check_edge, check_whole
 
 MAX_PICTURES = 10_000
 PROMPTS_AT_ONCE = 64
@@ -173,10 +175,12 @@ def draw_series(
     drawn: list[GeneratedImage] = []
     encoded: EncodedPictures | None = None
     for some in _portions(orders):
-        states = _encode(session, some, meter, pictures, new_pictures=encoded is None)
+        known = _known(session, some)
+        plans = session.plan_call(_demand(some, known, pictures))
+        states = _encode(session, known, plans.encoding, meter, images=pictures.count if encoded is None else 0)
         if encoded is None:
             # After the prompts, whose encoder makes room for the VAE.
-            encoded = session.encode_pictures(pictures, some[0].settings, meter)
+            encoded = session.encode_pictures(pictures, plans.generating, meter)
         for order in some:
             meter.next_image(len(drawn))
             prompts = [prompt if isinstance(prompt, EncodedPrompt) else states[prompt] for prompt in order.prompts]
@@ -185,6 +189,7 @@ def draw_series(
                 order.settings,
                 prompts[0],
                 negative,
+                plans.generating,
                 noise=noise,
                 pictures=pictures,
                 encoded=encoded,
@@ -197,6 +202,17 @@ def draw_series(
     return drawn
 
 
+def encode_prompt(session: Session, settings: GenerationSettings, meter: Meter) -> EncodedPrompt:
+    """The states for a prompt, kept or computed, with no picture in mind."""
+    # What denoising takes does not matter here: the smallest picture does, unless states hold its size.
+    if not session.files.family.prompts_have_sizes:
+        settings = settings.replace(width=MIN_EDGE, height=MIN_EDGE)
+    text = settings.prompt
+    known = {text: session.known(text, settings.width, settings.height)}
+    plans = session.plan_call(Demand(settings.width, settings.height, (known[text] or text,)))
+    return _encode(session, known, plans.encoding, meter)[text]
+
+
 def _negative(prompt: EncodedPrompt, family: Family) -> EncodedPrompt:
     """A negative prompt as the family reads it."""
     if prompt.prompt or not family.empty_is_nothing:
@@ -206,12 +222,12 @@ def _negative(prompt: EncodedPrompt, family: Family) -> EncodedPrompt:
 
 
 def _portions(orders: Sequence[Order]) -> Iterator[list[Order]]:
-    """Orders of one size, of so many different prompts that their states, some 15 MiB each, do not fill the memory."""
+    """Orders of one plan, of so many different prompts that their states, some 15 MiB each, do not fill the memory."""
     portion: list[Order] = []
     texts: set[Prompt] = set()
     for order in orders:
-        new_size = portion and _size_of(order) != _size_of(portion[0])
-        if new_size or (portion and len(texts | set(order.prompts)) > PROMPTS_AT_ONCE):
+        other_plan = portion and _planned_by(order) != _planned_by(portion[0])
+        if other_plan or (portion and len(texts | set(order.prompts)) > PROMPTS_AT_ONCE):
             yield portion
             portion, texts = [], set()
         portion.append(order)
@@ -219,32 +235,57 @@ def _portions(orders: Sequence[Order]) -> Iterator[list[Order]]:
     yield portion
 
 
+def _planned_by(order: Order) -> tuple[int, int, int]:
+    return *_size_of(order), order.settings.vae_tile_size
+
+
 def _size_of(order: Order) -> tuple[int, int]:
     return order.settings.width, order.settings.height
 
 
-def _encode(
-    session: Session, orders: Sequence[Order], meter: Meter, pictures: Pictures, *, new_pictures: bool
-) -> dict[str, EncodedPrompt]:
-    """What the text encoder makes of the texts of some orders, each once.
-
-    ``new_pictures``: whether the pictures that were handed in will be encoded after the texts, in the same phase.
-    """
-    settings = orders[0].settings
+def _known(session: Session, orders: Sequence[Order]) -> dict[str, EncodedPrompt | None]:
+    """The texts of some orders, each once, with what was kept of them."""
     wanted = [prompt for order in orders for prompt in order.prompts]
-    given = [prompt for prompt in wanted if isinstance(prompt, EncodedPrompt)]
-    for prompt in given:
-        session.check_encoded(prompt)
-    texts = list(dict.fromkeys(prompt for prompt in wanted if isinstance(prompt, str)))
-    to_encode = len(texts) + (pictures.count if new_pictures else 0)
-    if to_encode:
-        meter.expect_prompts(to_encode)
-    if not texts:
-        return {}
-    known = {text: session.known(text, settings.width, settings.height) for text in texts}
-    plan = session.plan_for(settings, [*(found or text for text, found in known.items()), *given], pictures)
+    for prompt in wanted:
+        if isinstance(prompt, EncodedPrompt):
+            session.check_encoded(prompt)
+    width, height = _size_of(orders[0])
+    return {text: session.known(text, width, height) for text in wanted if isinstance(text, str)}
+
+
+def _demand(orders: Sequence[Order], known: Mapping[str, EncodedPrompt | None], pictures: Pictures) -> Demand:
+    """What some orders of one size take of memory."""
+    wanted = dict.fromkeys(prompt for order in orders for prompt in order.prompts)
+    prompts = tuple((known[prompt] or prompt) if isinstance(prompt, str) else prompt for prompt in wanted)
+    settings = orders[0].settings
+    return Demand(settings.width, settings.height, prompts, settings.vae_tile_size, pictures)
+
+
+def _encode(
+    session: Session,
+    known: Mapping[str, EncodedPrompt | None],
+    plan: MemoryPlan | None,
+    meter: Meter,
+    *,
+    images: int = 0,
+) -> dict[str, EncodedPrompt]:
+    """What the text encoder makes of texts.
+
+    Args:
+        session: the open model.
+        known: the texts, each with what was kept of it.
+        plan: while it is computed; None where all were kept.
+        meter: hears of it.
+        images: how many pictures will be encoded after the texts, in the same phase.
+    """
+    if known or images:
+        meter.expect_prompts(len(known) + images)
+    states: dict[str, EncodedPrompt] = {}
     # Those to be computed come first: weights may have to be loaded for them, and phases are reported in order.
-    states = {text: session.encode(text, plan, meter) for text, found in known.items() if found is None}
+    for text, found in known.items():
+        if found is None:
+            assert plan is not None
+            states[text] = session.encode(text, plan, meter)
     for text, found in known.items():
         if found is not None:
             meter.encoded_before()

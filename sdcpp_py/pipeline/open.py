@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.memory.limits import MemoryLimit
 from sdcpp_py.memory.placement import DeviceChoice
+from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.models.files import ModelFiles, arguments_of, check_files
 from sdcpp_py.models.pretrained import Pretrained
 from sdcpp_py.pipeline.call_lock import Turns
@@ -74,7 +75,7 @@ def open_session(
     turns = Turns(session.cancel, session.close, progress_bar)
     with turns.take(on_progress) as meter:
         try:
-            session.load(session.open(files.family.width, files.family.height), meter)
+            session.load(session.open(Demand(files.family.width, files.family.height, (LONG_PROMPT,))), meter)
         except BaseException:
             session.close()
             raise

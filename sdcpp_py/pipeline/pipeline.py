@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,13 +14,13 @@ from sdcpp_py._native import library
 from sdcpp_py._native.engine import Engine
 from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodePictureRequest, OpenRequest
 from sdcpp_py.errors import OutOfMemoryError
-from sdcpp_py.images.conditioning import NOTHING, EncodedPictures, Pictures
+from sdcpp_py.images.conditioning import EncodedPictures, Pictures
 from sdcpp_py.images.loading import composited
 from sdcpp_py.images.result import GeneratedImage
 from sdcpp_py.memory.limits import Limits, MemoryLimit
 from sdcpp_py.memory.placement import DeviceChoice, Placement, placements
-from sdcpp_py.memory.plan import MemoryPlan, make_plan
-from sdcpp_py.memory.requirements import LONG_PROMPT, Meterstick, encode_request
+from sdcpp_py.memory.plan import CallPlan, MemoryPlan, make_plan
+from sdcpp_py.memory.requirements import Demand, Meterstick, encode_request
 from sdcpp_py.memory.residency import Residency
 from sdcpp_py.models.families import REFERENCE_SCHEDULER
 from sdcpp_py.models.files import ModelFiles
@@ -106,14 +106,14 @@ class Session:
         self._opened = False
         self._engine.close()
 
-    def open(self, width: int, height: int, prompt: str = LONG_PROMPT, vae_tile_size: int = 0) -> MemoryPlan:
+    def open(self, demand: Demand) -> MemoryPlan:
         """Reads what the files say, and decides where the parts compute. Reads no weights.
 
-        Returns the plan of a picture of that size. Where it fits nowhere, it is the one of the last placement.
+        Returns the plan of such a picture. Where it fits nowhere, it is the one of the last placement.
         """
         for placement in self.options.placements:
             self._open(placement)
-            plan = self.plan(width, height, [prompt], vae_tile_size)
+            plan = self.plan(demand)
             if plan.fits:
                 break
         return plan
@@ -129,37 +129,51 @@ class Session:
         self._meterstick = Meterstick(self._engine, self.files, placement, threads)
         self._opened = True
 
-    def plan(
-        self,
-        width: int,
-        height: int,
-        prompts: Sequence[str | EncodedPrompt],
-        vae_tile_size: int = 0,
-        pictures: Pictures = NOTHING,
-    ) -> MemoryPlan:
-        """How a picture of this size is drawn within the limits.
+    def plan(self, demand: Demand) -> MemoryPlan:
+        """How such pictures are generated within the limits as they are now."""
+        return self._plan(demand, self._limits(), encodes=True)
 
-        On a GPU, the VAE works in tiles where the whole picture does not fit. On the CPU it does so only when it is
-        told to: tiles change the picture, a little, and a limit of memory must not.
+    def plan_call(self, demand: Demand) -> CallPlan:
+        """The plans of a call, from one look at the memory that there is.
+
+        Raises OutOfMemoryError where a limit that was given does not allow it, SettingsError where a prompt is too
+        long.
         """
+        limits = self._limits()
+        encoding = self._plan(demand, limits, encodes=True) if demand.texts else None
+        generating = self._plan(demand, limits, encodes=False)
+        for plan in (encoding, generating):
+            if plan is not None:
+                self._refuse_if_short(plan)
+        return CallPlan(encoding, generating)
+
+    def _limits(self) -> dict[str, int]:
         by_device: dict[str, int] = {}
         for part, size in self._residency.bytes_held.items():
             name = self.placement[part].name
             by_device[name] = by_device.get(name, 0) + size
-        limits = self.options.limits.now(self.placement.all, by_device)
-        tiles = [vae_tile_size]
-        if self.placement["vae"].is_gpu and not vae_tile_size:
+        return self.options.limits.now(self.placement.all, by_device)
+
+    def _plan(self, demand: Demand, limits: Mapping[str, int], *, encodes: bool) -> MemoryPlan:
+        """The plan within limits by device.
+
+        On a GPU, the VAE works in tiles where the whole picture does not fit. On the CPU it does so only when it is
+        told to: tiles change the picture, a little, and a limit of memory must not.
+        """
+        width, height = demand.width, demand.height
+        tiles = [demand.vae_tile_size]
+        if self.placement["vae"].is_gpu and not demand.vae_tile_size:
             tiles += [tile for tile in _TILES if tile < max(width, height)]
         plans = []
         for tile in tiles:
-            needs = self._meterstick.needs(width, height, prompts, tile, pictures)
+            needs = self._meterstick.needs(demand, tile, encodes=encodes)
             plans.append(make_plan(needs, limits, width=width, height=height, vae_tile_size=tile))
             if plans[-1].fits:
                 return plans[-1]
         device = self.placement["vae"].name
         return min(plans, key=lambda plan: plan.least(device))
 
-    def refuse_if_short(self, plan: MemoryPlan) -> None:
+    def _refuse_if_short(self, plan: MemoryPlan) -> None:
         """Raises OutOfMemoryError where a plan does not fit into a limit that was given.
 
         Where it does not fit into what is free now, that is a warning in the log: it may change.
@@ -181,7 +195,7 @@ class Session:
         was given is too low for any.
         """
         if self._short(plan):
-            smallest = self.plan(MIN_EDGE, MIN_EDGE, [self._blank()])
+            smallest = self.plan(Demand(MIN_EDGE, MIN_EDGE, (self._blank(),)))
             if self._short(smallest):
                 raise OutOfMemoryError(f"{plan.advice()}; even from an encoded prompt, {smallest.advice()}")
         else:
@@ -202,14 +216,6 @@ class Session:
         if not self._opened:
             self._open(self.placement)
 
-    def plan_for(
-        self, settings: GenerationSettings, prompts: Sequence[str | EncodedPrompt], pictures: Pictures = NOTHING
-    ) -> MemoryPlan:
-        """The plan of a picture. Raises OutOfMemoryError where a limit that was given does not allow it."""
-        plan = self.plan(settings.width, settings.height, prompts, settings.vae_tile_size, pictures)
-        self.refuse_if_short(plan)
-        return plan
-
     def known(self, prompt: str, width: int, height: int) -> EncodedPrompt | None:
         """What the cache has kept for a prompt of a picture of that size."""
         return self._encodings.find(prompt, width, height)
@@ -226,22 +232,10 @@ class Session:
         self._encodings.keep(encoded, plan.width, plan.height)
         return encoded
 
-    def encode_apart(self, settings: GenerationSettings, meter: Meter) -> EncodedPrompt:
-        """The states for a prompt, kept or computed, with no picture in mind."""
-        # What drawing takes does not matter here: the smallest picture does, unless states hold its size.
-        if not self.files.family.prompts_have_sizes:
-            settings = settings.replace(width=MIN_EDGE, height=MIN_EDGE)
-        known = self.known(settings.prompt, settings.width, settings.height)
-        if known is not None:
-            meter.encoded_before()
-            return known
-        return self.encode(settings.prompt, self.plan_for(settings, [settings.prompt]), meter)
-
-    def encode_pictures(self, pictures: Pictures, settings: GenerationSettings, meter: Meter) -> EncodedPictures:
-        """What the VAE makes of the pictures that were handed in, for a drawing with these settings."""
+    def encode_pictures(self, pictures: Pictures, plan: MemoryPlan, meter: Meter) -> EncodedPictures:
+        """What the VAE makes of the pictures that were handed in."""
         if not pictures.count:
             return EncodedPictures()
-        plan = self.plan_for(settings, [self._blank()], pictures)
         self._residency.prepare(plan, "vae", meter.listen)
         tile = plan.vae_tile_size // self.files.family.pixels_per_latent
 
@@ -262,6 +256,7 @@ class Session:
         settings: GenerationSettings,
         positive: EncodedPrompt,
         negative: EncodedPrompt | None,
+        plan: MemoryPlan,
         *,
         noise: NDArray[np.float32] | None,
         pictures: Pictures,
@@ -270,7 +265,6 @@ class Session:
         meter: Meter,
     ) -> GeneratedImage:
         """Denoises and decodes one picture."""
-        plan = self.plan_for(settings, [prompt for prompt in (positive, negative) if prompt is not None], pictures)
         settings = settings.replace(vae_tile_size=plan.vae_tile_size)
         self._residency.prepare(plan, "diffusion_model", meter.listen)
         request = replace(

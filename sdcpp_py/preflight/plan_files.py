@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sdcpp_py.memory.limits import MemoryLimit
 from sdcpp_py.memory.placement import DeviceChoice
 from sdcpp_py.memory.plan import MemoryPlan
-from sdcpp_py.memory.requirements import LONG_PROMPT
+from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.models.files import ModelFiles, arguments_of, check_files
 from sdcpp_py.pipeline.pipeline import Session, SessionOptions
 from sdcpp_py.preflight.named_files import FilesByRole, files_named
@@ -43,7 +43,7 @@ def plan_files(
     )
     session = Session(checked, options)
     try:
-        return session.open(settings.width, settings.height, prompt, settings.vae_tile_size)
+        return session.open(Demand(settings.width, settings.height, (prompt,), settings.vae_tile_size))
     finally:
         session.close()
 
