@@ -195,6 +195,7 @@ class Generator:
                 vae_tile_size: as ``GenerationSettings`` describes them. None takes the model's default, or the size of
                 the picture that is handed in; the default seed is random, and the picture says which one it was.
             image: the picture to begin from (image to image). The default strength is then 0.75, and 1 with a mask.
+                Whole settings of strength 1, as those of a picture that began from nothing, get the default too.
             mask: of the same size as image, white where it is drawn anew (inpainting) and black where it stays; what
                 is transparent stays. ``sdcpp_py.extend`` makes image and mask for drawing beyond the edges
                 (outpainting).

@@ -9,7 +9,6 @@ from typing import Any
 
 from sdcpp_py.cli.opening import open_model
 from sdcpp_py.errors import SettingsError
-from sdcpp_py.images.conditioning import STRENGTH_WITHOUT_MASK
 from sdcpp_py.images.loading import to_mask, to_pixels
 from sdcpp_py.images.result import GeneratedImage, check_output
 from sdcpp_py.settings import MAX_SEED, GenerationSettings, random_seed
@@ -28,9 +27,6 @@ def run(options: argparse.Namespace) -> None:
     pictures = _pictures(options)
     settings = _settings(options)
     whole = prompt if isinstance(prompt, GenerationSettings) else GenerationSettings(prompt)
-    if options.settings_from and options.image and not options.mask and whole.strength == 1:
-        # A picture that was drawn from nothing says 1, with which this one would play no part.
-        settings["strength"] = STRENGTH_WITHOUT_MASK if settings["strength"] is None else settings["strength"]
     given = {name: value for name, value in settings.items() if value is not None}
     first = whole.replace(**given)
     if first.seed > MAX_SEED - options.count + 1:

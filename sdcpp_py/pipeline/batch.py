@@ -52,7 +52,8 @@ class Order:
     ) -> Order:
         """The order that the arguments of ``Generator.generate`` make; values that are None were not given.
 
-        ``defaults``: what pictures that are handed in say, where neither an argument nor whole settings do.
+        ``defaults``: what pictures that are handed in say, where neither an argument nor whole settings do; whole
+        settings of strength 1 count as saying no strength.
         Raises SettingsError.
         """
         text = prompt.prompt if isinstance(prompt, EncodedPrompt) else prompt
@@ -61,6 +62,10 @@ class Order:
             encoded = isinstance(negative_prompt, EncodedPrompt)
             values["negative_prompt"] = negative_prompt.prompt if encoded else negative_prompt  # type: ignore[union-attr]
         if isinstance(text, GenerationSettings):
+            # At strength 1, which all settings of pictures that were drawn from nothing have, an init image plays no
+            # part. Whoever wants just that says so with the argument.
+            if text.strength == 1 and "strength" in defaults:
+                values.setdefault("strength", defaults["strength"])
             settings = text.replace(**values)
             for name in ("width", "height"):
                 check_edge(name, getattr(settings, name), family.size_multiple)

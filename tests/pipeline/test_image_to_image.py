@@ -190,6 +190,25 @@ def test_whole_settings_keep_their_size_and_strength(generator: Generator, batch
         assert generator.generate(settings, strength=0.5, **given).settings == settings.replace(strength=0.5)
 
 
+@pytest.mark.parametrize("batch", [False, True])
+def test_settings_of_strength_1_do_not_ignore_the_image(generator: Generator, work: Path, batch: bool) -> None:
+    """Settings of a picture that began from nothing take the default strength with an image; 1 has to be said."""
+    generator.generate("cat", **SMALL).save("nothing.png")
+    settings = GenerationSettings.from_png("nothing.png")
+    assert settings.strength == 1
+
+    def drawn(**given: Any) -> GeneratedImage:
+        return generator.generate_batch([settings], **given)[0] if batch else generator.generate(settings, **given)
+
+    image = colourful(96, 64)
+    picture = drawn(image=image)
+    assert picture.settings == settings.replace(strength=0.75)
+    assert not np.array_equal(pixels(picture), pixels(drawn()))
+    assert drawn(image=image, strength=1).settings == settings
+    white = np.full((64, 96), 255, np.uint8)
+    assert drawn(image=image, mask=white).settings == settings
+
+
 def test_what_begins_from_nothing_names_no_strength(generator: Generator, work: Path) -> None:
     """A picture that was drawn from the prompt alone has strength 1, and no word of it in the common text."""
     generator.generate("cat", **SMALL).save("out.png")
