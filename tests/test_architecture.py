@@ -96,6 +96,12 @@ def test_only_native_knows_cffi() -> None:
             assert "_sdcpp" not in text, name
 
 
+def test_pictures_are_opened_in_one_place() -> None:
+    """No module but image_files has Pillow open a file, so that none forgets what must not be opened."""
+    openers = {name for name, file in modules().items() if "Image.open(" in file.read_text(encoding="utf-8")}
+    assert openers == {"image_files"}
+
+
 def test_modules_and_functions_are_small() -> None:
     """A module has 330 lines at the very most, a function about 40 beyond its docstring and arguments."""
     for name, file in modules().items():

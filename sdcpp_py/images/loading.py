@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
-import threading
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from sdcpp_py.errors import ImageError, ImageNotFoundError, OutOfMemoryError, SdcppError, SettingsError
+from sdcpp_py.errors import ImageError, SettingsError
 from sdcpp_py.images.resizing import Pixels, surrounded
 from sdcpp_py.settings import check_whole
+from sdcpp_py.system.image_files import opened, reading
 
 MAX_INPUT_EDGE = 16384
 # Where Pillow, too, gives up on its own.
@@ -142,12 +138,11 @@ def _converted(value: ImageInput, name: str, mode: str, ground: int) -> Pixels:
     elif isinstance(value, (str, os.PathLike)):
         path = os.fsdecode(value)
         what = f"{name} {path!r}"
-        _check_file(path, what)
-        with _reading(what), Image.open(path, formats=_formats()) as opened:
-            return np.asarray(_flat(_upright(opened, what), what, ground).convert(mode))
+        with opened(path, what) as image:
+            return np.asarray(_flat(_upright(image, what), what, ground).convert(mode))
     else:
         raise SettingsError(f"{name} must be {_WANTED}, not {type(value).__name__}")
-    with _reading(what):
+    with reading(what):
         return np.asarray(_flat(_upright(picture, what), what, ground).convert(mode))
 
 
@@ -173,45 +168,6 @@ def _check_size(size: tuple[int, int], what: str) -> None:
             f"{what} has {width} x {height} pixels; there must be 1 to {MAX_INPUT_EDGE} along each edge, and "
             f"{MAX_INPUT_PIXELS:,} in all at most"
         )
-
-
-def _check_file(path: str, what: str) -> None:
-    """Raises ImageError where ``path`` is no plain file; opening a pipe could wait for ever."""
-    try:
-        mode = Path(path).stat().st_mode
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ImageNotFoundError(f"{what} does not exist") from error
-    except (OSError, ValueError) as error:  # too long a name; a name that holds NUL or lone surrogates
-        raise ImageError(f"{what} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if not stat.S_ISREG(mode):
-        raise ImageError(f"{what} is {'a folder' if stat.S_ISDIR(mode) else 'no plain file'}; give a picture's file")
-
-
-# Warnings are switched off for the whole process. Two threads that did so at once could leave them off for ever.
-_quiet = threading.Lock()
-
-
-@contextlib.contextmanager
-def _reading(what: str) -> Iterator[None]:
-    """Turns what Pillow raises over a picture, which may be almost anything, into ImageError; silences its warnings."""
-    with _quiet, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        except SdcppError:
-            raise
-        except MemoryError as error:
-            raise OutOfMemoryError(f"memory ran out while {what} was read; make it smaller") from error
-        except UnidentifiedImageError as error:
-            raise ImageError(f"{what} is no picture of a kind that can be read; convert it to PNG or JPEG") from error
-        except Exception as error:
-            raise ImageError(f"{what} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _formats() -> list[str]:
-    """All that Pillow reads, but EPS, for which it would start Ghostscript on the file of who knows whom."""
-    Image.init()
-    return [name for name in Image.ID if name != "EPS"]
 
 
 # Pillow's ``exif_transpose`` also writes the EXIF block anew, which fails on blocks that can be read.

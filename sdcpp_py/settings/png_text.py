@@ -12,10 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
-from sdcpp_py.errors import MetadataError, MetadataNotFoundError
+from sdcpp_py.errors import ImageError, ImageNotFoundError, MetadataError, MetadataNotFoundError
 from sdcpp_py.models.families import SAMPLERS, SCHEDULERS
+from sdcpp_py.system.image_files import read_texts
 
 OURS, COMMON = "sdcpp_py", "parameters"
 FORMAT = 1
@@ -40,13 +39,11 @@ def read_record(file: str | os.PathLike[str]) -> Record:
         MetadataNotFoundError: there is no such file.
     """
     try:
-        with Image.open(file) as image:
-            image.load()  # text chunks may follow the pixels
-            texts = {name: value for name, value in image.info.items() if isinstance(value, str)}
-    except FileNotFoundError as error:
+        texts = read_texts(file).by_name
+    except ImageNotFoundError as error:
         raise MetadataNotFoundError(f"there is no file {file!s}") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise MetadataError(f"{file!s} is no picture that can be read") from error
+    except ImageError as error:
+        raise MetadataError(str(error)) from error
     if OURS in texts:
         return parse_ours(texts[OURS])
     if COMMON in texts:

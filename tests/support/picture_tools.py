@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import struct
 import zlib
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from tiny_model.world.scoring import read_picture
 
 from sdcpp_py import Generator, OutOfMemoryError, Phase, Progress
@@ -48,13 +50,24 @@ def box(width: int, height: int, left: int, top: int, right: int, bottom: int) -
     return mask
 
 
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_with_chunks(*chunks: tuple[bytes, bytes], after: bool = False, pixels: np.ndarray | None = None) -> bytes:
+    """A PNG file with chunks, (type, data), between its header and its pixels, or after these."""
+    stream = io.BytesIO()
+    Image.fromarray(colourful(16, 8) if pixels is None else pixels).save(stream, "PNG")
+    plain = stream.getvalue()
+    place = len(plain) - 12 if after else 33
+    return plain[:place] + b"".join(png_chunk(kind, data) for kind, data in chunks) + plain[place:]
+
+
 def write_giant(path: Path, width: int, height: int) -> Path:
     """Writes a PNG of a hundred bytes whose header promises that many pixels."""
-    content = b"\x89PNG\r\n\x1a\n"
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")):
-        content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    path.write_bytes(content)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, data) for kind, data in chunks))
     return path
 
 
