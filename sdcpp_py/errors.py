@@ -23,6 +23,8 @@
     ├── OutputError              (OSError)           a picture cannot be written where it should go
     └── NativeLibraryError       (ImportError)       the native library cannot be loaded or lacks a part
 
+``MetadataWarning`` (UserWarning) says what could not be taken from a picture whose settings were read.
+
 Where Python has an error that a user would catch in the same situation, ours is one of those too. Every message says
 what happened, with which value, and what to do; ``detail`` holds the engine's own last log lines, where there are any.
 """
@@ -100,6 +102,10 @@ class MetadataError(SdcppError, ValueError):
 
 class MetadataNotFoundError(MetadataError, FileNotFoundError):
     """The picture whose settings are wanted does not exist."""
+
+
+class MetadataWarning(UserWarning):
+    """A picture says more of itself than this version can use; the message names what was not taken."""
 
 
 class ImageError(SdcppError, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import to_mask, to_pixels
 from sdcpp_py.images.result import GeneratedImage, check_output
 from sdcpp_py.settings import MAX_SEED, GenerationSettings, random_seed
+from sdcpp_py.settings.metadata import read_quietly
 
 _DEFAULT_TILE = 256
 
@@ -46,7 +48,10 @@ def _prompt(options: argparse.Namespace) -> str | GenerationSettings:
         if text is None:
             raise SettingsError("there is no prompt; say what to draw, as in: sdcpp-py generate 'a red circle' ...")
         return str(text)
-    settings = GenerationSettings.from_png(options.settings_from)
+    metadata = read_quietly(options.settings_from)
+    for problem in metadata.problems:
+        print(f"sdcpp-py: {options.settings_from}: {problem}", file=sys.stderr)
+    settings = metadata.settings
     return settings if text is None else settings.replace(prompt=text)
 
 

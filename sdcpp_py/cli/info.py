@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import json
+from typing import Any
 
-from sdcpp_py.settings.metadata import read_png, to_json
+from sdcpp_py.settings.metadata import PictureMetadata, read_all, to_json
+from sdcpp_py.settings.png_chunks import Texts
+from sdcpp_py.settings.png_text import COMMON, OURS
+
+# Node editors write workflows of hundreds of thousands of characters.
+_SHOWN = 2000
 
 
 def run(options: argparse.Namespace) -> None:
-    """Prints what a picture was drawn with. Raises MetadataError."""
-    metadata = read_png(options.file)
+    """Prints all that a picture says of itself. Raises MetadataError where it says nothing."""
+    metadata, texts, problem = read_all(options.file)
     if options.json:
-        print(to_json(metadata))
+        print(json.dumps(_plain(metadata, texts, problem)))
         return
-    for name, value in metadata.settings.as_dict().items():
+    if metadata is not None:
+        _show(metadata)
+    for sentence in metadata.problems if metadata is not None else (problem,):
+        print(f"{'not usable here':<16} {sentence}")
+    # What was just shown need not be shown again.
+    whole = metadata is not None and not metadata.problems and OURS in texts.by_name
+    for name, text in texts.by_name.items():
+        if not whole or name not in (OURS, COMMON):
+            print(f"\n{name}, {len(text):,} characters:\n{text[:_SHOWN]}{' ...' if len(text) > _SHOWN else ''}")
+    for name, why in texts.unread.items():
+        print(f"\n{name}: {why}")
+
+
+def _show(metadata: PictureMetadata) -> None:
+    for name, value in {**metadata.settings.as_dict(), **metadata.extra_settings, **metadata.extra}.items():
         if value != "":
             print(f"{name:<16} {value}")
     for name, text in metadata.model.items():
@@ -22,3 +43,13 @@ def run(options: argparse.Namespace) -> None:
         print(f"{'seconds':<16} " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in metadata.timings.items()))
     if metadata.software:
         print(f"{'drawn by':<16} {metadata.software}" + (f", engine {metadata.engine}" if metadata.engine else ""))
+
+
+def _plain(metadata: PictureMetadata | None, texts: Texts, problem: str) -> dict[str, Any]:
+    """What JSON shows: our own fields, with every setting, and the texts as they are."""
+    plain: dict[str, Any] = {} if metadata is None else json.loads(to_json(metadata))
+    if metadata is not None:
+        plain["settings"] = {**metadata.extra_settings, **metadata.settings.as_dict()}
+    plain["problems"] = [problem] if metadata is None else list(metadata.problems)
+    plain["texts"], plain["unread"] = texts.by_name, texts.unread
+    return plain

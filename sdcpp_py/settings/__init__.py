@@ -6,7 +6,7 @@ import math
 import numbers
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from typing import Any
 
 from sdcpp_py.errors import MetadataError, SettingsError
@@ -98,24 +98,55 @@ class GenerationSettings:
     def from_png(cls, file: str | os.PathLike[str]) -> GenerationSettings:
         """The settings that a PNG of this library carries; of others' PNGs, what their ``parameters`` text says.
 
+        What the picture does not say, or says in a way that cannot be used here, is left to the defaults. Where a
+        sampler, an option of a later version or anything else that was wanted is not taken, a ``MetadataWarning``
+        says so.
+
         Raises:
-            MetadataError: the picture carries none, or none that can be read.
+            MetadataError: it is no picture, or carries no settings that can be read.
             MetadataNotFoundError: there is no such file.
         """
         # Pillow takes longer to import than the rest of this module.
-        from sdcpp_py.settings.png_text import read_record
+        from sdcpp_py.settings.png_text import read_record, shown_name, warn_of
 
-        return cls.from_values(read_record(file)["settings"])
+        record = read_record(file)
+        settings, unknown, problems = cls.taken_from(record.settings)
+        problems = [*record.problems, *problems, *unknown_names({**record.extra, **unknown})]
+        warn_of(problems, shown_name(file), stacklevel=2)
+        return settings
 
     @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> GenerationSettings:
-        """Settings that a picture carries, by name. Raises MetadataError where they are not whole or not valid."""
+    def taken_from(cls, values: Mapping[str, Any]) -> tuple[GenerationSettings, dict[str, Any], list[str]]:
+        """Settings out of what a picture says, by name.
+
+        Returns:
+            the settings, with defaults for what is not there or not valid; what is no setting of this version; and
+            what is not valid, in sentences.
+
+        Raises MetadataError where there is no prompt that can be used.
+        """
+        known = {field.name: field.default for field in fields(cls)}
+        unknown = {name: value for name, value in values.items() if name not in known}
         try:
-            return cls(**values)
+            settings = cls(values["prompt"])
+        except KeyError:
+            raise MetadataError("the metadata holds no prompt") from None
         except SettingsError as error:
-            raise MetadataError(f"the metadata holds a setting that is not valid: {error}") from error
-        except TypeError as error:
-            raise MetadataError("the metadata holds settings that are not known here, or not enough of them") from error
+            raise MetadataError(f"the metadata holds a prompt that is not valid: {error}") from error
+        problems = []
+        for name, value in values.items():
+            if name in unknown:
+                continue
+            try:
+                settings = replace(settings, **{name: value})
+            except SettingsError as error:
+                instead: Any = known[name]
+                if name in ("width", "height") and type(value) is int:
+                    # The default beside the other edge would be another shape.
+                    instead = nearest_edge(value, 16)
+                    settings = replace(settings, **{name: instead})
+                problems.append(f"{error}, so that {instead!r} is taken")
+        return settings, unknown, problems
 
     def replace(self, **changes: Any) -> GenerationSettings:
         """A copy with some values changed. Raises SettingsError, also for a name that is no setting."""
@@ -128,6 +159,24 @@ class GenerationSettings:
     def as_dict(self) -> dict[str, str | int | float]:
         """The settings by name, as plain values."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def beyond_defaults(self) -> dict[str, str | int | float]:
+        """The same without those that have this class's default: what has to be written down.
+
+        This class's, and not a family's: those differ from model to model, and may from version to version. This
+        class's own must never change, because pictures that were written leave them out.
+        """
+        return {field.name: getattr(self, field.name) for field in fields(self) if self._differs(field)}
+
+    def _differs(self, field: Field[Any]) -> bool:
+        return bool(getattr(self, field.name) != field.default)  # the prompt has none, and so always differs
+
+
+def unknown_names(values: Mapping[str, Any]) -> list[str]:
+    """What to say of names in a picture that this version does not know; nothing where there are none."""
+    if not values:
+        return []
+    return [f"it was written by another version, with what this one does not know: {', '.join(map(repr, values))}"]
 
 
 def random_seed() -> int:
@@ -158,7 +207,7 @@ def check_prompt(name: str, text: object) -> None:
 def check_edge(name: str, value: object, multiple: int) -> int:
     """``value`` as an int, where a picture may have such an edge. Raises SettingsError with the nearest valid size."""
     edge = _whole(name, value)
-    nearest = min(max(round(edge / multiple) * multiple, MIN_EDGE), MAX_EDGE) if abs(edge) < 10**9 else MAX_EDGE
+    nearest = nearest_edge(edge, multiple)
     if edge < MIN_EDGE or edge > MAX_EDGE:
         raise SettingsError(
             f"{name} must be from {MIN_EDGE} to {MAX_EDGE} pixels, not {_shown(edge)}; the nearest is {nearest}"
@@ -166,6 +215,11 @@ def check_edge(name: str, value: object, multiple: int) -> int:
     if edge % multiple:
         raise SettingsError(f"{name} must be a multiple of {multiple} pixels, not {edge}; the nearest is {nearest}")
     return edge
+
+
+def nearest_edge(edge: int, multiple: int) -> int:
+    """The edge nearest to ``edge`` that a picture may have, in pixels."""
+    return min(max(round(edge / multiple) * multiple, MIN_EDGE), MAX_EDGE) if abs(edge) < 10**9 else MAX_EDGE
 
 
 def _set(settings: GenerationSettings, name: str, value: object) -> None:

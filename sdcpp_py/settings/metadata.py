@@ -12,17 +12,23 @@ from typing import Any
 
 from PIL.PngImagePlugin import PngInfo
 
-from sdcpp_py.settings import GenerationSettings
+from sdcpp_py.errors import MetadataError
+from sdcpp_py.settings import GenerationSettings, unknown_names
+from sdcpp_py.settings.png_chunks import Texts
 from sdcpp_py.settings.png_text import (
     COMMON,
-    COMMON_SAMPLERS,
     FORMAT,
     OURS,
     Record,
     parse_common,
     parse_ours,
+    picture_texts,
     read_record,
+    record_of,
+    shown_name,
+    warn_of,
 )
+from sdcpp_py.settings.sampler_names import COMMON_SAMPLERS
 from sdcpp_py.version import __version__
 
 
@@ -36,6 +42,9 @@ class PictureMetadata:
         software: what drew it ("sdcpp_py 0.1.0").
         engine: commit of the engine.
         timings: seconds by phase.
+        extra_settings: settings that a later version wrote and this one does not know, by name. They are written again.
+        extra: what else a later version wrote, likewise.
+        problems: what could not be taken from the picture, in sentences.
     """
 
     settings: GenerationSettings
@@ -43,16 +52,45 @@ class PictureMetadata:
     software: str = f"sdcpp_py {__version__}"
     engine: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
+    extra_settings: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = field(default=(), compare=False)
 
 
 def read_png(file: str | os.PathLike[str]) -> PictureMetadata:
     """What a picture file says of itself.
 
+    What cannot be taken from it is in ``problems``, and a ``MetadataWarning`` says it too.
+
     Raises:
         MetadataError: it is no picture, or carries nothing that can be read.
         MetadataNotFoundError: there is no such file.
     """
+    metadata = read_quietly(file)
+    warn_of(metadata.problems, shown_name(file), stacklevel=2)
+    return metadata
+
+
+def read_quietly(file: str | os.PathLike[str]) -> PictureMetadata:
+    """The same without a warning, for those who show ``problems`` themselves. Raises as ``read_png`` does."""
     return _from_record(read_record(file))
+
+
+def read_all(file: str | os.PathLike[str]) -> tuple[PictureMetadata | None, Texts, str]:
+    """All that a picture file says, without warnings: for showing it.
+
+    Returns:
+        the metadata, or None where they cannot be used here; all its texts; and why they cannot be used, or "".
+
+    Raises as ``read_png`` does, but not over texts that are there and cannot be used.
+    """
+    texts = picture_texts(file)
+    try:
+        return _from_record(record_of(texts, shown_name(file))), texts, ""
+    except MetadataError as error:
+        if not texts.by_name and not texts.unread:
+            raise
+        return None, texts, str(error)
 
 
 def from_json(text: str) -> PictureMetadata:
@@ -63,13 +101,23 @@ def from_json(text: str) -> PictureMetadata:
 def from_common_text(text: str) -> PictureMetadata:
     """What the ``parameters`` text of this or another tool says; settings it does not name keep their defaults.
 
-    Raises MetadataError where there is no line of names and values, or one of them is not valid here.
+    Raises MetadataError where there is no line of names and values.
     """
     return _from_record(parse_common(text))
 
 
 def _from_record(record: Record) -> PictureMetadata:
-    return PictureMetadata(**{**record, "settings": GenerationSettings.from_values(record["settings"])})
+    settings, unknown, problems = GenerationSettings.taken_from(record.settings)
+    return PictureMetadata(
+        settings,
+        record.model,
+        record.software,
+        record.engine,
+        record.timings,
+        unknown,
+        record.extra,
+        (*record.problems, *problems, *unknown_names({**record.extra, **unknown})),
+    )
 
 
 def to_png_info(metadata: PictureMetadata) -> PngInfo:
@@ -82,13 +130,17 @@ def to_png_info(metadata: PictureMetadata) -> PngInfo:
 
 
 def to_json(metadata: PictureMetadata) -> str:
-    """Our own text: JSON in ASCII."""
+    """Our own text: JSON in ASCII. Settings that have their default are left out.
+
+    An older version would otherwise meet, in every picture, a name of an option that it does not have.
+    """
     return json.dumps(
         {
+            **metadata.extra,
             "format": FORMAT,
             "software": metadata.software,
             "engine": metadata.engine,
-            "settings": metadata.settings.as_dict(),
+            "settings": {**metadata.extra_settings, **metadata.settings.beyond_defaults()},
             "model": dict(metadata.model),
             "timings": dict(metadata.timings),
         }

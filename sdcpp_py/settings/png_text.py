@@ -9,46 +9,98 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from sdcpp_py.errors import ImageError, ImageNotFoundError, MetadataError, MetadataNotFoundError
-from sdcpp_py.models.families import SAMPLERS, SCHEDULERS
+from sdcpp_py.errors import ImageError, ImageNotFoundError, MetadataError, MetadataNotFoundError, MetadataWarning
+from sdcpp_py.settings.png_chunks import Texts
+from sdcpp_py.settings.sampler_names import find_both, find_sampler, find_scheduler, is_automatic
 from sdcpp_py.system.image_files import read_texts
 
 OURS, COMMON = "sdcpp_py", "parameters"
 FORMAT = 1
-
-COMMON_SAMPLERS = {
-    "euler": "Euler", "euler_a": "Euler a", "heun": "Heun", "dpm2": "DPM2", "dpm++2s_a": "DPM++ 2S a",
-    "dpm++2m": "DPM++ 2M", "lcm": "LCM", "ddim_trailing": "DDIM", "res_multistep": "Res Multistep",
-}  # fmt: skip
-
-# Not "denoising strength": other tools write it for pictures that began from nothing, too.
-_COMMON_NUMBERS = {"cfg_scale": "cfg scale", "guidance": "distilled cfg scale"}
-
-Record = dict[str, Any]
-"""What a picture says: "settings" (by our names), "model", "software", "engine", "timings"."""
+# A picture may hold megabytes where a number belongs.
+_LONGEST_WARNING = 4000
 
 
-def read_record(file: str | os.PathLike[str]) -> Record:
-    """What a picture file says of itself.
+@dataclass
+class Record:
+    """What a picture says of itself.
+
+    Attributes:
+        settings: by our names, and not checked yet.
+        model, software, engine, timings, extra: as ``PictureMetadata`` has them.
+        problems: what could not be taken, in sentences without a full stop.
+    """
+
+    settings: dict[str, Any]
+    model: dict[str, str] = field(default_factory=dict)
+    software: str = ""
+    engine: str = ""
+    timings: dict[str, float] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def shown_name(file: object) -> str:
+    """What messages call a picture."""
+    return str(file) if isinstance(file, (str, os.PathLike)) else "the picture"
+
+
+def picture_texts(file: str | os.PathLike[str]) -> Texts:
+    """All texts in a picture.
 
     Raises:
-        MetadataError: it is no picture, or carries nothing that can be read.
+        MetadataError: it is no picture.
         MetadataNotFoundError: there is no such file.
     """
     try:
-        texts = read_texts(file).by_name
+        return read_texts(file)
     except ImageNotFoundError as error:
-        raise MetadataNotFoundError(f"there is no file {file!s}") from error
+        raise MetadataNotFoundError(f"there is no file {shown_name(file)}") from error
     except ImageError as error:
         raise MetadataError(str(error)) from error
-    if OURS in texts:
-        return parse_ours(texts[OURS])
-    if COMMON in texts:
-        return parse_common(texts[COMMON])
-    raise MetadataError(f"{file!s} carries no generation settings")
+
+
+def read_record(file: str | os.PathLike[str]) -> Record:
+    """What a picture file says of itself. Raises as ``picture_texts`` and ``record_of`` do."""
+    return record_of(picture_texts(file), shown_name(file))
+
+
+def record_of(texts: Texts, name: str) -> Record:
+    """What a picture's texts say of it.
+
+    Where our own text is damaged, or of a later format, the common one is taken.
+
+    Raises MetadataError where there is no text that can be read.
+    """
+    problems = [f"the text {text!r} cannot be read: {why}" for text, why in texts.unread.items()]
+    readers: tuple[tuple[str, Callable[[str], Record]], ...] = ((OURS, parse_ours), (COMMON, parse_common))
+    failed = None
+    for text, reader in readers:
+        if text in texts.by_name:
+            try:
+                record = reader(texts.by_name[text])
+            except MetadataError as error:
+                failed = error
+                problems.append(str(error))
+            else:
+                record.problems[:0] = problems
+                return record
+    if failed is not None:
+        raise failed
+    others = ", ".join(repr(text) for text in (*texts.by_name, *texts.unread))
+    hint = f"; of its texts ({others}) none is of a kind that can be read here" if others else ""
+    raise MetadataError(f"{name} carries no generation settings{hint}")
+
+
+def warn_of(problems: Iterable[str], name: str, stacklevel: int) -> None:
+    """Warns of what could not be taken from a picture; ``stacklevel`` 1 is the function that calls this one."""
+    text = "; ".join(problems)[:_LONGEST_WARNING]
+    if text:
+        warnings.warn(f"{name}: {text}", MetadataWarning, stacklevel=stacklevel + 1)
 
 
 def parse_ours(text: str) -> Record:
@@ -57,13 +109,14 @@ def parse_ours(text: str) -> Record:
         data = json.loads(text)
         if data["format"] > FORMAT:
             raise MetadataError(f"the metadata has format {data['format']}; this version reads up to {FORMAT}")
-        return {
-            "settings": {str(name): value for name, value in data["settings"].items()},
-            "model": {str(name): str(value) for name, value in data.get("model", {}).items()},
-            "software": str(data.get("software", "")),
-            "engine": str(data.get("engine", "")),
-            "timings": {str(name): float(value) for name, value in data.get("timings", {}).items()},
-        }
+        return Record(
+            settings={str(name): value for name, value in data.pop("settings").items()},
+            model={str(name): str(value) for name, value in data.pop("model", {}).items()},
+            software=str(data.pop("software", "")),
+            engine=str(data.pop("engine", "")),
+            timings={str(name): float(value) for name, value in data.pop("timings", {}).items()},
+            extra={str(name): value for name, value in data.items() if name != "format"},
+        )
     except MetadataError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
@@ -72,48 +125,98 @@ def parse_ours(text: str) -> Record:
 
 # Settings take one line of a few hundred characters; looking for them in a megabyte would take minutes.
 _LONGEST_LINE = 4096
-_PAIR = re.compile(r'\s*([\w][\w \-/]*):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_PAIR = re.compile(r'\s*([\w][\w \-/]*):\s*("(?:\\.|[^\\"])+"|\[[^\]]*\]|[^,]*)(?:,|$)')
+
+# sd-cli ends its line with all that it knows, as JSON.
+_SDCLI = ", SDCPP: {"
+
+# Not "denoising strength": other tools write it for pictures that began from nothing, too.
+_NUMBERS: Mapping[str, tuple[str, type[int] | type[float]]] = {
+    "steps": ("steps", int), "cfg scale": ("cfg_scale", float), "distilled cfg scale": ("guidance", float),
+    "guidance": ("guidance", float), "seed": ("seed", int),
+}  # fmt: skip
+_MODEL = {"model": "diffusion_model", "unet": "diffusion_model", "te": "text_encoder", "vae": "vae"}
+# These say who drew the picture and which files it read ("Model hash", "Lora hashes"), or they are read elsewhere.
+_DESCRIBING = {"version", "user", "size", "sampler", "schedule type"}
+_HASHES = ("hash", "hashes")
+# What sd-cli says in every picture, where it says no more than that nothing special was wanted.
+_NOTHING = {("rng", "cuda"), ("sampler rng", "cuda"), ("eta", "0.000000"), ("eta", "inf")}
 
 
 def parse_common(text: str) -> Record:
     """What the ``parameters`` text of this or another tool says; settings it does not name are left out.
 
-    Raises MetadataError where there is no line of names and values, or one of them is no number or name known here.
+    Raises MetadataError where there is no line of names and values.
     """
     head, _, last = text.strip("\n").rpartition("\n")
-    pairs = {name.strip().lower(): value.strip().strip('"') for name, value in _PAIR.findall(last[:_LONGEST_LINE])}
+    last, sdcli, rest = last.partition(_SDCLI)
+    found = [(name.strip(), value.strip().strip('"')) for name, value in _PAIR.findall(last[:_LONGEST_LINE])]
+    pairs = {name.lower(): value for name, value in found}
     if "steps" not in pairs:
         raise MetadataError("the 'parameters' text of the picture has no line with 'Steps: ...'")
     prompt, _, negative = head.partition("\nNegative prompt: ")
     if head.startswith("Negative prompt: "):
         prompt, negative = "", head.removeprefix("Negative prompt: ")
-    settings: dict[str, Any] = {"prompt": prompt, "negative_prompt": negative}
+    record = Record({"prompt": prompt, "negative_prompt": negative}, software=pairs.get("version", ""))
+    _take_numbers(pairs, record)
+    _take_choices(pairs, record)
+    for name, value in found:
+        ours = _MODEL.get(name.lower())
+        if ours and value:
+            record.model[ours] = f"{record.model[ours]}, {value}" if ours in record.model else value
+    if sdcli:
+        _take_prompts("{" + rest, record)
+    known = {*_NUMBERS, *_MODEL, *_DESCRIBING}
+    unused = [
+        f"{name}: {value}"
+        for name, value in found
+        if name.lower() not in known and not name.lower().endswith(_HASHES) and (name.lower(), value) not in _NOTHING
+    ]
+    if unused:
+        record.problems.append(f"this is not taken from it: {', '.join(unused)}")
+    return record
+
+
+def _take_numbers(pairs: Mapping[str, str], record: Record) -> None:
+    for common, (ours, kind) in _NUMBERS.items():
+        if common in pairs:
+            try:
+                record.settings[ours] = kind(pairs[common])
+            except ValueError:
+                record.problems.append(f"{common!r} is {pairs[common]!r}, which is no number")
+    if "size" in pairs:
+        try:
+            record.settings["width"], record.settings["height"] = (int(edge) for edge in pairs["size"].split("x"))
+        except ValueError:
+            record.problems.append(f"'size' is {pairs['size']!r}, which is no size")
+
+
+def _take_choices(pairs: Mapping[str, str], record: Record) -> None:
+    """Sampler and scheduler, under our names; what the engine lacks is left to the default, and said."""
+    text, schedule = pairs.get("sampler", ""), pairs.get("schedule type", "")
+    # Programs of this engine, and the web UIs of old, name both in one.
+    sampler, scheduler = (find_sampler(text), None) if schedule else find_both(text)
+    if sampler is not None:
+        record.settings["sampler"] = sampler
+    elif text:
+        record.problems.append(f"the sampler {text!r} does not exist here, so that the default is taken")
+    if schedule:
+        scheduler = find_scheduler(schedule, sampler)
+        if scheduler is None and not is_automatic(schedule):
+            record.problems.append(f"the scheduler {schedule!r} does not exist here, so that the default is taken")
+    if scheduler is not None:
+        record.settings["scheduler"] = scheduler
+
+
+def _take_prompts(text: str, record: Record) -> None:
+    """The prompts out of sd-cli's JSON: there they are whole, and without what chose LoRAs."""
     try:
-        settings["steps"] = int(pairs["steps"])
-        for ours, common in _COMMON_NUMBERS.items():
-            if common in pairs:
-                settings[ours] = float(pairs[common])
-        if "seed" in pairs:
-            settings["seed"] = int(pairs["seed"])
-        if "size" in pairs:
-            settings["width"], settings["height"] = (int(edge) for edge in pairs["size"].split("x"))
-    except ValueError as error:
-        raise MetadataError(f"the 'parameters' text of the picture cannot be used here: {error}") from error
-    settings.update(_named_choices(pairs))
-    model = {"diffusion_model": pairs["model"]} if "model" in pairs else {}
-    return {"settings": settings, "model": model, "software": pairs.get("version", ""), "engine": "", "timings": {}}
-
-
-def _named_choices(pairs: Mapping[str, str]) -> dict[str, str]:
-    """Sampler and scheduler, under our names; other tools' schedules that the engine lacks are left to the default."""
-    choices = {}
-    ours = {common.lower(): name for name, common in COMMON_SAMPLERS.items()}
-    sampler = pairs.get("sampler", "").lower()
-    if sampler:
-        choices["sampler"] = ours.get(sampler, sampler)
-        if choices["sampler"] not in SAMPLERS:
-            raise MetadataError(f"the sampler '{pairs['sampler']}' does not exist here")
-    scheduler = pairs.get("schedule type", "").lower()
-    if scheduler in SCHEDULERS:
-        choices["scheduler"] = scheduler
-    return choices
+        data = json.loads(text)
+        prompts = {"prompt": data["prompt"]["positive"], "negative_prompt": data["prompt"]["negative"]}
+        loras = [str(lora["name"]) for lora in data.get("loras", [])]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return  # cut short, or of another version: the text before it says the same, less exactly
+    if all(isinstance(prompt, str) for prompt in prompts.values()):
+        record.settings.update(prompts)
+    if loras:
+        record.problems.append(f"it was drawn with LoRAs, which are not taken: {', '.join(loras)}")
