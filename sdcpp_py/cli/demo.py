@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from sdcpp_py.cli.opening import open_named
-from sdcpp_py.images.result import check_output
+from sdcpp_py.images.result import check_output, write_image
 from sdcpp_py.models.bundled import TINY
 
 PROMPTS = (
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
         pictures = [
             generator.generate(prompt, seed=options.seed + number).image for number, prompt in enumerate(PROMPTS)
         ]
-    contact_sheet(pictures, PROMPTS).save(output)
+    write_image(contact_sheet(pictures, PROMPTS), output)
     print(f"{output}: {len(pictures)} pictures, {time.monotonic() - began:.1f} s")
 
 

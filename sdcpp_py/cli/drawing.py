@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import itertools
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,24 @@ from typing import Any
 from sdcpp_py.cli.opening import open_model
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import to_mask, to_pixels
-from sdcpp_py.images.result import GeneratedImage, check_output
+from sdcpp_py.images.result import GeneratedImage, check_name, check_output
 from sdcpp_py.settings import MAX_SEED, GenerationSettings, random_seed
 from sdcpp_py.settings.metadata import read_quietly
 
 _DEFAULT_TILE = 256
+_NUMBER = re.compile(r"%%|%\d{0,3}d")
 
 
 def run(options: argparse.Namespace) -> None:
     """Draws the pictures and writes them. Raises SdcppError."""
     prompt = _prompt(options)
-    output = Path(options.output)
     if not 1 <= options.count <= 10_000:
         raise SettingsError(f"--count must be from 1 to 10000, not {options.count}")
     # Everything that can be known to be wrong is, before gigabytes are read.
-    check_output(output)
+    outputs = output_names(options.output, options.count)
+    for output in outputs:
+        check_name(output)
+    check_output(outputs[0])
     pictures = _pictures(options)
     settings = _settings(options)
     whole = prompt if isinstance(prompt, GenerationSettings) else GenerationSettings(prompt)
@@ -34,10 +37,10 @@ def run(options: argparse.Namespace) -> None:
     if first.seed > MAX_SEED - options.count + 1:
         raise SettingsError(f"--seed plus --count must not be above {MAX_SEED}")
     with open_model(options) as generator:
-        numbers = itertools.count()
+        left = iter(outputs)
 
         def keep(picture: GeneratedImage) -> None:
-            _report(picture.save(_numbered(output, next(numbers))), picture)
+            _report(picture.save(next(left)), picture)
 
         generator.generate_batch(prompt, count=options.count, on_image=keep, **settings, **pictures)
 
@@ -85,8 +88,30 @@ def _pictures(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _numbered(output: Path, number: int) -> Path:
-    return output if number == 0 else output.with_name(f"{output.stem}_{number + 1}{output.suffix}")
+def output_names(output: str, count: int) -> list[Path]:
+    """The files of so many pictures.
+
+    Each %d in the file's name becomes the picture's number from 0, %03d with three digits, and %% a percent sign, as
+    with sd-cli. Without one, the second picture is ``name_2.png``.
+
+    Raises SettingsError where %d is in the name of a folder.
+    """
+    path = Path(output)
+    if not path.name:  # of no file; what checks it says so
+        return [path]
+    if _is_numbered(path.name):
+        return [path.with_name(_filled(path.name, number)) for number in range(count)]
+    if _is_numbered(output):
+        raise SettingsError(f"--output is {output!r}; %d numbers files, and not folders: put it into the file's name")
+    return [path] + [path.with_name(f"{path.stem}_{number}{path.suffix}") for number in range(2, count + 1)]
+
+
+def _is_numbered(name: str) -> bool:
+    return any(found != "%%" for found in _NUMBER.findall(name))
+
+
+def _filled(name: str, number: int) -> str:
+    return _NUMBER.sub(lambda found: "%" if found[0] == "%%" else found[0] % number, name)
 
 
 def _report(path: Path, picture: GeneratedImage) -> None:

@@ -47,6 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
 _Commands = argparse._SubParsersAction  # argparse has no public name for it
 
 
+_OUTPUT = "where to; %%03d in the name numbers several pictures (default: %(default)s)"
+
+
 def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     command = commands.add_parser("generate", parents=[common], help="draw a picture")
     command.set_defaults(run=drawing.run)
@@ -61,7 +64,7 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     )
     _add_files(files)
     picture = command.add_argument_group("the picture")
-    picture.add_argument("-o", "--output", default="output.png", metavar="FILE", help="where to (default: %(default)s)")
+    picture.add_argument("-o", "--output", default="output.png", metavar="FILE", help=_OUTPUT)
     picture.add_argument("-n", "--negative-prompt", metavar="TEXT", help="what to keep away from, with --cfg-scale")
     picture.add_argument("-W", "--width", type=int, metavar="PIXELS")
     picture.add_argument("-H", "--height", type=int, metavar="PIXELS")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import secrets
@@ -14,10 +15,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from sdcpp_py.errors import OutputError
-from sdcpp_py.settings import GenerationSettings
+from sdcpp_py.errors import OutOfMemoryError, OutputError
+from sdcpp_py.settings import MIN_EDGE, GenerationSettings
 from sdcpp_py.settings.metadata import PictureMetadata, to_png_info
+from sdcpp_py.system.image_files import without_warnings
 
 
 @dataclass(frozen=True)
@@ -61,31 +64,14 @@ class GeneratedImage:
             the path that was written.
 
         Raises:
-            OutputError: the folder does not exist, nothing can be written there, or the suffix names no format.
+            OutputError: the folder does not exist, nothing can be written there, or the suffix names no format that
+                can hold the picture.
         """
-        path = Path(file)
-        check_output(path)
-        partial = path.with_name(f".{secrets.token_hex(8)}.partial")
-        try:
-            with open(partial, "wb") as stream:
-                self._write(stream, _format_of(path))
-            partial.replace(path)
-        except (OSError, ValueError) as error:  # ValueError: a format that cannot hold such a picture
-            raise OutputError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
-        return path
-
-    def _write(self, stream: IO[bytes], name: str) -> None:
-        if name == "PNG":
-            self.image.save(stream, "PNG", pnginfo=to_png_info(self.metadata))
-        else:
-            self.image.save(stream, name)
+        return write_image(self.image, Path(file), to_png_info(self.metadata))
 
     def _repr_png_(self) -> bytes:
         stream = io.BytesIO()
-        self._write(stream, "PNG")
+        self.image.save(stream, "PNG", pnginfo=to_png_info(self.metadata))
         return stream.getvalue()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
@@ -95,17 +81,48 @@ class GeneratedImage:
         return np.array(self.image, dtype=dtype)
 
 
+def write_image(image: Image.Image, path: Path, texts: PngInfo | None = None) -> Path:
+    """Writes an image in mode RGB, whole or not at all; the suffix decides the format, and PNG alone carries the texts.
+
+    Returns the path. Raises OutputError, OutOfMemoryError.
+    """
+    check_name(path)
+    partial = _partial(path)
+    try:
+        with open(partial, "wb") as stream:
+            _encode(image, stream, _format_of(path), texts)
+        partial.replace(path)
+    except MemoryError as error:
+        raise OutOfMemoryError(f"memory ran out while {path} was written") from error
+    except Exception as error:  # Pillow raises almost anything over a picture that a format cannot hold
+        raise OutputError(f"{path} cannot be written: {_reason(error)}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return path
+
+
 def check_output(path: Path) -> None:
     """Raises OutputError where a picture cannot be written to ``path``: to be called before hours of drawing."""
+    check_name(path)
+    # Only writing shows whether one may: root may everywhere but where the file system takes no files.
+    trial = _partial(path)
+    try:
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except OSError as error:
+        raise OutputError(f"nothing can be written in the folder {path.parent}: {_reason(error)}") from error
+
+
+def check_name(path: Path) -> None:
+    """Raises OutputError where the suffix names no format for such a picture, or nothing may be written there."""
     _format_of(path)
     try:
         _check_place(path)
     except OutputError:
         raise
     except (OSError, ValueError) as error:  # too long a name; a name that holds NUL or lone surrogates
-        raise OutputError(
-            f"{str(path)!r} is no name for a file: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        raise OutputError(f"{str(path)!r} is no name for a file: {_reason(error)}") from error
 
 
 def _check_place(path: Path) -> None:
@@ -117,14 +134,45 @@ def _check_place(path: Path) -> None:
         raise OutputError(f"the folder {folder} does not exist; create it first")
     if not folder.is_dir():
         raise OutputError(f"{folder} is not a folder")
+    with contextlib.suppress(FileNotFoundError):
+        path.lstat()  # raises where the name is too long, which is_dir() of newer Pythons does not
     if path.is_dir():
         raise OutputError(f"{path} is a folder; give a file name inside it")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"nothing may be written in the folder {folder}")
 
 
+def _partial(path: Path) -> Path:
+    """The name under which a file is written before it gets its own."""
+    return path.with_name(f".{secrets.token_hex(8)}.partial")
+
+
 def _format_of(path: Path) -> str:
+    """The format that a path's suffix names. Raises OutputError where it cannot hold a picture as they are drawn."""
+    if not path.suffix:
+        raise OutputError(f"{path} has no suffix, which decides the format of the picture; try {path}.png")
     name = Image.registered_extensions().get(path.suffix.lower())
-    if name is None or name not in Image.SAVE:
-        raise OutputError(f"'{path.suffix}' of {path.name} is no picture format that can be written; try .png")
+    problem = "it can be read at most" if name is None or name not in Image.SAVE else _flaw_of_format(name)
+    if name is None or problem:
+        reason = f" ({problem})" if name else ""
+        raise OutputError(f"'{path.suffix}' of {path.name} is no picture format that can be written{reason}; try .png")
     return name
+
+
+@functools.cache
+def _flaw_of_format(name: str) -> str:
+    """Why a format cannot hold a picture as they are drawn, or ""; some hold none in RGB, some want other libraries."""
+    try:
+        with without_warnings():  # which are due when a picture is written so
+            _encode(Image.new("RGB", (MIN_EDGE, MIN_EDGE)), io.BytesIO(), name)
+    except Exception as error:
+        return _reason(error)
+    return ""
+
+
+def _encode(image: Image.Image, stream: IO[bytes], name: str, texts: PngInfo | None = None) -> None:
+    image.save(stream, name, **({"pnginfo": texts} if name == "PNG" and texts else {}))
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)

@@ -38,7 +38,7 @@ def files_named(name: str, quant: str, folder: Path | None = None, *, hollow: bo
 
     with contextlib.ExitStack() as stack:
         if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sdcpp_py-")))
+            folder = stack.enter_context(_temporary_folder())
         try:
             files = (synth.write_hollow_set if hollow else synth.write_set)(name, folder, quant=quant)
         except (ValueError, ImportError) as error:
@@ -46,3 +46,17 @@ def files_named(name: str, quant: str, folder: Path | None = None, *, hollow: bo
         except OSError as error:
             raise OutputError(f"{folder}: {error.strerror or error}") from error
         yield files.files
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards. Raises OutputError where the system has no place for one."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="sdcpp_py-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"files that are needed for a while cannot be written: {error.strerror or error}; set TMPDIR (on Windows "
+            "TEMP) to a folder that can"
+        ) from error
+    with made as folder:
+        yield Path(folder)

@@ -19,6 +19,7 @@ from PIL import Image
 import sdcpp_py
 from sdcpp_py import GeneratedImage, GenerationSettings, Generator
 from sdcpp_py.cli import main
+from sdcpp_py.cli.drawing import output_names
 from sdcpp_py.synth import SyntheticSet
 
 
@@ -183,6 +184,14 @@ def test_what_is_no_number_is_wrong_usage(option: str, capsys: pytest.CaptureFix
         (["--count", "0"], "--count must be"),
         (["-o", "missing/out.png"], "does not exist"),
         (["-o", "out.xyz"], "no picture format"),
+        (["-o", "out.blp"], "no picture format"),
+        (["-o", "out.h5"], "no picture format"),
+        (["-o", "out"], "out has no suffix, which decides the format of the picture; try out.png"),
+        (["-o", "-"], "- has no suffix"),
+        (["-o", "", "-b", "2"], "has no suffix"),
+        (["-o", "/proc/self/out.png"], "be written in the folder /proc/self"),
+        (["-o", "a" * 251 + ".png", "-b", "2"], "no name for a file"),
+        (["-o", "%d/out.png", "-b", "2"], "put it into the file's name"),
         (["--vae", "missing.safetensors"], "there is no file missing.safetensors"),
         (["--device", "vulkan77"], "there is no device"),
         (["--sampler", "eular"], "sampler must be one of"),
@@ -199,6 +208,62 @@ def test_an_error_is_one_plain_line(
     assert output.err.startswith("sdcpp-py: error: ")
     assert output.err.count("\n") == 1
     assert says in output.err
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "names"),
+    [
+        ("cat.png", ["cat.png", "cat_2.png", "cat_3.png"]),
+        ("%03d.png", ["000.png", "001.png", "002.png"]),
+        ("a%d%%_%d.jpg", ["a0%_0.jpg", "a1%_1.jpg", "a2%_2.jpg"]),
+        ("100%%.png", ["100%%.png", "100%%_2.png", "100%%_3.png"]),
+        ("50%done.png", ["500one.png", "501one.png", "502one.png"]),
+        ("%s %5x %%d.png", ["%s %5x %%d.png", "%s %5x %%d_2.png", "%s %5x %%d_3.png"]),
+    ],
+)
+def test_several_pictures_have_several_names(output: str, names: list[str]) -> None:
+    """The second picture is name_2, or where the name has %d or %03d, that is each picture's number, as in sd-cli."""
+    assert output_names(f"folder/{output}", 3) == [Path("folder") / name for name in names]
+    assert output_names(f"folder/{output}", 1) == [Path("folder") / names[0]]
+
+
+def test_pictures_are_numbered(model: SyntheticSet, work: Path) -> None:
+    """``-o %03d.png`` writes a picture for each number."""
+    assert main(["generate", "cat", *model_options(model), *SMALL, "-b", "2", "-o", "%03d.png"]) == 0
+    assert sorted(path.name for path in work.iterdir()) == ["000.png", "001.png"]
+
+
+def test_a_folder_in_the_place_of_a_later_picture_is_seen_first(
+    model: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No picture is drawn where a later one of the same command has no place."""
+    Path("cat_2.png").mkdir()
+    assert main(["generate", "cat", *model_options(model), *SMALL, "-b", "2", "-o", "cat.png"]) == 1
+    assert "cat_2.png is a folder" in capsys.readouterr().err
+    assert [path.name for path in work.iterdir()] == ["cat_2.png"]
+
+
+@pytest.mark.parametrize("command", ["plan", "fit", "bench"])
+def test_no_place_for_temporary_files_is_one_plain_line(
+    command: str, work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the system has no folder for temporary files, an error says how to name one."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.mkdtemp", fail)
+    assert main([command, *([] if command == "fit" else ["klein-4b"])]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "No usable temporary directory found" in error
+    assert "TMPDIR" in error
+
+
+def test_a_contact_sheet_has_a_format_that_can_be_written(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``demo`` refuses a format that cannot hold its sheet before it draws."""
+    assert main(["demo", "-o", "sheet.blp", "--device", "cpu"]) == 1
+    assert "no picture format" in capsys.readouterr().err
     assert list(work.iterdir()) == []
 
 

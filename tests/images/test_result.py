@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from sdcpp_py import GeneratedImage, GenerationSettings, OutputError, read_png
+from sdcpp_py import GeneratedImage, GenerationSettings, OutOfMemoryError, OutputError, read_png
+from sdcpp_py.images.result import check_output
 
 from ..settings.test_settings import SETTINGS
 
@@ -57,11 +58,49 @@ def test_saving_replaces_a_file_whole(work: Path, monkeypatch: pytest.MonkeyPatc
     assert [path.name for path in work.iterdir()] == ["out.png"]
 
 
-@pytest.mark.parametrize("name", ["a" * 300 + ".png", "b" * 300 + "/a.png", "o\ud800.png", "a\0.png", "a.xyz", "a.blp"])
+NAMES = ["a" * 300 + ".png", "b" * 300 + "/a.png", "o\ud800.png", "a\0.png", "a.xyz", "a.blp", "a", "-", "", ".png"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_impossible_names_are_refused(work: Path, name: str) -> None:
-    """A name that no file can have, or that names no format for such a picture, raises OutputError."""
-    with pytest.raises(OutputError):
-        PICTURE.save(name)
+    """A name that no file can have, or that names no format for such a picture, is refused before drawing and after."""
+    for write in (PICTURE.save, lambda path: check_output(Path(path))):
+        with pytest.raises(OutputError):
+            write(name)
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated")
+def test_a_format_is_known_to_be_writable_before_anything_is_drawn(work: Path) -> None:
+    """For every suffix that Pillow knows: what is let through can be saved and is a file then, what is not cannot."""
+    suffixes = sorted(Image.registered_extensions())
+    writable = 0
+    for number, suffix in enumerate(suffixes):
+        path = Path(f"{number}{suffix}")
+        try:
+            check_output(path)
+        except OutputError:
+            with pytest.raises((KeyError, OSError, ValueError)):
+                PICTURE.image.save(path)
+            path.unlink(missing_ok=True)
+        else:
+            PICTURE.save(path)
+            assert path.stat().st_size > 0
+            writable += 1
+    assert 15 < writable < len(suffixes)
+    assert len(list(work.iterdir())) == writable
+
+
+def test_an_error_of_any_kind_while_saving_is_ours(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever Pillow raises over a picture becomes OutputError, a lack of memory OutOfMemoryError; no file is left."""
+    for error, expected in ((SystemError("tile"), OutputError), (KeyError("x"), OutputError), (MemoryError(), None)):
+
+        def fail(*_: object, error: Exception = error, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(Image.Image, "save", fail)
+        with pytest.raises(expected or OutOfMemoryError, match=r"out\.png"):
+            PICTURE.save("out.png")
     assert list(work.iterdir()) == []
 
 
@@ -81,5 +120,6 @@ def test_an_unwritable_folder_is_refused(work: Path) -> None:
 
 def test_a_folder_that_takes_no_files_is_refused() -> None:
     """A folder whose file system takes no files raises OutputError, for root too."""
-    with pytest.raises(OutputError):
-        picture_of(np.zeros((8, 8, 3), np.uint8), GenerationSettings("cat")).save("/proc/self/out.png")
+    for write in (PICTURE.save, lambda path: check_output(Path(path))):
+        with pytest.raises(OutputError, match="/proc/self"):
+            write("/proc/self/out.png")
