@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sdcpp_py.cli.opening import open_model
+from sdcpp_py.cli.opening import harmless, open_model
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import to_mask, to_pixels
 from sdcpp_py.images.result import GeneratedImage, check_name, check_output
@@ -53,7 +53,7 @@ def _prompt(options: argparse.Namespace) -> str | GenerationSettings:
         return str(text)
     metadata = read_quietly(options.settings_from)
     for problem in metadata.problems:
-        print(f"sdcpp-py: {options.settings_from}: {problem}", file=sys.stderr)
+        print(f"sdcpp-py: {options.settings_from}: {harmless(problem)}", file=sys.stderr)
     settings = metadata.settings
     return settings if text is None else settings.replace(prompt=text)
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from sdcpp_py.cli.opening import harmless
 from sdcpp_py.settings.metadata import PictureMetadata, read_all, to_json
 from sdcpp_py.settings.png_chunks import Texts
 from sdcpp_py.settings.png_text import COMMON, OURS
@@ -23,26 +24,29 @@ def run(options: argparse.Namespace) -> None:
     if metadata is not None:
         _show(metadata)
     for sentence in metadata.problems if metadata is not None else (problem,):
-        print(f"{'not usable here':<16} {sentence}")
+        print(f"{'not usable here':<16} {harmless(sentence)}")
     # What was just shown need not be shown again.
     whole = metadata is not None and not metadata.problems and OURS in texts.by_name
     for name, text in texts.by_name.items():
         if not whole or name not in (OURS, COMMON):
-            print(f"\n{name}, {len(text):,} characters:\n{text[:_SHOWN]}{' ...' if len(text) > _SHOWN else ''}")
+            shown = text[:_SHOWN] + (" ..." if len(text) > _SHOWN else "")
+            print(f"\n{harmless(name)}, {len(text):,} characters:\n{harmless(shown)}")
     for name, why in texts.unread.items():
-        print(f"\n{name}: {why}")
+        print(f"\n{harmless(name)}: {why}")
 
 
 def _show(metadata: PictureMetadata) -> None:
     for name, value in {**metadata.settings.as_dict(), **metadata.extra_settings, **metadata.extra}.items():
         if value != "":
-            print(f"{name:<16} {value}")
+            print(f"{harmless(name):<16} {harmless(value)}")
     for name, text in metadata.model.items():
-        print(f"{name:<16} {text}")
+        print(f"{harmless(name):<16} {harmless(text)}")
     if metadata.timings:
-        print(f"{'seconds':<16} " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in metadata.timings.items()))
+        seconds = ", ".join(f"{name} {seconds:.1f}" for name, seconds in metadata.timings.items())
+        print(f"{'seconds':<16} {harmless(seconds)}")
     if metadata.software:
-        print(f"{'drawn by':<16} {metadata.software}" + (f", engine {metadata.engine}" if metadata.engine else ""))
+        engine = f", engine {metadata.engine}" if metadata.engine else ""
+        print(f"{'drawn by':<16} {harmless(metadata.software + engine)}")
 
 
 def _plain(metadata: PictureMetadata | None, texts: Texts, problem: str) -> dict[str, Any]:

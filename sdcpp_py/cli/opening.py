@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.generator import Generator
 from sdcpp_py.models.bundled import TINY
+
+# All control characters but line break and tab, and those that turn the direction of writing.
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def open_named(name: str, options: argparse.Namespace) -> Generator:
@@ -64,6 +68,11 @@ def sizes_of(text: str) -> list[int]:
         return [int(size) for size in text.split(",")]
     except ValueError:
         raise SettingsError(f"--sizes is {text!r}; give numbers of pixels, as in 256,512") from None
+
+
+def harmless(text: object) -> str:
+    """Text from a file, to be shown: what would command the terminal is shown as an escape."""
+    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), str(text))
 
 
 def _machine(options: argparse.Namespace) -> dict[str, Any]:

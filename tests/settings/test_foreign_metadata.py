@@ -339,6 +339,18 @@ def test_info_shows_damaged_and_later_texts(work: Path, capsys: pytest.CaptureFi
     assert json.loads(info(capsys, "later.png", "--json"))["settings"]["clip_skip"] == 2
 
 
+def test_info_commands_no_terminal(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters in a picture's texts, with which it could rewrite the screen, are shown and not sent."""
+    evil = "\x1b[2J\x9b2J\u202e\r\x07"
+    settings = {"prompt": f"a cat{evil}", evil: evil}
+    record = {"format": 1, "settings": settings, "model": {evil: evil}, "software": evil, "timings": {evil: 1}}
+    info_of = {"sdcpp_py": json.dumps(record), "parameters": evil, "note": evil}
+    save("evil.png", **info_of)
+    shown = info(capsys, "evil.png")
+    assert not set(evil) & set(shown) - set("[2J")
+    assert "a cat\\x1b[2J\\x9b2J\\u202e\\r\\x07" in shown
+
+
 def test_generating_from_another_programs_settings_says_what_is_not_taken(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
