@@ -31,6 +31,7 @@ PACKAGES = (
     "settings",
     "models",
     "_native",
+    "image_files",
     "system",
     "progress",
     "parts",

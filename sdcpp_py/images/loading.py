@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sdcpp_py.errors import ImageError, SettingsError
+from sdcpp_py.image_files import opened, reading
 from sdcpp_py.images.resizing import Pixels, surrounded
 from sdcpp_py.settings import check_whole
-from sdcpp_py.system.image_files import opened, reading
 
 MAX_INPUT_EDGE = 16384
 # Where Pillow, too, gives up on its own.

@@ -13,8 +13,8 @@ from typing import Any
 from PIL.PngImagePlugin import PngInfo
 
 from sdcpp_py.errors import MetadataError
+from sdcpp_py.image_files.png_chunks import Texts
 from sdcpp_py.settings import GenerationSettings, unknown_names
-from sdcpp_py.settings.png_chunks import Texts
 from sdcpp_py.settings.png_text import (
     COMMON,
     FORMAT,

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdcpp_py.errors import ImageError, ImageNotFoundError, MetadataError, MetadataNotFoundError, MetadataWarning
-from sdcpp_py.settings.png_chunks import Texts
+from sdcpp_py.image_files import read_texts
+from sdcpp_py.image_files.png_chunks import Texts
 from sdcpp_py.settings.sampler_names import find_both, find_sampler, find_scheduler, is_automatic
-from sdcpp_py.system.image_files import read_texts
 
 OURS, COMMON = "sdcpp_py", "parameters"
 FORMAT = 1

@@ -25,9 +25,9 @@ from sdcpp_py import (
     read_png,
 )
 from sdcpp_py.cli import main
+from sdcpp_py.image_files import read_texts
+from sdcpp_py.image_files.png_chunks import MAX_TEXT_BYTES, for_pillow
 from sdcpp_py.images.loading import to_pixels
-from sdcpp_py.settings.png_chunks import MAX_TEXT_BYTES, for_pillow
-from sdcpp_py.system.image_files import read_texts
 
 from ..support.picture_tools import colourful, png_with_chunks
 
@@ -140,7 +140,7 @@ def test_settings_are_read_without_decoding_the_picture(work: Path) -> None:
 
 def test_chunks_without_end_are_refused(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of empty chunks is given up on, by every reader."""
-    monkeypatch.setattr("sdcpp_py.settings.png_chunks._MAX_CHUNKS", 50)
+    monkeypatch.setattr("sdcpp_py.image_files.png_chunks._MAX_CHUNKS", 50)
     Path("endless.png").write_bytes(png_with_chunks(*[(b"teSt", b"")] * 60))
     for reader in READERS:
         with pytest.raises(SdcppError, match="more than 50 chunks"):

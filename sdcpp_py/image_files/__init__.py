@@ -14,7 +14,7 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from sdcpp_py.errors import ImageError, ImageNotFoundError, OutOfMemoryError, SdcppError
-from sdcpp_py.settings.png_chunks import Texts, for_pillow, is_png, texts_of
+from sdcpp_py.image_files.png_chunks import Texts, for_pillow, is_png, texts_of
 
 
 @contextlib.contextmanager
