@@ -285,7 +285,7 @@ def test_no_prompt_is_said(model: SyntheticSet, work: Path, capsys: pytest.Captu
 
 def test_prompts_that_are_no_text(model: SyntheticSet, work: Path) -> None:
     """Bytes that are no UTF-8 on the command line are an error in one line, not a traceback."""
-    command = [sys.executable, "-m", "sdcpp_py", "generate", b"caf\xe9", *model_options(model)]
+    command: list[str | bytes] = [sys.executable, "-m", "sdcpp_py", "generate", b"caf\xe9", *model_options(model)]
     result = subprocess.run(command, capture_output=True, timeout=60, env={**os.environ, "LC_ALL": "C.UTF-8"})
     assert result.returncode == 1
     assert b"lone surrogate" in result.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.parity
 __all__ = ["engines_own_kernels", "sd_cli"]  # fixtures
 
 SIZE = ("-W", "96", "-H", "64", "--steps", "4")
-SETTINGS = {"width": 96, "height": 64, "steps": 4, "seed": 42, "scheduler": "discrete"}
+SETTINGS: dict[str, Any] = {"width": 96, "height": 64, "steps": 4, "seed": 42, "scheduler": "discrete"}
 
 
 @pytest.fixture(scope="module")

@@ -77,8 +77,10 @@ def test_custom_sigmas_are_the_engines_too(sd_cli: Path, klein: SyntheticSet, tm
     """The reference's sigmas, given to sd-cli as custom sigmas, give the same pixels."""
     with open_generator(klein, threads=2) as generator:
         ours = generator.generate("a red circle on white", width=64, height=64, steps=4, seed=42)
-        sigmas = generator.family.sigmas(4, 64, 64)
-    given = ",".join(f"{sigma:.9g}" for sigma in np.float32(sigmas))
+        schedule = generator.family.sigmas
+        assert schedule is not None
+        sigmas = np.array(schedule(4, 64, 64), np.float32)
+    given = ",".join(f"{sigma:.9g}" for sigma in sigmas)
     theirs = draw_with_sd_cli(
         sd_cli, klein, tmp_path / "theirs.png", "-W", "64", "-H", "64", "--steps", "4", "--cfg-scale", "1",
         "--sigmas", given,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from sdcpp_py._native.requests import DecodeRequest, FaultRequest
 from sdcpp_py._native.status import ERRORS, Status
 from sdcpp_py.synth import SyntheticSet
 
-SMALL = {"width": 64, "height": 64, "steps": 2, "seed": 1}
+SMALL: dict[str, Any] = {"width": 64, "height": 64, "steps": 2, "seed": 1}
 HEADER = Path(__file__).parents[2] / "native" / "base" / "sdpy.h"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from sdcpp_py.synth import SyntheticSet
 
 from ..conftest import open_generator
 
-SMALL = {"width": 64, "height": 64, "steps": 2}
+SMALL: dict[str, Any] = {"width": 64, "height": 64, "steps": 2}
 
 
 def pixels(picture: object) -> np.ndarray:
@@ -121,7 +122,7 @@ def test_settings_are_taken_and_changed(generator: Generator) -> None:
 def test_noise_and_latent_carry_a_run(generator: Generator) -> None:
     """Given noise is what is started from, the seed then plays no part, and the latent comes back when asked for."""
     noise = np.random.default_rng(0).standard_normal((16, 8, 12), dtype=np.float32)
-    arguments = {"width": 96, "height": 64, "steps": 2, "return_latent": True}
+    arguments: dict[str, Any] = {"width": 96, "height": 64, "steps": 2, "return_latent": True}
     first, second = (generator.generate("cat", noise=noise, seed=seed, **arguments) for seed in (1, 2))
     assert first.latent is not None
     assert first.latent.shape == noise.shape

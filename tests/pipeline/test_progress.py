@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from sdcpp_py.synth import SyntheticSet, write_set
 
 from ..conftest import open_generator
 
-SMALL = {"width": 64, "height": 64, "steps": 3, "seed": 1}
+SMALL: dict[str, Any] = {"width": 64, "height": 64, "steps": 3, "seed": 1}
 
 
 def check(reports: list[Progress]) -> None:

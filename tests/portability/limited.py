@@ -56,6 +56,7 @@ def draw(device: str, family: str, folder: Path, vae_device: str, size: int, ste
         with Generator(**arguments_of(files), device=devices, memory=memory) as generator:
             prompt = random_prompt(generator.family.name, generator.files.context_width, 512)
             drawn = generator.generate(prompt, width=size, height=size, steps=steps, seed=1, return_latent=True)
+            assert drawn.latent is not None
             usage = device_usage(device)
             made = generator.plan(width=size, height=size)
         stays = ", ".join(f"{part.need.name} {part.stay.value}" for part in made.parts)

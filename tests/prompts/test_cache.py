@@ -10,6 +10,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from sdcpp_py.prompts.fingerprint import fingerprint
 from sdcpp_py.synth import SyntheticSet
 from tests.conftest import open_generator
 
-SMALL = {"width": 64, "height": 64, "steps": 1, "seed": 3}
+SMALL: dict[str, Any] = {"width": 64, "height": 64, "steps": 1, "seed": 3}
 
 
 def pixels(generator: Generator, prompt: object, **settings: object) -> np.ndarray:
@@ -66,7 +67,7 @@ def test_an_encoded_prompt_is_sent_to_another_process(
 ) -> None:
     """A process that never encodes draws the same picture, as the guided one with two encoded prompts."""
     settings = {**SMALL, "cfg_scale": 2.0}
-    expected = np.asarray(generator.generate("a cat", negative_prompt="a dog", **settings))  # type: ignore[arg-type]
+    expected = np.asarray(generator.generate("a cat", negative_prompt="a dog", **settings))
     for text in ("a cat", "a dog"):
         generator.encode(text).save(tmp_path / f"{text}.npz")
     result = run_python(
@@ -191,13 +192,13 @@ def test_a_prompt_of_another_model_is_refused(generator: Generator, klein_genera
     """States of another family, or of an encoder of another width, are named and not drawn from."""
     encoded = klein_generator.encode("a cat")
     with pytest.raises(ModelMismatchError, match="encoded for flux2-klein"):
-        generator.generate(encoded, **SMALL)  # type: ignore[arg-type]
+        generator.generate(encoded, **SMALL)
     narrow = EncodedPrompt("a cat", "z-image", {"crossattn": np.zeros((4, 32), np.float32)})
     with pytest.raises(ModelMismatchError, match="another text encoder"):
-        generator.generate("a dog", negative_prompt=narrow, cfg_scale=2.0, **SMALL)  # type: ignore[arg-type]
+        generator.generate("a dog", negative_prompt=narrow, cfg_scale=2.0, **SMALL)
     short = EncodedPrompt("a cat", "flux2-klein", {"crossattn": encoded.arrays["crossattn"][:100]})
     with pytest.raises(ModelMismatchError, match="512"):
-        klein_generator.generate(short, **SMALL)  # type: ignore[arg-type]
+        klein_generator.generate(short, **SMALL)
 
 
 @given(st.binary(max_size=200), st.integers(0, 2000))
@@ -230,7 +231,7 @@ def test_a_batch_of_prompts_encodes_all_first(generator: Generator, tmp_path: Pa
     SHARED.clear()
     prompts = ["a red cat", "a blue dog", "a red cat"]
     seen: list[Phase] = []
-    pictures = generator.generate_batch(prompts, count=2, **SMALL, on_progress=lambda p: seen.append(p.phase))  # type: ignore[arg-type]
+    pictures = generator.generate_batch(prompts, count=2, **SMALL, on_progress=lambda p: seen.append(p.phase))
     assert [(picture.settings.prompt, picture.seed) for picture in pictures] == [
         (prompt, seed) for prompt in prompts for seed in (3, 4)
     ]
@@ -252,7 +253,7 @@ def test_very_many_prompts_are_encoded_in_portions(generator: Generator, monkeyp
     SHARED.clear()
     prompts = [f"cat number {number}" for number in range(5)]
     seen: list[Phase] = []
-    pictures = generator.generate_batch(prompts, **SMALL, on_progress=lambda p: seen.append(p.phase))  # type: ignore[arg-type]
+    pictures = generator.generate_batch(prompts, **SMALL, on_progress=lambda p: seen.append(p.phase))
     assert [picture.settings.prompt for picture in pictures] == prompts
     assert np.array_equal(np.asarray(pictures[4]), pixels(generator, prompts[4]))
     assert sum(after is Phase.ENCODE and before is not Phase.ENCODE for before, after in pairwise([None, *seen])) == 3

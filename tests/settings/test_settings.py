@@ -102,7 +102,7 @@ def test_numpy_numbers_become_pythons() -> None:
     """Integers and floats of numpy are taken, and come out as Python's."""
     settings = GenerationSettings(
         "cat", width=np.int64(256), cfg_scale=np.float32(2), seed=np.uint8(7), vae_tile_size=np.int8(0)
-    )  # type: ignore[arg-type]
+    )
     values = (settings.width, settings.cfg_scale, settings.seed, settings.vae_tile_size)
     assert [type(value) for value in values] == [int, float, int, int]
 
