@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,9 +36,9 @@ def z_image(tmp_path_factory: pytest.TempPathFactory) -> SyntheticSet:
     return write_set("tiny-z-image", tmp_path_factory.mktemp("z-image"), quant="Q8_0")
 
 
-def open_generator(files: SyntheticSet, **arguments: object) -> Generator:
+def open_generator(files: SyntheticSet, **arguments: Any) -> Generator:
     """A generator over a set of files, on the CPU."""
-    return Generator(files.diffusion_model, files.text_encoder, files.vae, device="cpu", **arguments)  # type: ignore[arg-type]
+    return Generator(files.diffusion_model, files.text_encoder, files.vae, device="cpu", **arguments)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import gc
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from sdcpp_py.synth import SyntheticSet, write, write_set
 from sdcpp_py.system.byte_sizes import parse_bytes
 from tests.conftest import open_generator
 
-PICTURE = {"width": 128, "height": 128, "steps": 2, "seed": 5}
+PICTURE: dict[str, Any] = {"width": 128, "height": 128, "steps": 2, "seed": 5}
 PROMPT = "a cat within limits"
 
 
@@ -58,7 +59,7 @@ def held_by_others() -> int:
 
 def drawn(files: SyntheticSet, **arguments: object) -> np.ndarray:
     with open_generator(files, cache_prompts=False, **arguments) as generator:
-        return np.asarray(generator.generate(PROMPT, **PICTURE))  # type: ignore[arg-type]
+        return np.asarray(generator.generate(PROMPT, **PICTURE))
 
 
 def limits_between(files: SyntheticSet) -> list[int]:
@@ -83,11 +84,11 @@ def test_the_picture_does_not_depend_on_the_limit(files: SyntheticSet) -> None:
 @pytest.mark.usefixtures("counted")
 def test_streamed_guided_and_tiled_pictures_are_the_same(klein: SyntheticSet) -> None:
     """Guidance computes two graphs in a step, and tiles several in a decoding: all read their blocks in time."""
-    settings = {**PICTURE, "cfg_scale": 2.0, "vae_tile_size": 64}
+    settings: dict[str, Any] = {**PICTURE, "cfg_scale": 2.0, "vae_tile_size": 64}
     pictures = []
     for limit in ("all", limits_between(klein)[0]):
         with open_generator(klein, cache_prompts=False, memory=limit) as generator:
-            pictures.append(np.asarray(generator.generate(PROMPT, negative_prompt="a dog", **settings)))  # type: ignore[arg-type]
+            pictures.append(np.asarray(generator.generate(PROMPT, negative_prompt="a dog", **settings)))
     assert np.array_equal(pictures[0], pictures[1])
 
 
@@ -98,7 +99,7 @@ def test_the_plan_tells_what_happens(klein: SyntheticSet) -> None:
             plan = generator.plan(width=128, height=128)
             assert plan.fits
             assert plan.limits == {"cpu": limit}
-            generator.generate(PROMPT, **PICTURE)  # type: ignore[arg-type]
+            generator.generate(PROMPT, **PICTURE)
             held = generator.weight_bytes
             for part in plan.parts:
                 if part.stay is Stay.RESIDENT:
@@ -135,7 +136,7 @@ def test_a_picture_too_large_for_the_limit_is_refused_before_it_is_begun(klein: 
         plan = generator.plan(width=2048, height=2048)
         assert not plan.fits
         assert "vae_tile_size" in plan.advice()
-        generator.generate(PROMPT, **PICTURE)  # type: ignore[arg-type]
+        generator.generate(PROMPT, **PICTURE)
 
 
 @pytest.mark.parametrize("memory", ["", "lots", "-1GiB", 0, None, {"cpu": "x"}, {7: "1GiB"}, float("nan")])
@@ -171,9 +172,9 @@ def test_equal_files_are_in_memory_once(tmp_path: Path) -> None:
         assert alone >= sum(one.weight_bytes.values()) * 0.99
         other = open_generator(model, memory="all")
         assert device_usage("cpu").bytes - before == alone
-        expected = np.asarray(one.generate(PROMPT, **PICTURE))  # type: ignore[arg-type]
+        expected = np.asarray(one.generate(PROMPT, **PICTURE))
     with other:
-        assert np.array_equal(np.asarray(other.generate(PROMPT, **PICTURE)), expected)  # type: ignore[arg-type]
+        assert np.array_equal(np.asarray(other.generate(PROMPT, **PICTURE)), expected)
 
 
 def test_a_file_that_was_replaced_is_another_file(model: SyntheticSet, tmp_path: Path) -> None:
@@ -181,12 +182,12 @@ def test_a_file_that_was_replaced_is_another_file(model: SyntheticSet, tmp_path:
     path = tmp_path / "denoiser.gguf"
     path.write_bytes(model.diffusion_model.read_bytes())
     with Generator(path, model.text_encoder, model.vae, device="cpu") as old:
-        expected = np.asarray(old.generate(PROMPT, **PICTURE))  # type: ignore[arg-type]
+        expected = np.asarray(old.generate(PROMPT, **PICTURE))
         fresh = write("tiny-z-image", tmp_path / "new", quant="Q8_0", seed=9)
         fresh.replace(path)
         with Generator(path, model.text_encoder, model.vae, device="cpu") as new:
-            assert not np.array_equal(np.asarray(new.generate(PROMPT, **PICTURE)), expected)  # type: ignore[arg-type]
-        assert np.array_equal(np.asarray(old.generate(PROMPT, **PICTURE)), expected)  # type: ignore[arg-type]
+            assert not np.array_equal(np.asarray(new.generate(PROMPT, **PICTURE)), expected)
+        assert np.array_equal(np.asarray(old.generate(PROMPT, **PICTURE)), expected)
 
 
 def loaded_bytes(seen: list[Progress]) -> int:
@@ -205,7 +206,7 @@ def test_a_shared_encoder_stays_when_models_change(tmp_path_factory: pytest.Temp
         for denoiser, vae in ((z_image, z_vae), (klein, klein_vae), (z_image, z_vae)):
             seen: list[Progress] = []
             with Generator(denoiser, encoder, vae, device="cpu", memory="all", on_progress=seen.append) as generator:
-                generator.generate(PROMPT, **PICTURE)  # type: ignore[arg-type]
+                generator.generate(PROMPT, **PICTURE)
             loads.append(loaded_bytes(seen))
         files = [
             denoiser.stat().st_size + vae.stat().st_size for denoiser, vae in ((z_image, z_vae), (klein, klein_vae))
@@ -250,7 +251,7 @@ def test_two_threads_draw_with_one_encoder(model: SyntheticSet, tight: bool) -> 
                 model.diffusion_model, encoder, model.vae, device="cpu", memory=limit, cache_prompts=False, threads=1
             ) as generator:
                 for _ in range(3):
-                    found.append(np.asarray(generator.generate(PROMPT, **PICTURE)))  # type: ignore[arg-type]
+                    found.append(np.asarray(generator.generate(PROMPT, **PICTURE)))
 
         threads = [threading.Thread(target=draw) for _ in range(2)]
         for thread in threads:
@@ -282,14 +283,15 @@ def tight(generator: Generator) -> int:
 @pytest.mark.usefixtures("counted")
 def test_a_denoiser_that_does_not_fit_comes_block_by_block(large: SyntheticSet, encoded: EncodedPrompt) -> None:
     """In any room from the least to its whole size it draws the same picture, in every step, with guidance too."""
-    settings = {"width": 64, "height": 64, "steps": 3, "seed": 1, "cfg_scale": 2.0, "negative_prompt": encoded}
+    size = {"width": 64, "height": 64}
+    settings: dict[str, Any] = {**size, "steps": 3, "seed": 1, "cfg_scale": 2.0, "negative_prompt": encoded}
     with open_generator(large, memory="all") as generator:
-        expected = np.asarray(generator.generate(encoded, **settings))  # type: ignore[arg-type]
+        expected = np.asarray(generator.generate(encoded, **settings))
         least = tight(generator)
     for more in (0, 1 << 20, 4 << 20, 6 << 20):
         device_usage("cpu", reset=True)
         with open_generator(large, memory=least + more) as generator:
-            assert np.array_equal(np.asarray(generator.generate(encoded, **settings)), expected)  # type: ignore[arg-type]
+            assert np.array_equal(np.asarray(generator.generate(encoded, **settings)), expected)
             assert generator.weight_bytes["diffusion_model"] < large.diffusion_model.stat().st_size - (1 << 20)
             with pytest.raises(OutOfMemoryError, match="64x64 needs at least"):
                 generator.generate("a cat that is not encoded yet", width=64, height=64)
@@ -330,8 +332,8 @@ def test_cancelling_while_weights_come_leaves_the_generator_usable(klein: Synthe
 
         for _ in range(2):
             with pytest.raises(ZeroDivisionError):
-                generator.generate(PROMPT, on_progress=stop, **PICTURE)  # type: ignore[arg-type]
-        assert np.array_equal(np.asarray(generator.generate(PROMPT, **PICTURE)), expected)  # type: ignore[arg-type]
+                generator.generate(PROMPT, on_progress=stop, **PICTURE)
+        assert np.array_equal(np.asarray(generator.generate(PROMPT, **PICTURE)), expected)
 
 
 @pytest.mark.usefixtures("counted")
@@ -348,8 +350,8 @@ def test_a_load_that_is_stopped_at_its_end_counts(klein: SyntheticSet) -> None:
         device_usage("cpu", reset=True)
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
-                generator.generate(PROMPT, on_progress=stop, **PICTURE)  # type: ignore[arg-type]
-            generator.generate(PROMPT, **PICTURE)  # type: ignore[arg-type]
+                generator.generate(PROMPT, on_progress=stop, **PICTURE)
+            generator.generate(PROMPT, **PICTURE)
         assert device_usage("cpu").most_bytes - others <= limit
 
 
@@ -375,11 +377,11 @@ def test_a_file_that_was_replaced_is_not_read_for_the_old_one(large: SyntheticSe
     with open_generator(large, memory="all") as generator:
         limit = generator.plan(width=64, height=64).least("cpu")
     with Generator(path, large.text_encoder, large.vae, device="cpu", memory=limit) as generator:
-        settings = {"width": 64, "height": 64, "steps": 1}
-        generator.generate("one", **settings)  # type: ignore[arg-type]
+        settings: dict[str, Any] = {"width": 64, "height": 64, "steps": 1}
+        generator.generate("one", **settings)
         write("tiny-klein", tmp_path / "new", quant="F32", seed=9).replace(path)
         with pytest.raises(ModelLoadError, match="has changed since it was opened"):
-            generator.generate("two", **settings)  # type: ignore[arg-type]
+            generator.generate("two", **settings)
 
 
 def test_a_closed_generator_holds_nothing(model: SyntheticSet) -> None:

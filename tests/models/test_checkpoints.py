@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.full_size
 
 FAMILIES = {"sd1": SD1, "sd2": SD2, "sdxl": SDXL}
 POOLED = 1280  # of the vector that Stable Diffusion XL reads; sizes are behind it
-SMALL = {"width": 64, "height": 64, "steps": 1, "seed": 3}
+SMALL: dict[str, Any] = {"width": 64, "height": 64, "steps": 1, "seed": 3}
 PICTURE = np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8)
 
 
@@ -39,14 +40,14 @@ def generator(checkpoint: tuple[str, Path]) -> Iterator[Generator]:
         yield opened
 
 
-def drawn(generator: Generator, prompt: object = "a cat", **settings: object) -> np.ndarray:
-    return np.asarray(generator.generate(prompt, **{**SMALL, **settings}))  # type: ignore[arg-type]
+def drawn(generator: Generator, prompt: str | EncodedPrompt = "a cat", **settings: Any) -> np.ndarray:
+    return np.asarray(generator.generate(prompt, **{**SMALL, **settings}))
 
 
 def test_a_checkpoint_draws(generator: Generator, checkpoint: tuple[str, Path]) -> None:
     """One file draws, guided by its family's defaults; the seed, both prompts and their weight have their effects."""
     assert generator.family == FAMILIES[checkpoint[0]]
-    picture = generator.generate("a cat", **SMALL)  # type: ignore[arg-type]
+    picture = generator.generate("a cat", **SMALL)
     assert picture.settings.cfg_scale == generator.family.cfg_scale > 1
     assert picture.model == {"family": checkpoint[0], "model": checkpoint[1].name}
     expected = np.asarray(picture)

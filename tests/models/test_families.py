@@ -7,11 +7,12 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from sdcpp_py import Generator, OutOfMemoryError
+from sdcpp_py import EncodedPrompt, Generator, OutOfMemoryError
 from sdcpp_py._native.library import device_usage
 from sdcpp_py.memory.plan import Stay
 from sdcpp_py.models.families import CHROMA, FLUX1, FLUX1_FILL, FLUX1_SCHNELL, QWEN_IMAGE, SD3, Family
@@ -26,7 +27,7 @@ FAMILIES: Mapping[str, Family] = {
     "tiny-sd3": SD3,
     "tiny-qwen-image": QWEN_IMAGE,
 }
-SMALL = {"width": 64, "height": 64, "steps": 1, "seed": 3}
+SMALL: dict[str, Any] = {"width": 64, "height": 64, "steps": 1, "seed": 3}
 PICTURE = np.random.default_rng(5).integers(0, 256, (64, 96, 3), np.uint8)
 MASK = np.zeros((64, 96), np.uint8)
 MASK[16:48, 32:80] = 255
@@ -45,18 +46,18 @@ class Opened:
         """What it has to be recognised as."""
         return FAMILIES[self.name]
 
-    def open(self, **arguments: object) -> Generator:
+    def open(self, **arguments: Any) -> Generator:
         """Another generator over the same files."""
-        return Generator(**arguments_of(self.files.files), device="cpu", **arguments)  # type: ignore[arg-type]
+        return Generator(**arguments_of(self.files.files), device="cpu", **arguments)
 
-    def draw(self, prompt: object = "a cat", **settings: object) -> np.ndarray:
+    def draw(self, prompt: str | EncodedPrompt = "a cat", **settings: Any) -> np.ndarray:
         """The pixels of a small picture of the open generator."""
         return drawn(self.generator, prompt, **settings)
 
 
-def drawn(generator: Generator, prompt: object = "a cat", **settings: object) -> np.ndarray:
+def drawn(generator: Generator, prompt: str | EncodedPrompt = "a cat", **settings: Any) -> np.ndarray:
     """The pixels of a small picture."""
-    return np.asarray(generator.generate(prompt, **{**SMALL, **settings}))  # type: ignore[arg-type]
+    return np.asarray(generator.generate(prompt, **{**SMALL, **settings}))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def opened(request: pytest.FixtureRequest, folder: Path) -> Iterator[Opened]:
 def test_a_family_draws(opened: Opened) -> None:
     """Files are recognised, and draw with the family's defaults a picture that is not flat, of any size."""
     assert opened.generator.family == opened.family
-    picture = opened.generator.generate("a cat", **SMALL)  # type: ignore[arg-type]
+    picture = opened.generator.generate("a cat", **SMALL)
     settings = picture.settings
     assert (settings.cfg_scale, settings.guidance, settings.sampler, settings.scheduler) == (
         opened.family.cfg_scale, opened.family.guidance, opened.family.sampler, opened.family.scheduler
@@ -92,8 +93,8 @@ def test_a_family_draws(opened: Opened) -> None:
 
 def test_what_is_asked_for_changes_the_picture(opened: Opened) -> None:
     """The same settings give the same bytes, in another generator too, and each other setting gives other ones."""
-    base: dict[str, object] = {"cfg_scale": 2.0, "negative_prompt": "a dog", "steps": 2}
-    settings: list[dict[str, object]] = [
+    base: dict[str, Any] = {"cfg_scale": 2.0, "negative_prompt": "a dog", "steps": 2}
+    settings: list[dict[str, Any]] = [
         {}, {"seed": 4}, {"negative_prompt": "a house"}, {"cfg_scale": 3.0}, {"cfg_scale": 1.0}, {"steps": 3},
     ]  # fmt: skip
     if opened.family.guidance:
@@ -122,13 +123,13 @@ def test_text_encoders_come_in_any_order(opened: Opened) -> None:
 
 def test_a_family_draws_from_a_picture(opened: Opened) -> None:
     """Image to image: with little strength nearer to the picture than with all, and not as from nothing."""
-    settings = {"width": 96, "steps": 4, "image": PICTURE, "cfg_scale": 1.0}
+    settings: dict[str, Any] = {"width": 96, "steps": 4, "image": PICTURE, "cfg_scale": 1.0}
     pictures = [opened.draw(**settings, strength=strength) for strength in (0.1, 0.5)]
     pictures.append(opened.draw(width=96, steps=4, cfg_scale=1.0))
     assert len({picture.tobytes() for picture in pictures}) == 3
     assert {picture.shape for picture in pictures} == {PICTURE.shape}
     latents = [
-        opened.generator.generate("a cat", return_latent=True, **{**SMALL, **settings, "strength": strength}).latent  # type: ignore[arg-type]
+        opened.generator.generate("a cat", return_latent=True, **{**SMALL, **settings, "strength": strength}).latent
         for strength in (0.02, 0.1, 0.5)
     ]
     near, far = (np.abs(latents[0] - latent).mean() for latent in latents[1:])  # type: ignore[operator]
@@ -172,7 +173,7 @@ def held() -> int:
 def test_the_picture_does_not_depend_on_the_limit(opened: Opened, held: int) -> None:
     """Resident, staged or block by block, with guidance: the same bytes, and never more allocated than planned."""
     prompt = "a cat within limits"
-    settings = {"cfg_scale": 2.0, "negative_prompt": "a dog", "steps": 2}
+    settings: dict[str, Any] = {"cfg_scale": 2.0, "negative_prompt": "a dog", "steps": 2}
     expected = opened.draw(prompt, **settings)
     before = opened.generator.plan(width=64, height=64, prompt=prompt)
     least, most = before.least("cpu"), before.peak("cpu")
@@ -195,7 +196,7 @@ def test_the_picture_does_not_depend_on_the_limit(opened: Opened, held: int) -> 
 def test_a_denoiser_comes_block_by_block(opened: Opened, held: int) -> None:
     """From an encoded prompt, with the least room for the denoiser, every step reads it anew: the same picture."""
     prompt, nothing = opened.generator.encode("a cat in a narrow room"), opened.generator.encode("")
-    settings = {"cfg_scale": 2.0, "negative_prompt": nothing, "steps": 2}
+    settings: dict[str, Any] = {"cfg_scale": 2.0, "negative_prompt": nothing, "steps": 2}
     expected = opened.draw(prompt, **settings)
     plan = opened.generator.plan(width=64, height=64, prompt=prompt)
     device_usage("cpu", reset=True)

@@ -11,6 +11,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ __all__ = ["engines_own_kernels", "mask", "picture", "sd_cli"]  # fixtures
 
 PROMPT = "a red circle on white"
 SIZE = ("-W", "96", "-H", "64", "--steps", "3")
-SETTINGS = {"width": 96, "height": 64, "steps": 3, "seed": 42, "scheduler": "discrete"}
+SETTINGS: dict[str, Any] = {"width": 96, "height": 64, "steps": 3, "seed": 42, "scheduler": "discrete"}
 SQUARE = ("-W", "64", "-H", "64", "--steps", "2")
 _T5_WIDTH = 4096
 _FLUX1 = {"hidden": 256, "double": 1, "single": 2, "context": _T5_WIDTH}
@@ -84,12 +85,12 @@ def flux1(files: dict[str, Path]) -> Iterator[Generator]:
 
 
 def assert_flux1_is_the_engines_own(
-    sd_cli: Path, files: Mapping[str, Path], flux1: Generator, options: tuple[object, ...], **settings: object
+    sd_cli: Path, files: Mapping[str, Path], flux1: Generator, options: tuple[object, ...], **settings: Any
 ) -> None:
     theirs = drawn_by_sd_cli(
         sd_cli, {role: path for role, path in files.items() if role != "t5xxl"}, *SIZE, "--cfg-scale", 1, *options
     )
-    ours = flux1.generate(PROMPT, **{**SETTINGS, "cfg_scale": 1.0, **settings})  # type: ignore[arg-type]
+    ours = flux1.generate(PROMPT, **{**SETTINGS, "cfg_scale": 1.0, **settings})
     assert np.array_equal(np.asarray(ours), theirs)
     assert theirs.std() > 5
 

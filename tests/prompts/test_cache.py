@@ -35,14 +35,14 @@ from tests.conftest import open_generator
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "steps": 1, "seed": 3}
 
 
-def pixels(generator: Generator, prompt: object, **settings: object) -> np.ndarray:
-    return np.asarray(generator.generate(prompt, **{**SMALL, **settings}))  # type: ignore[arg-type]
+def pixels(generator: Generator, prompt: str | EncodedPrompt, **settings: Any) -> np.ndarray:
+    return np.asarray(generator.generate(prompt, **{**SMALL, **settings}))
 
 
-def phases(generator: Generator, prompt: object) -> dict[Phase, float]:
+def phases(generator: Generator, prompt: str | EncodedPrompt) -> dict[Phase, float]:
     """How long each phase of a picture took, as it was reported."""
     seen: list[Progress] = []
-    generator.generate(prompt, **SMALL, on_progress=seen.append)  # type: ignore[arg-type]
+    generator.generate(prompt, **SMALL, on_progress=seen.append)
     return {progress.phase: progress.elapsed for progress in seen}
 
 
@@ -66,7 +66,7 @@ def test_an_encoded_prompt_is_sent_to_another_process(
     generator: Generator, model: SyntheticSet, tmp_path: Path, run_python: Callable[..., CompletedProcess[str]]
 ) -> None:
     """A process that never encodes draws the same picture, as the guided one with two encoded prompts."""
-    settings = {**SMALL, "cfg_scale": 2.0}
+    settings: dict[str, Any] = {**SMALL, "cfg_scale": 2.0}
     expected = np.asarray(generator.generate("a cat", negative_prompt="a dog", **settings))
     for text in ("a cat", "a dog"):
         generator.encode(text).save(tmp_path / f"{text}.npz")
