@@ -183,33 +183,33 @@ class Generator:
         return_latent: bool = False,
         on_progress: ProgressCallback | None = None,
     ) -> GeneratedImage:
-        """Draws one picture: from nothing, from another picture, in a part of one, or by editing references.
+        """Generates one picture: from a prompt alone, from an init image, under a mask, or by editing references.
 
-        Pictures are PIL images, paths, or uint8 arrays (height, width, 3). A turn that EXIF tells is applied, and what
-        is transparent lies on white.
+        Pictures that are handed in are PIL images, paths, or uint8 arrays (height, width, 3). Their EXIF orientation
+        is applied, and transparency is laid on white.
 
         Args:
-            prompt: what to draw, as text or as ``encode`` gave it, or whole settings
+            prompt: the prompt, as text or as the prompt embedding that ``encode`` gave, or whole settings
                 (``GenerationSettings.from_png("old.png")``), of which the other arguments then replace single ones.
             negative_prompt, width, height, steps, cfg_scale, guidance, seed, sampler, scheduler, strength,
                 vae_tile_size: as ``GenerationSettings`` describes them. None takes the model's default, or the size of
-                the picture that is handed in; the default seed is random, and the picture says which one it was.
-            image: the picture to begin from (image to image). The default strength is then 0.75, and 1 with a mask.
-                Whole settings of strength 1, as those of a picture that began from nothing, get the default too.
-            mask: of the same size as image, white where it is drawn anew (inpainting) and black where it stays; what
-                is transparent stays. ``sdcpp_py.extend`` makes image and mask for drawing beyond the edges
+                the init image or first reference; the default seed is random, and the picture's settings hold it.
+            image: the init image (image to image). The default denoising strength is then 0.75, and 1 with a mask.
+                Whole settings of strength 1, as those of a picture without an init image, get the default too.
+            mask: of the init image's size, white where it is generated anew (inpainting) and black where it is kept;
+                what is transparent is kept. ``sdcpp_py.extend`` makes image and mask to go beyond the edges
                 (outpainting).
-            reference_images: one picture or several to edit or to combine, for FLUX.2 Klein and FLUX.1 Kontext. They
-                are scaled as a whole to the area of the drawing.
-            resize: for an image of another size than the drawing's, which is else an error: "cover" scales it until it
-                covers that and keeps the middle, "pad" until it is wholly inside, "fit" stretches it.
-            keep_unmasked: whether the image's own pixels are put back where the mask is black, byte for byte. Without
-                it they have gone through the VAE.
-            noise: the noise to start from, float32 of the latent's shape, instead of noise drawn from the seed. The
-                shape is (128, height / 16, width / 16) for FLUX.2 Klein, (4, height / 8, width / 8) for Stable
-                Diffusion 1, 2 and XL, and (16, height / 8, width / 8) for the others.
+            reference_images: one reference image or several, to edit or to combine, for FLUX.2 Klein and FLUX.1
+                Kontext. They are scaled as a whole to the area of width x height.
+            resize: for an init image of another size than width x height, which is else an error: "cover" scales it
+                until it covers that and crops to the middle, "pad" until it is wholly inside, "fit" stretches it.
+            keep_unmasked: whether the init image's own pixels are put back where the mask is black, byte for byte.
+                Without it they have gone through the VAE.
+            noise: the initial noise, float32 of the latent's shape, instead of noise from the seed: of shape
+                (128, height / 16, width / 16) for FLUX.2 Klein, (4, height / 8, width / 8) for Stable Diffusion 1, 2
+                and XL, and (16, height / 8, width / 8) for the others.
             return_latent: whether the picture's ``latent`` is the denoised latent, float32 of the same shape, in the
-                space in which the denoiser works.
+                denoiser's latent space.
             on_progress: is called with a ``Progress`` in this thread. What it raises stops the run and comes out.
 
         Raises:
@@ -240,13 +240,13 @@ class Generator:
         on_image: Callable[[GeneratedImage], object] | None = None,
         **arguments: Unpack[DrawingArguments],
     ) -> list[GeneratedImage]:
-        """Draws ``count`` pictures of a prompt, or of each of several, with the seeds seed, seed + 1, ...
+        """Generates ``count`` pictures of a prompt, or of each of several, with the seeds seed, seed + 1, ...
 
-        All prompts are encoded first, each once. Picture i of a prompt is what ``generate`` draws with its seed.
+        All prompts are encoded first, each once. Picture i of a prompt is what ``generate`` makes with its seed.
         Further arguments and errors are those of ``generate``; ``count`` is 1 to 10,000, of all prompts together.
 
-        ``on_image`` is called with each picture as soon as it is drawn, so that it can be saved before the next one is
-        begun. What it raises stops the batch and comes out.
+        ``on_image`` is called with each picture as soon as it is decoded, so that it can be saved before the next one
+        is begun. What it raises stops the batch and comes out.
         """
         self._turns.check_open()
         unknown = set(arguments) - set(DrawingArguments.__annotations__)

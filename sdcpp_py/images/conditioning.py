@@ -1,4 +1,4 @@
-"""Pictures that are handed in to a drawing: one to begin from, a mask over it, and references to edit."""
+"""What a picture is conditioned on beside its prompt: an init image, a mask over it, and reference images."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from sdcpp_py.models.families import Family
 from sdcpp_py.settings import MAX_EDGE, MIN_EDGE
 
 STRENGTH_WITHOUT_MASK = 0.75
-"""The default strength where a whole picture is changed; where a mask says what is drawn anew, it is 1."""
+"""The default denoising strength of image to image; with a mask it is 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """What is handed in, in the sizes in which it is encoded.
+    """What is handed in, in the sizes in which the VAE encodes it.
 
     Attributes:
-        image: the picture to begin from, of the drawing's size, or None.
-        mask: (height, width), white where it is drawn anew, or None.
-        references: the pictures to edit.
-        around: whether the denoiser reads the picture around the mask.
-        keep_unmasked: whether the picture's own pixels are put back where the mask is black.
+        image: the init image, uint8 of (height, width, 3) as the output, or None.
+        mask: uint8 of (height, width), white where the init image is generated anew, or None.
+        references: the reference images, uint8 of (height, width, 3) each.
+        around: whether the denoiser reads the init image around the mask.
+        keep_unmasked: whether the init image's own pixels are put back where the mask is black.
     """
 
     image: Pixels | None = None
@@ -62,7 +62,7 @@ class Pictures:
 
 
 NOTHING = Pictures()
-"""A drawing from the prompt alone."""
+"""No condition but the prompt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ class GivenPictures:
         if resize is not None and resize not in RESIZES:
             raise SettingsError(f"resize must be one of {', '.join(RESIZES)}, or None; not {resize!r}")
         if mask is not None and image is None:
-            raise SettingsError("mask says which part of a picture is drawn anew; give that picture as image")
+            raise SettingsError("mask says which part of an init image is generated anew; give that one as image")
         pixels = None if image is None else to_pixels(image, "image")
         white = None if mask is None else to_mask(mask, "mask")
         if white is not None:
@@ -121,10 +121,10 @@ class GivenPictures:
         return self.image is None and not self.references
 
     def defaults(self) -> dict[str, int | float]:
-        """What a drawing's settings are where they are not given: "width", "height" and "strength", of which some lack.
+        """The settings that follow where they are not given: "width", "height" and "strength", of which some lack.
 
-        The size is the picture's own, or the first reference's. A picture of another size than can be drawn is left to
-        ``sized``, which refuses it, unless it may be resized.
+        The size is the init image's own, or the first reference's. An init image of a size that cannot be generated is
+        left to ``sized``, which refuses it, unless it may be resized.
         """
         if self.empty:
             return {}
@@ -141,10 +141,10 @@ class GivenPictures:
         return edges[0], edges[1]
 
     def sized(self, width: int, height: int) -> Pictures:
-        """The pictures for a drawing of that many pixels.
+        """The pictures for an output of that many pixels.
 
-        A picture of another size is an error that offers ways to resize it. References are scaled as a whole, to the
-        area of the drawing and 1024 x 1024 pixels at most, as the models' own pipelines do.
+        An init image of another size is an error that offers ways to resize it. References are scaled as a whole, to
+        the output's area and 1024 x 1024 pixels at most, as the models' own pipelines do.
         """
         image, mask = self.image, self.mask
         if mask is not None:
@@ -164,8 +164,8 @@ def _references(family: Family, given: ImageInput | Sequence[ImageInput] | None)
     several = list(given) if isinstance(given, list | tuple) else [given]
     if not family.references:
         raise SettingsError(
-            f"{family.title} takes no reference images; FLUX.2 Klein and FLUX.1 Kontext edit pictures, and every model "
-            "begins from one with image="
+            f"{family.title} takes no reference images; FLUX.2 Klein and FLUX.1 Kontext do, and every model takes an "
+            "init image (image=)"
         )
     if not several:
         raise SettingsError("reference_images is empty; give at least one picture, or leave it out")

@@ -28,23 +28,23 @@ class GenerationSettings:
     The same settings give the same picture.
 
     Attributes:
-        prompt: what to draw; may be empty. At most 8192 characters, and at most the tokens the model reads (512 for
+        prompt: what to generate; may be empty. At most 8192 characters, and at most the tokens the model reads (512 for
             FLUX.2 Klein and Z-Image).
             Every character is text, brackets and line breaks too, as the model was trained on it.
-        negative_prompt: what to keep away from; has an effect only where ``cfg_scale`` is not 1.
+        negative_prompt: what to keep away from; read only where ``cfg_scale`` is not 1.
         width: in pixels, a multiple of 16 (of 64 for Stable Diffusion 1, 2 and XL) from 64 to 4096.
         height: likewise.
-        steps: sampling steps, 1 to 1000; of a picture that begins from another one, only some are run.
-        cfg_scale: classifier-free guidance, 0 to 100; 1 turns it off (and halves the work).
-        seed: 0 to 2**63 - 1.
+        steps: sampling steps, 1 to 1000; with an init image, a denoising strength below 1 runs fewer.
+        cfg_scale: scale of the classifier-free guidance, 0 to 100; 1 turns it off (and halves the work).
+        seed: of the noise, 0 to 2**63 - 1.
         sampler: one of ``sdcpp_py.SAMPLERS``.
-        scheduler: "reference" for the sigmas of the model's reference pipeline, or one of the engine's own schedules
+        scheduler: "reference" for the sigma schedule of the model's reference pipeline, or one of the engine's own
             (``sdcpp_py.SCHEDULERS``).
         vae_tile_size: edge in pixels (64 to 2048) of the tiles in which the VAE decodes, to need less memory; 0 decodes
             the picture in one piece.
         guidance: the distilled guidance of FLUX.1 dev, Fill and Kontext, 0 to 100; other models do not read it.
-        strength: how far a picture may go from the one that it begins from: above 0 (hardly) to 1 (as if from nothing).
-            With the reference schedule it is the part of noise to begin with, with the engine's the part of the steps.
+        strength: denoising strength, 0 < s <= 1; 1 ignores the init image. With the reference schedule it is the sigma
+            to begin at, with the engine's schedules the part of the steps that are run.
 
     Raises:
         SettingsError: a value is of another type or out of its domain.

@@ -59,7 +59,7 @@ class Family:
         steps, cfg_scale, guidance, sampler, scheduler, width, height: the defaults of ``GenerationSettings``.
             ``guidance`` is the distilled guidance; 0 where the denoiser takes none.
         size_multiple: width and height must be multiples of this many pixels.
-        pixels_per_latent: pixels along one edge of a latent cell.
+        pixels_per_latent: pixels along one edge of a latent pixel: the VAE's factor.
         latent_channels: channels of the latent that the denoiser works on.
         vae_channels: input channels of the decoder of the VAE that belongs to it.
         vae_name: the file people know that VAE by.
@@ -71,11 +71,11 @@ class Family:
         context_layers: how many of its layers' states are concatenated for the denoiser.
         context_tokens: how many of the text encoder's states it reads; 0 for as many as the prompt has.
         flow_shift: the shift of the engine's own schedules; None for the engine's. The reference's has its own.
-        sigmas: the reference pipeline's schedule; None where it is the engine's own ("discrete").
+        sigmas: the reference pipeline's sigma schedule; None where it is the engine's own ("discrete").
         references: how many reference images it takes.
-        fills: whether the denoiser itself reads a mask and the picture around it (FLUX.1 Fill).
+        fills: whether the denoiser itself reads a mask and the init image around it (FLUX.1 Fill).
         empty_is_nothing: whether an empty negative prompt is zeros, and not what the text encoder makes of it.
-        prompts_have_sizes: whether an encoded prompt holds the size of the picture.
+        prompts_have_sizes: whether a prompt embedding holds the size of the picture.
         vae_make: "kl" (Stable Diffusion, FLUX) or "wan" (Qwen-Image).
         vae_of_others: words in the name of a VAE's file by which it is another family's, where tensors cannot tell.
         whole_only: whether the engine opens it from whole checkpoints only, by whose text encoders it tells it.
@@ -85,7 +85,7 @@ class Family:
         recognise_diffusers: how they are told in the names of the diffusers format, which the engine does not read.
         recognise_lora: how LoRAs that were made for it are told.
         loras_of: the names of other families whose LoRAs fit it: their blocks have equal names and shapes.
-        pipelines: the classes of diffusers that draw with it.
+        pipelines: the names of its pipeline classes in diffusers.
         distilled_word: a word in a file's name by which a denoiser generates without classifier-free guidance.
         denoiser_files: the file to get, by the denoiser's width; 0: where the width does not matter.
         vae_file: the VAE to get.
