@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 import logging
 import sys
 from collections.abc import Sequence
 
+from sdcpp_py.cli.output import ReaderGone, checked_output
 from sdcpp_py.cli.parser import parse
 from sdcpp_py.errors import SdcppError
 
 INTERRUPTED = 130
+READER_GONE = 141
+"""What a shell says of a program that SIGPIPE ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        0 when it worked, 1 for an error of ours (one line on standard error), 130 for Ctrl-C. Wrong usage ends the
-        process with 2, as argparse does.
+        0 when it worked, 1 for an error of ours (one line on standard error), 130 for Ctrl-C, 141 where nobody reads
+        standard output any more. Wrong usage ends the process with 2, as argparse does.
     """
-    options = parse(arguments)
-    if options.verbose:
-        _show_log()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a prompt may hold characters that the terminal's encoding lacks
-        sys.stdout.reconfigure(errors="backslashreplace")
+    verbose = False
     try:
-        options.run(options)
+        with checked_output():
+            options = parse(arguments)
+            verbose = options.verbose
+            if verbose:
+                _show_log()
+            options.run(options)
+    except (ReaderGone, BrokenPipeError):  # the second: of standard error, which may go into the same pipe
+        return READER_GONE
     except SdcppError as error:
         # The prompt may hold bytes that the terminal cannot show; an error about them must still come out.
         line = f"sdcpp-py: error: {' '.join(str(error).split())}"
-        print(line.encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr)
-        if options.verbose and error.detail:
-            print(error.detail, file=sys.stderr)
+        _complain(line.encode("utf-8", "backslashreplace").decode("utf-8"))
+        if verbose and error.detail:
+            _complain(error.detail)
         return 1
     except KeyboardInterrupt:
-        print("sdcpp-py: interrupted", file=sys.stderr)
+        _complain("sdcpp-py: interrupted")
         return INTERRUPTED
     return 0
+
+
+def _complain(line: str) -> None:
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _show_log() -> None:

@@ -1,0 +1,74 @@
+"""Standard output that may go away: to a reader that has seen enough, or onto a disk that is full."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
+
+from sdcpp_py.errors import SdcppError
+
+# Windows says of a pipe without a reader that the argument is invalid.
+_NO_READER = (errno.EPIPE, errno.EINVAL) if sys.platform == "win32" else (errno.EPIPE,)
+
+
+class ReaderGone(Exception):
+    """Whoever read what is printed (``| head``) has seen enough. No error: there is only nobody left to print for."""
+
+
+class _Checked:
+    """A stream whose failures are told apart from those of every other file."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _failure(self, error: OSError) -> Exception:
+        # What could not be written stays in the buffer, and Python would try it again at exit, with a complaint.
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        if error.errno in _NO_READER:
+            return ReaderGone()
+        return SdcppError(f"standard output cannot be written: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def checked_output() -> Iterator[None]:
+    """While it lasts, what is printed is checked to arrive, up to the last byte.
+
+    Raises:
+        ReaderGone: nobody reads it any more.
+        SdcppError: it cannot be written.
+    """
+    stream = sys.stdout
+    if stream is None:  # the process was started without one
+        yield
+        return
+    if isinstance(stream, io.TextIOWrapper):  # a prompt may hold characters that the terminal's encoding lacks
+        stream.reconfigure(errors="backslashreplace")
+    checked = _Checked(stream)
+    with contextlib.redirect_stdout(cast(TextIO, checked)):
+        try:
+            yield
+        finally:
+            checked.flush()
