@@ -16,6 +16,7 @@ from sdcpp_py.errors import (
     SdcppError,
     SettingsError,
 )
+from sdcpp_py.naming import named
 
 
 class Status(IntEnum):
@@ -44,12 +45,17 @@ ERRORS: Mapping[Status, type[SdcppError]] = {
     Status.BROKEN: GenerationError,
     Status.NO_BACKEND: NativeLibraryError,
 }
-_ADVICE: Mapping[Status, str] = {
-    Status.OUT_OF_MEMORY: "draw a smaller picture, set vae_tile_size=256, or take a smaller quantization",
-    Status.DEVICE_LOST: "draw a smaller picture, raise the GPU watchdog's timeout (see `sdcpp-py doctor`), "
-    "or use device='cpu'; the driver gives a lost device back to a new process only",
-    Status.BROKEN: "the model will be loaded anew for the next picture",
-}
+
+
+def _advice(status: Status) -> str:
+    if status is Status.OUT_OF_MEMORY:
+        return f"draw a smaller picture, set {named('vae_tile_size', 256)}, or take a smaller quantization"
+    if status is Status.DEVICE_LOST:
+        return (
+            "draw a smaller picture, raise the GPU watchdog's timeout (see `sdcpp-py doctor`), or use "
+            f"{named('device', 'cpu')}; the driver gives a lost device back to a new process only"
+        )
+    return "the model will be loaded anew for the next picture" if status is Status.BROKEN else ""
 
 
 def raise_failure(failure: Any, ffi: Any) -> NoReturn:
@@ -57,6 +63,7 @@ def raise_failure(failure: Any, ffi: Any) -> NoReturn:
     status = Status(failure.status)
     message = bytes(ffi.string(failure.message)).decode("utf-8", errors="replace")
     detail = bytes(ffi.string(failure.detail)).decode("utf-8", errors="replace")
-    if status in _ADVICE:
-        message = f"{message}; {_ADVICE[status]}"
+    advice = _advice(status)
+    if advice:
+        message = f"{message}; {advice}"
     raise ERRORS[status](message, detail=detail)

@@ -21,6 +21,7 @@ from sdcpp_py.images.resizing import (
     shown,
 )
 from sdcpp_py.models.families import Family
+from sdcpp_py.naming import named
 from sdcpp_py.settings import MAX_EDGE, MIN_EDGE
 
 STRENGTH_WITHOUT_MASK = 0.75
@@ -100,9 +101,11 @@ class GivenPictures:
     ) -> GivenPictures:
         """Reads what was given. Raises SettingsError, ImageError, ImageNotFoundError."""
         if resize is not None and resize not in RESIZES:
-            raise SettingsError(f"resize must be one of {', '.join(RESIZES)}, or None; not {resize!r}")
+            raise SettingsError(f"{named('resize')} must be one of {', '.join(RESIZES)}, or None; not {resize!r}")
         if mask is not None and image is None:
-            raise SettingsError("mask says which part of an init image is generated anew; give that one as image")
+            raise SettingsError(
+                f"{named('mask')} says which part of an init image is generated anew; give that one as {named('image')}"
+            )
         pixels = None if image is None else to_pixels(image, "image")
         white = None if mask is None else to_mask(mask, "mask")
         if white is not None:
@@ -165,10 +168,10 @@ def _references(family: Family, given: ImageInput | Sequence[ImageInput] | None)
     if not family.references:
         raise SettingsError(
             f"{family.title} takes no reference images; FLUX.2 Klein and FLUX.1 Kontext do, and every model takes an "
-            "init image (image=)"
+            f"init image ({named('image')})"
         )
     if not several:
-        raise SettingsError("reference_images is empty; give at least one picture, or leave it out")
+        raise SettingsError(f"{named('reference_images')} is empty; give at least one picture, or leave it out")
     if len(several) > family.references:
         raise SettingsError(
             f"there are {len(several)} reference images; {family.title} reads {family.references} at most"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sdcpp_py.errors import SettingsError
+from sdcpp_py.naming import named
 
 Pixels = NDArray[np.uint8]
 """A picture, of shape (height, width, 3), or a mask, of shape (height, width)."""
@@ -92,7 +93,7 @@ def _resized(
     pixels: Pixels, size: tuple[int, int], how: Resize | None, filter_: Image.Resampling, fill: int | None, name: str
 ) -> Pixels:
     if how is not None and how not in RESIZES:
-        raise SettingsError(f"resize must be one of {', '.join(RESIZES)}; not {how!r}")
+        raise SettingsError(f"{named('resize')} must be one of {', '.join(RESIZES)}; not {how!r}")
     rows, columns = pixels.shape[:2]
     width, height = size
     if (columns, rows) == size or how == "fit":
@@ -100,8 +101,8 @@ def _resized(
     if how is None:
         raise SettingsError(
             f"{name} has {shown(pixels)} pixels, but {width}x{height} are to be drawn; give one of that size, or "
-            'resize="cover" (scaled until it covers the size, the middle is kept), "pad" (scaled until it is wholly '
-            'inside, the rest is filled) or "fit" (stretched to the size, which changes its proportions)'
+            f'{named("resize", "cover")} (scaled until it covers the size, the middle is kept), "pad" (scaled until it '
+            'is wholly inside, the rest is filled) or "fit" (stretched to the size, which changes its proportions)'
         )
     if how == "cover":
         scale = max(width / columns, height / rows)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sdcpp_py._native.library import Device, find_device
 from sdcpp_py.errors import SettingsError
+from sdcpp_py.naming import named
 from sdcpp_py.system.byte_sizes import parse_bytes
 from sdcpp_py.system.ram import memory
 
@@ -41,11 +42,11 @@ class Limits:
         if isinstance(wish, Mapping):
             for name in wish:
                 if not isinstance(name, str):
-                    raise SettingsError(f"memory names devices such as 'cpu', not {name!r}")
+                    raise SettingsError(f"{named('memory')} names devices such as 'cpu', not {name!r}")
             return cls({find_device(name).name: parse_bytes(f"memory[{name!r}]", wish[name]) for name in wish}, True)
         if isinstance(wish, str) and not any(letter.isdigit() for letter in wish):
-            raise SettingsError(f"memory must be 'auto', 'all' or a size such as '6GiB', not {wish!r}")
-        return cls({drawing_device: parse_bytes("memory", wish)}, True)
+            raise SettingsError(f"{named('memory')} must be 'auto', 'all' or a size such as '6GiB', not {wish!r}")
+        return cls({drawing_device: parse_bytes(named("memory"), wish)}, True)
 
     def now(self, devices: Sequence[Device], held: Mapping[str, int]) -> dict[str, int]:
         """Bytes by device. Devices that nothing is known of have no limit.

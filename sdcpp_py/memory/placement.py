@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sdcpp_py._native.library import Device, find_device
 from sdcpp_py.errors import SettingsError
+from sdcpp_py.naming import named
 from sdcpp_py.parts import PARTS
 
 DeviceChoice = str | Mapping[str, str]
@@ -58,7 +59,7 @@ def placements(choice: object) -> list[Placement]:
     if not isinstance(choice, Mapping):
         if not isinstance(choice, str):
             raise SettingsError(
-                f"device must be a string such as 'auto' or 'cpu', or one for each part, not {choice!r}"
+                f"{named('device')} must be a string such as 'auto' or 'cpu', or one for each part, not {choice!r}"
             )
         if choice.lower() != "auto":
             device = find_device(choice)
@@ -66,7 +67,7 @@ def placements(choice: object) -> list[Placement]:
         choice = {}
     for part in choice:
         if part not in PARTS:
-            raise SettingsError(f"device names {', '.join(PARTS)}, not {part!r}")
+            raise SettingsError(f"{named('device')} names {', '.join(PARTS)}, not {part!r}")
     return _automatic({part: find_device(name) for part, name in choice.items() if name != "auto"})
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import chain, combinations
 
+from sdcpp_py.naming import named
 from sdcpp_py.parts import PARTS
 from sdcpp_py.system.byte_sizes import format_bytes
 
@@ -136,7 +137,7 @@ class MemoryPlan:
         largest = max(self.parts, key=lambda part: part.need.working + part.room)
         change = "a smaller picture"
         if largest.need.name == "vae" and not self.vae_tile_size:
-            change = f"tiles (vae_tile_size=256), {change}"
+            change = f"tiles ({named('vae_tile_size', 256)}), {change}"
         return f"{self.width}x{self.height} needs at least {needs}; give it that, {change} or smaller weights"
 
 

@@ -14,6 +14,7 @@ from sdcpp_py.models.detect.headers import FileHeader
 from sdcpp_py.models.detect.storage import fault_of
 from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, SD1, Z_IMAGE, Family
 from sdcpp_py.models.families.traits import DenoiserTensors
+from sdcpp_py.naming import named
 from sdcpp_py.parts import ENCODERS
 
 # What each part is given as.
@@ -53,13 +54,13 @@ def check_denoiser(given: Given, encoders: Sequence[Given], vae: Given | None) -
     if described.part is Part.DENOISER and family.whole_only:
         raise ModelMismatchError(
             f"{given.path} is {described.title} alone, and the engine opens {family.title} from whole checkpoints "
-            f"only; get {right} and give it as model"
+            f"only; get {right} and give it as {named('model')}"
         )
     if described.part is Part.DENOISER and given.argument == "model":
         raise ModelMismatchError(
-            f"{given.path} was given as model, but it is {described.title} alone; give it as diffusion_model, "
-            f"with {suggestions.all_of(family, described.context_width)} as text_encoder, and "
-            f"{family.vae_file} as vae"
+            f"{given.path} was given as {named('model')}, but it is {described.title} alone; give it as "
+            f"{named('diffusion_model')}, with {suggestions.all_of(family, described.context_width)} as "
+            f"{named('text_encoder')}, and {family.vae_file} as {named('vae')}"
         )
     return family
 
@@ -76,7 +77,7 @@ def _family_in_other_names(path: Path, described: Described, kind: Kind) -> Fami
 
 
 def _is_instead(given: Given) -> str:
-    message = f"{given.path} was given as {given.argument}, but it is {given.described.title}"
+    message = f"{given.path} was given as {named(given.argument)}, but it is {given.described.title}"
     right = _ARGUMENTS.get(given.described.part)
     return message if right is None else f"{message}; give it as {right}"
 
@@ -218,7 +219,7 @@ def check_vae(family: Family, denoiser: Given, vae: Given | None) -> str:
         return ""
     described = vae.described
     if described.part not in (Part.VAE, Part.TINY_AUTOENCODER):
-        raise ModelMismatchError(f"{_is_instead(vae)}; {family.title} needs {right} as vae")
+        raise ModelMismatchError(f"{_is_instead(vae)}; {family.title} needs {right} as {named('vae')}")
     if described.foreign or not _same_make(family, described):
         raise ModelMismatchError(f"{vae.path} is {described.title}, which {family.title} does not read; get {right}")
     if described.latent_channels != family.vae_channels:

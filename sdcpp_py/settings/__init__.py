@@ -11,6 +11,7 @@ from typing import Any
 
 from sdcpp_py.errors import MetadataError, SettingsError
 from sdcpp_py.models.families import DEFAULTS, REFERENCE_SCHEDULER, SAMPLERS, SCHEDULERS, Family
+from sdcpp_py.naming import named, naming
 
 MIN_EDGE, MAX_EDGE = 64, 4096
 MAX_STEPS = 1000
@@ -73,7 +74,9 @@ class GenerationSettings:
         _set(self, "guidance", _finite("guidance", self.guidance, 0.0, MAX_GUIDANCE))
         _set(self, "strength", _finite("strength", self.strength, 0.0, 1.0))
         if self.strength == 0:
-            raise SettingsError("strength must be above 0 (0.05 changes hardly anything); 0 would draw nothing")
+            raise SettingsError(
+                f"{named('strength')} must be above 0 (0.05 changes hardly anything); 0 would draw nothing"
+            )
         _set(self, "seed", check_whole("seed", self.seed, 0, MAX_SEED))
         _choice("sampler", self.sampler, SAMPLERS)
         _choice("scheduler", self.scheduler, SCHEDULERS)
@@ -125,6 +128,11 @@ class GenerationSettings:
 
         Raises MetadataError where there is no prompt that can be used.
         """
+        with naming(None):  # what is wrong there is a name in a file, not an option of a command
+            return cls._taken_from(values)
+
+    @classmethod
+    def _taken_from(cls, values: Mapping[str, Any]) -> tuple[GenerationSettings, dict[str, Any], list[str]]:
         known = {field.name: field.default for field in fields(cls)}
         unknown = {name: value for name, value in values.items() if name not in known}
         try:
@@ -187,19 +195,19 @@ def random_seed() -> int:
 def check_prompt(name: str, text: object) -> None:
     """Raises SettingsError where ``text`` cannot be given to the text encoder."""
     if not isinstance(text, str):
-        raise SettingsError(f"{name} must be a string, not {type(text).__name__}")
+        raise SettingsError(f"{named(name)} must be a string, not {type(text).__name__}")
     if len(text) > MAX_PROMPT_CHARACTERS:
         raise SettingsError(
-            f"{name} is {len(text):,} characters long; text encoders read some hundred tokens, "
+            f"{named(name)} is {len(text):,} characters long; text encoders read some hundred tokens, "
             f"so shorten it to some 2,000 characters (the limit is {MAX_PROMPT_CHARACTERS:,})"
         )
     if "\0" in text:
-        raise SettingsError(f"{name} contains a NUL character at position {text.index(chr(0))}; remove it")
+        raise SettingsError(f"{named(name)} contains a NUL character at position {text.index(chr(0))}; remove it")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise SettingsError(
-            f"{name} contains a lone surrogate (U+{ord(text[error.start]):04X}) at position {error.start}, "
+            f"{named(name)} contains a lone surrogate (U+{ord(text[error.start]):04X}) at position {error.start}, "
             "which is no character; it often comes from text decoded with errors='surrogateescape'"
         ) from None
 
@@ -210,10 +218,12 @@ def check_edge(name: str, value: object, multiple: int) -> int:
     nearest = nearest_edge(edge, multiple)
     if edge < MIN_EDGE or edge > MAX_EDGE:
         raise SettingsError(
-            f"{name} must be from {MIN_EDGE} to {MAX_EDGE} pixels, not {_shown(edge)}; the nearest is {nearest}"
+            f"{named(name)} must be from {MIN_EDGE} to {MAX_EDGE} pixels, not {_shown(edge)}; the nearest is {nearest}"
         )
     if edge % multiple:
-        raise SettingsError(f"{name} must be a multiple of {multiple} pixels, not {edge}; the nearest is {nearest}")
+        raise SettingsError(
+            f"{named(name)} must be a multiple of {multiple} pixels, not {edge}; the nearest is {nearest}"
+        )
     return edge
 
 
@@ -229,7 +239,7 @@ def _set(settings: GenerationSettings, name: str, value: object) -> None:
 
 def _whole(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise SettingsError(f"{name} must be a whole number, not {value!r}")
+        raise SettingsError(f"{named(name)} must be a whole number, not {value!r}")
     return int(value)
 
 
@@ -237,7 +247,7 @@ def check_whole(name: str, value: object, low: int, high: int) -> int:
     """``value`` as an int from ``low`` to ``high``. Raises SettingsError."""
     whole = _whole(name, value)
     if not low <= whole <= high:
-        raise SettingsError(f"{name} must be from {low} to {high}, not {_shown(whole)}")
+        raise SettingsError(f"{named(name)} must be from {low} to {high}, not {_shown(whole)}")
     return whole
 
 
@@ -248,16 +258,16 @@ def _shown(number: int) -> str:
 
 def _finite(name: str, value: object, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise SettingsError(f"{name} must be a number, not {value!r}")
+        raise SettingsError(f"{named(name)} must be a number, not {value!r}")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number) or not low <= number <= high:
-        raise SettingsError(f"{name} must be from {low:g} to {high:g}, not {number}")
+        raise SettingsError(f"{named(name)} must be from {low:g} to {high:g}, not {number}")
     return number
 
 
 def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise SettingsError(f"{name} must be one of {', '.join(choices)}; not {value!r}")
+        raise SettingsError(f"{named(name)} must be one of {', '.join(choices)}; not {value!r}")

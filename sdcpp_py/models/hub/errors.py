@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from sdcpp_py.errors import DownloadError, GatedModelError
 from sdcpp_py.models.hub.cache import PathLike, unwritable
+from sdcpp_py.naming import named
 
 _log = logging.getLogger("sdcpp_py")
 
@@ -27,12 +28,15 @@ def explained(error: Exception, repository: str, file: str, revision: str, cache
         return explained(cause, repository, file, revision, cache_dir)
     if isinstance(error, errors.GatedRepoError):
         message = (
-            f"{repository} is gated: visit {page}, log in and accept its terms there; then give an access token (the "
-            "argument token, --token, HF_TOKEN, or once and for all `hf auth login`)"
+            f"{repository} is gated: visit {page}, log in and accept its terms there; then give an access token "
+            f"({named('token')}, HF_TOKEN, or once and for all `hf auth login`)"
         )
         return GatedModelError(message, detail=str(error))
     if isinstance(error, errors.RepositoryNotFoundError):
-        problem = f"there is no repository {repository} on the Hub, or it is private; look at {page}, and give a token"
+        problem = (
+            f"there is no repository {repository} on the Hub, or it is private; look at {page}, and give a token "
+            f"({named('token')})"
+        )
     elif isinstance(error, errors.RevisionNotFoundError):
         problem = f"{repository} has no revision {revision!r}; {page} shows its branches and tags"
     elif isinstance(error, errors.RemoteEntryNotFoundError):
@@ -52,8 +56,8 @@ def explained(error: Exception, repository: str, file: str, revision: str, cache
 def not_on_disk(repository: str, file: str) -> str:
     """What to say of a file that is wanted from the disk alone and is not there."""
     return (
-        f"{file} of {repository} is not on disk, and downloads are switched off (local_files_only, HF_HUB_OFFLINE); "
-        "`sdcpp-py pull` fetches it while there is a connection"
+        f"{file} of {repository} is not on disk, and downloads are switched off ({named('local_files_only')} or "
+        "HF_HUB_OFFLINE); `sdcpp-py pull` fetches it while there is a connection"
     )
 
 
@@ -102,7 +106,8 @@ def hub_speaks_to_our_log() -> Iterator[None]:
 
 def _refusal(status: int, what: str, page: str) -> str:
     if status == 401:
-        return f"the Hub refuses the access token that was sent for {what} (401); give a valid one, or none"
+        valid = f"give a valid one ({named('token')}), or none"
+        return f"the Hub refuses the access token that was sent for {what} (401); {valid}"
     if status == 403:
         return f"the Hub refuses {what} to this token (403); visit {page} to see what it asks for"
     if status == 404:

@@ -1,0 +1,33 @@
+"""What the arguments are called by whoever called: by their names in Python, by their options on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+# One for each thread and task, so that a program that runs a command beside its own drawing gets the names of each.
+_options: ContextVar[Mapping[str, str] | None] = ContextVar("options", default=None)
+
+
+def named(argument: str, value: object = None) -> str:
+    """An argument as messages have to name it, with a value where one is to be advised.
+
+    ``named("vae_tile_size", 256)`` is ``vae_tile_size=256`` in Python, ``--vae-tile-size 256`` on the command line. An
+    argument that the command has no option for is called by its words.
+    """
+    options = _options.get()
+    if options is None:
+        return argument if value is None else f"{argument}={value!r}"
+    option = options.get(argument, argument.replace("_", " "))
+    return option if value is None else f"{option} {value}"
+
+
+@contextmanager
+def naming(options: Mapping[str, str] | None) -> Iterator[None]:
+    """While it lasts, messages name arguments by these options; None: by their names in Python."""
+    before = _options.set(options)
+    try:
+        yield
+    finally:
+        _options.reset(before)
