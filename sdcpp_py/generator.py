@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sdcpp_py.images.conditioning import Pictures
 from sdcpp_py.images.loading import ImageInput
 from sdcpp_py.images.resizing import Resize
 from sdcpp_py.images.result import GeneratedImage
+from sdcpp_py.memory.limits import MemoryLimit
+from sdcpp_py.memory.placement import DeviceChoice
 from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
-from sdcpp_py.models.bundled import TINY, bundled_files
 from sdcpp_py.models.families import Family
 from sdcpp_py.models.files import ModelFiles, check_files
-from sdcpp_py.pipeline.arguments import DrawingArguments, OpeningArguments
-from sdcpp_py.pipeline.batch import Order, Prompt, draw_series, encode_prompt, make_orders, make_series
+from sdcpp_py.models.pretrained import resolve
+from sdcpp_py.paths import StrPath
+from sdcpp_py.pipeline.arguments import DrawingArguments
+from sdcpp_py.pipeline.batch import Prompt, draw_series, encode_prompt, make_orders, make_series
 from sdcpp_py.pipeline.noise import check_noise
 from sdcpp_py.pipeline.open import GivenEncoder, checked_pretrained, open_session, shared_encoder
+from sdcpp_py.pipeline.pipeline import SessionOptions
+from sdcpp_py.pipeline.progress_meter import Meter
 from sdcpp_py.progress import ProgressCallback
+from sdcpp_py.prompts.cache import chosen_cache
 from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.settings import GenerationSettings
+from sdcpp_py.signatures import checked_names, refuse_unknown
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-PathLike = str | os.PathLike[str]
 OnProgress = ProgressCallback | None
+_BATCH = ("prompt", "count", "seed", "return_latent", "on_progress", "on_image")
 
 
 class Generator:
@@ -70,66 +75,75 @@ class Generator:
         OutputError: ``cache_dir`` cannot be made.
     """
 
+    @checked_names
     def __init__(
         self,
-        diffusion_model: PathLike | None = None,
+        diffusion_model: StrPath | None = None,
         text_encoder: GivenEncoder | Sequence[GivenEncoder] | None = None,
-        vae: PathLike | None = None,
+        vae: StrPath | None = None,
         *,
-        model: PathLike | None = None,
-        **options: Unpack[OpeningArguments],
+        model: StrPath | None = None,
+        device: DeviceChoice = "auto",
+        threads: int | None = None,
+        memory: MemoryLimit = "auto",
+        cache_prompts: bool = True,
+        cache_dir: StrPath | None = None,
+        on_progress: OnProgress = None,
+        progress_bar: bool = False,
     ) -> None:
         encoder, encoder_files = shared_encoder(text_encoder)
         files = check_files(diffusion_model, encoder_files, vae, model=model)
-        self._session, self._turns = open_session(files, encoder, **options)
+        options = SessionOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir), encoder)
+        self._session, self._turns = open_session(files, options, on_progress, progress_bar)
 
     @classmethod
+    @checked_names
     def from_pretrained(
         cls,
-        name: str = TINY,
+        name: str = "tiny",
         *,
         quant: str | None = None,
         revision: str | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
-        hub_cache: PathLike | None = None,
-        **options: Unpack[OpeningArguments],
+        hub_cache: StrPath | None = None,
+        device: DeviceChoice = "auto",
+        threads: int | None = None,
+        memory: MemoryLimit = "auto",
+        cache_prompts: bool = True,
+        cache_dir: StrPath | None = None,
+        on_progress: OnProgress = None,
+        progress_bar: bool = False,
     ) -> Generator:
         """Opens a model by its name, and fetches its files first where they are not on disk.
 
         Args:
             name: one that ``sdcpp-py models`` lists, with a quantization ("z-image-turbo:Q4_K") or without; or a file
                 in a repository of the Hub ("leejet/Z-Image-Turbo-GGUF/z_image_turbo-Q4_K.gguf"). "tiny" is the model
-                inside the package, which draws one or two simple shapes in a second.
-            quant: the quantization of the denoiser; where None, the name's, or one that suits this machine's memory.
-            revision: branch, tag or commit of the denoiser's repository.
+                inside the package, which draws one or two simple shapes in a second. Capital letters do not count.
+            quant: the quantization of the denoiser; where None, the name's, or one that suits ``memory``, which where
+                it names no size is this machine's. "tiny" has none.
+            revision: branch, tag or commit of the denoiser's repository. "tiny" has none.
             token: for gated repositories; where None, the one that huggingface_hub finds.
             local_files_only: fetches nothing, and fails where a file is not on disk.
             hub_cache: where files are kept; where None, huggingface_hub's own cache.
-            options: as ``Generator`` takes them, ``device`` to ``progress_bar``.
+            device, threads, memory, cache_prompts, cache_dir, on_progress, progress_bar: as ``Generator`` takes them.
 
         Raises:
             ModelNotFoundError: no model has this name. Others as ``Generator`` does.
+            SettingsError: there is no such quantization, or an argument means nothing for this model.
             DownloadError, GatedModelError: a file cannot be fetched.
             CatalogueError: a catalogue of the user's own is wrong.
         """
-        if name == TINY:
-            bundled = bundled_files(name)
-            return cls(bundled.diffusion_model, bundled.text_encoder, bundled.vae, **options)
-        from sdcpp_py.models.pretrained import resolve
-
+        # First, so that a wrong one is known before gigabytes are fetched.
+        options = SessionOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir))
         found = resolve(
-            name,
-            quant=quant,
-            revision=revision,
-            token=token,
-            local_files_only=local_files_only,
-            cache_dir=hub_cache,
-            progress=bool(options.get("progress_bar", False)),
-        )
-        generator = cls.__new__(cls)
-        generator._session, generator._turns = open_session(checked_pretrained(found), **options)
-        return generator
+            name, quant=quant, revision=revision, token=token, local_files_only=local_files_only, cache_dir=hub_cache,
+            progress=progress_bar, limit=options.limits.exact.get(options.placements[0].drawing.name),
+        )  # fmt: skip
+        opened = cls.__new__(cls)
+        opened._session, opened._turns = open_session(checked_pretrained(found), options, on_progress, progress_bar)
+        return opened
 
     @property
     def family(self) -> Family:
@@ -159,6 +173,7 @@ class Generator:
         """
         return self._session.weight_bytes
 
+    @checked_names
     def generate(
         self,
         prompt: Prompt | GenerationSettings,
@@ -227,7 +242,8 @@ class Generator:
         [order], pictures = make_series(self.family, [prompt], 1, {**arguments, "seed": seed})
         if noise is not None:
             noise = check_noise(noise, self.family.latent_shape(order.settings.width, order.settings.height))
-        return self._draw([order], pictures, noise, return_latent, on_progress)[0]
+        with self._turn(on_progress) as meter:
+            return draw_series(self._session, [order], meter, pictures, noise=noise, return_latent=return_latent)[0]
 
     def generate_batch(
         self,
@@ -249,12 +265,12 @@ class Generator:
         is begun. What it raises stops the batch and comes out.
         """
         self._turns.check_open()
-        unknown = set(arguments) - set(DrawingArguments.__annotations__)
-        if unknown:
-            raise TypeError(f"generate_batch() got an unexpected keyword argument '{min(unknown)}'")
+        refuse_unknown("Generator.generate_batch", arguments, (*_BATCH, *DrawingArguments.__annotations__))
         orders, pictures = make_series(self.family, prompt, count, {**arguments, "seed": seed})
-        return self._draw(orders, pictures, None, return_latent, on_progress, on_image)
+        with self._turn(on_progress, len(orders)) as meter:
+            return draw_series(self._session, orders, meter, pictures, return_latent=return_latent, on_image=on_image)
 
+    @checked_names
     def encode(
         self, prompt: str, *, width: int | None = None, height: int | None = None, on_progress: OnProgress = None
     ) -> EncodedPrompt:
@@ -263,10 +279,10 @@ class Generator:
         Stable Diffusion XL's hold the picture's size; others have no use for it. Raises as ``generate`` does.
         """
         settings = make_orders(self.family, [prompt], None, width=width, height=height)[0].settings
-        with self._turns.take(on_progress) as meter:
-            self._session.revive()
+        with self._turn(on_progress) as meter:
             return encode_prompt(self._session, settings, meter)
 
+    @checked_names
     def plan(
         self,
         *,
@@ -282,8 +298,7 @@ class Generator:
         """
         wanted = {"width": width, "height": height, "vae_tile_size": vae_tile_size}
         settings = make_orders(self.family, [prompt], None, 1, {}, **wanted)[0].settings
-        with self._turns.take(None):
-            self._session.revive()
+        with self._turn(None):
             return self._session.plan(Demand(settings.width, settings.height, (prompt,), settings.vae_tile_size))
 
     def cancel(self) -> None:
@@ -308,23 +323,9 @@ class Generator:
         file = self._session.files.of_part("diffusion_model")[0]
         return f"<Generator {self.family.title} ({file.name}) {state}>"
 
-    def _draw(
-        self,
-        orders: Sequence[Order],
-        pictures: Pictures,
-        noise: NDArray[np.float32] | None,
-        return_latent: bool,
-        on_progress: ProgressCallback | None,
-        on_image: Callable[[GeneratedImage], object] | None = None,
-    ) -> list[GeneratedImage]:
-        with self._turns.take(on_progress, len(orders)) as meter:
+    @contextmanager
+    def _turn(self, on_progress: OnProgress, images: int = 1) -> Iterator[Meter]:
+        """One call's turn with the engine, which is opened again where it died."""
+        with self._turns.take(on_progress, images) as meter:
             self._session.revive()
-            return draw_series(
-                self._session,
-                orders,
-                meter,
-                noise=noise,
-                pictures=pictures,
-                return_latent=return_latent,
-                on_image=on_image,
-            )
+            yield meter

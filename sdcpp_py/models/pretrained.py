@@ -1,4 +1,4 @@
-"""Models by name: which files one is made of, which weight type suits the machine, and fetching them."""
+"""Models by name: which files one is made of, and fetching them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sdcpp_py.errors import ModelMismatchError, ModelNotFoundError, SettingsError
+from sdcpp_py.models.bundled import TINY, bundled_files
 from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import AUTOENCODERS, DENOISER, CatalogueFile, CatalogueModel
 from sdcpp_py.models.catalogue.schema import is_file_path, is_repository
 from sdcpp_py.models.hub import Access, Wanted, fetch_all
 from sdcpp_py.models.hub.cache import PathLike, find_cached
-from sdcpp_py.system.ram import memory
-
-WORKING_ROOM = 2**30
-"""Bytes that a picture takes beside the weights, roughly: what the choice of a weight type leaves free."""
-
-FOUR_BITS = ("Q4_K", "Q4_K_M", "Q4_K_S", "Q4_0")
-"""Weight types of four bits, the one with the best pictures first. They are equally fast."""
-EIGHT_BITS = "Q8_0"
-NEVER_CHOSEN = "F32"
-"""Twice the work and memory of 16 bits, for the same pictures: only whoever names it gets it."""
-USUAL_MEMORY = 8 * 2**30
-"""Bytes of memory that a machine is taken to have whose system does not say."""
+from sdcpp_py.naming import named
+from sdcpp_py.quantization import choose_quant, find_quant, machine_memory
 
 
 @dataclass(frozen=True)
@@ -100,41 +91,11 @@ def parse_name(name: str | tuple[str, str]) -> Request:
     return Request(stem, quant.upper())
 
 
-def choose_quant(model: CatalogueModel, memory_bytes: int) -> str:
-    """The weight type of a model that suits a machine with that many bytes of memory.
-
-    Parts can come into memory one after the other, so the largest of them decides what can be drawn at all; with all
-    of them in memory, the next picture starts at once. Hence:
-
-    1. Q8_0, where it and the model's other parts and ``WORKING_ROOM`` fit together into half of the memory: almost as
-       good as the original, and the machine stays usable;
-    2. else four bits, where the largest part and ``WORKING_ROOM`` fit into three quarters of the memory;
-    3. else the largest type but F32 that fits so, else the smallest there is.
-
-    A size that is not known counts as nothing, but Q8_0 of unknown size as too large.
-    """
-    sizes = {quant: file.size for quant, file in model.quantizations.items() if quant != NEVER_CHOSEN}
-    sizes = sizes or {NEVER_CHOSEN: model.quantizations[NEVER_CHOSEN].size}
-    others = [part.size for part in model.parts.values()]
-    if (sizes.get(EIGHT_BITS) or memory_bytes) + sum(others) + WORKING_ROOM <= memory_bytes / 2:
-        return EIGHT_BITS
-    fitting = [quant for quant, size in sizes.items() if max(size, *others, 0) + WORKING_ROOM <= memory_bytes * 0.75]
-    four = [quant for quant in FOUR_BITS if quant in fitting]
-    if four:
-        return four[0]
-    return max(fitting or [min(sizes, key=lambda quant: sizes[quant])], key=lambda quant: sizes[quant])
-
-
-def find_quant(model: CatalogueModel, quant: str) -> str:
-    """The weight type of a model by its name, in any case. "Q4_K" also finds "Q4_K_M", which many files are.
-
-    Raises:
-        SettingsError: it has none of that name; the message names those it has.
-    """
-    for name in (quant.upper(), f"{quant.upper()}_M", f"{quant.upper()}_S"):
-        if name in model.quantizations:
-            return name
-    raise SettingsError(f"{model.name} has no {quant}; there are {', '.join(model.quantizations)}")
+def wanted_quant(request: Request, quant: str | None) -> str:
+    """The weight type that the name says, or the argument; "" where neither does. Raises SettingsError."""
+    if quant and request.quant and quant.upper() != request.quant:
+        raise SettingsError(f"the name says {request.quant} and {named('quant')} says {quant}; leave one of them out")
+    return request.quant or (quant or "").upper()
 
 
 def choose(
@@ -144,20 +105,19 @@ def choose(
     parts: Mapping[str, str] | None = None,
     catalogue: Catalogue | None = None,
     memory_bytes: int | None = None,
+    limit: int | None = None,
     access: Access | None = None,
 ) -> Choice:
     """The files that a name stands for, without fetching any; arguments and errors are those of ``resolve``."""
     request = parse_name(name)
-    if quant and request.quant and quant.upper() != request.quant:
-        raise SettingsError(f"the name says {request.quant} and quant says {quant}; leave one of them out")
-    wanted = request.quant or (quant or "").upper()
+    wanted = wanted_quant(request, quant)
     known = catalogue or open_catalogue()
     if request.file:
         if wanted:
             raise SettingsError(f"{request.file} is one file already; leave out the weight type {wanted}")
         return _choose_file(request, parts or {}, known)
-    model = known.model(request.name) if "/" not in request.name else _model_in(request.name, known)
-    found = find_quant(model, wanted) if wanted else _default_quant(model, memory_bytes, access or Access())
+    model = _model_named(request.name, known) if "/" not in request.name else _model_in(request.name, known)
+    found = find_quant(model, wanted) if wanted else _default_quant(model, memory_bytes, limit, access or Access())
     return Choice(request.name, found, model, _with_parts(model, found, parts or {}, known))
 
 
@@ -172,6 +132,7 @@ def resolve(
     local_files_only: bool = False,
     progress: bool = False,
     memory_bytes: int | None = None,
+    limit: int | None = None,
     catalogue: Catalogue | None = None,
 ) -> Pretrained:
     """A model by its name, with all of its files on disk.
@@ -187,6 +148,7 @@ def resolve(
         revision: branch, tag or commit of the denoiser's repository.
         token, cache_dir, local_files_only, progress: as ``hub.Access`` has them.
         memory_bytes: the memory to choose for; None for this machine's, or this container's.
+        limit: of that, the bytes that the model may take; None where that is left open.
         catalogue: what names mean; None for the package's own and the user's.
 
     Raises:
@@ -197,13 +159,31 @@ def resolve(
         CatalogueError: a catalogue is wrong.
     """
     access = Access(token, cache_dir, local_files_only, progress)
-    chosen = choose(name, quant=quant, parts=parts, catalogue=catalogue, memory_bytes=memory_bytes, access=access)
+    request = parse_name(name)
+    if request.name.lower() == TINY:
+        return _bundled(request, {"quant": request.quant or quant, "revision": revision, "parts": parts})
+    chosen = choose(
+        name, quant=quant, parts=parts, catalogue=catalogue, memory_bytes=memory_bytes, limit=limit, access=access
+    )
     main = next(iter(chosen.files))
     wanted = [as_wanted(file, revision if role == main else None) for role, file in chosen.files.items()]
     paths = fetch_all(wanted, access)
     return Pretrained(
         chosen.name, chosen.quant, chosen.model, MappingProxyType(dict(zip(chosen.files, paths, strict=True)))
     )
+
+
+def _bundled(request: Request, given: Mapping[str, object]) -> Pretrained:
+    """The model inside the package. Raises SettingsError where an argument was given that is for downloads."""
+    for argument, value in given.items():
+        if value:
+            raise SettingsError(
+                f"{TINY} is the model inside the package, as it is: leave out {named(argument)} ({value}), which means "
+                "nothing there"
+            )
+    files = bundled_files(TINY)
+    by_role = {"diffusion_model": files.diffusion_model, "llm": files.text_encoder, "tae": files.vae}
+    return Pretrained(TINY, "", None, MappingProxyType(by_role))
 
 
 def as_wanted(file: CatalogueFile, revision: str | None = None) -> Wanted:
@@ -220,19 +200,28 @@ def on_disk(file: CatalogueFile, cache_dir: PathLike | None = None) -> Path | No
     return find_cached(wanted.repository, wanted.file, wanted.revision, cache_dir)
 
 
-def machine_memory() -> int:
-    """Bytes of memory to choose for: this machine's, or this container's; 8 GiB where the system does not say."""
-    return memory()[0] or USUAL_MEMORY
-
-
-def _default_quant(model: CatalogueModel, memory_bytes: int | None, access: Access) -> str:
+def _default_quant(model: CatalogueModel, memory_bytes: int | None, limit: int | None, access: Access) -> str:
     if memory_bytes is None:
         memory_bytes = machine_memory()
     if access.offline:
         there = {quant: file for quant, file in model.quantizations.items() if on_disk(file, access.cache_dir)}
         if there:
             model = replace(model, quantizations=MappingProxyType(there))
-    return choose_quant(model, memory_bytes)
+    return choose_quant(model, memory_bytes, limit)
+
+
+def _model_named(name: str, catalogue: Catalogue) -> CatalogueModel:
+    try:
+        return catalogue.model(name)
+    except ModelNotFoundError as error:
+        from sdcpp_py.synth import FAMILIES as SHAPES
+
+        if name.lower() not in SHAPES:
+            raise
+        raise ModelNotFoundError(
+            f"{name} is no model but a shape of random weights, which `sdcpp-py plan`, `bench` and `synth` know; "
+            "`sdcpp-py models` lists what can be drawn with"
+        ) from error
 
 
 def _model_in(repository: str, catalogue: Catalogue) -> CatalogueModel:

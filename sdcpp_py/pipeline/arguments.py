@@ -1,29 +1,13 @@
-"""The arguments that several functions take alike, by name. ``Generator`` and ``Generator.generate`` describe them."""
+"""The arguments that several functions take alike, by name. ``Generator.generate`` describes them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TypedDict
 
 from sdcpp_py.images.loading import ImageInput
 from sdcpp_py.images.resizing import Resize
-from sdcpp_py.memory.limits import MemoryLimit
-from sdcpp_py.memory.placement import DeviceChoice
-from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.prompts.encoded import EncodedPrompt
-
-
-class OpeningArguments(TypedDict, total=False):
-    """How a model is opened."""
-
-    device: DeviceChoice
-    threads: int | None
-    memory: MemoryLimit
-    cache_prompts: bool
-    cache_dir: str | os.PathLike[str] | None
-    on_progress: ProgressCallback | None
-    progress_bar: bool
 
 
 class DrawingArguments(TypedDict, total=False):

@@ -16,6 +16,7 @@ from sdcpp_py.images.result import GeneratedImage
 from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.memory.requirements import Demand
 from sdcpp_py.models.families import Family
+from sdcpp_py.naming import named
 from sdcpp_py.pipeline.pipeline import Session
 from sdcpp_py.pipeline.progress_meter import Meter
 from sdcpp_py.prompts.encoded import EncodedPrompt
@@ -107,16 +108,21 @@ def make_series(
         given.pop("keep_unmasked", True),
     )
     if given.get("strength") is not None and pictures.image is None:
-        raise SettingsError("strength says how far a picture goes from the one it begins from; give that one as image")
+        raise SettingsError(
+            f"{named('strength')} says how far a picture goes from the one it begins from; give that one as "
+            f"{named('image')}"
+        )
     defaults = pictures.defaults()
     try:
         orders = make_orders(family, prompt, given.pop("negative_prompt", None), count, defaults, **given)
     except SettingsError as error:
         own = given.get("width") is not None or given.get("height") is not None
-        if not defaults or own or not str(error).startswith(("width", "height")):
+        if not defaults or own or not str(error).startswith((named("width"), named("height"))):
             raise
         shown = f"{defaults['width']}x{defaults['height']}"
-        raise SettingsError(f"a picture of {shown} cannot be drawn ({error}); give resize= or a size") from None
+        raise SettingsError(
+            f"a picture of {shown} cannot be drawn ({error}); give {named('resize')} or a size"
+        ) from None
     return orders, _fitting(pictures, orders)
 
 
@@ -128,7 +134,8 @@ def _fitting(pictures: GivenPictures, orders: Sequence[Order]) -> Pictures:
     for order in orders:
         if order.settings.strength < 1 and pictures.image is None:
             raise SettingsError(
-                f"strength is {order.settings.strength:g}, but there is no image to begin from; give it as image"
+                f"{named('strength')} is {order.settings.strength:g}, but there is no image to begin from; give it as "
+                f"{named('image')}"
             )
     return pictures.sized(*sizes.pop())
 
@@ -157,7 +164,7 @@ def make_orders(
         order = Order.of(family, one, negative_prompt, given, defaults)
         first = orders[0].settings.seed if orders else order.settings.seed
         if first > MAX_SEED - count + 1:
-            raise SettingsError(f"seed + count - 1 must not be above {MAX_SEED}; seed is {first}")
+            raise SettingsError(f"{named('seed')} + {named('count')} - 1 must not be above {MAX_SEED}; seed is {first}")
         orders += [order.with_seed(first + i) for i in range(count)]
     return orders
 
@@ -166,11 +173,11 @@ def draw_series(
     session: Session,
     orders: Sequence[Order],
     meter: Meter,
-    *,
-    noise: NDArray[np.float32] | None,
     pictures: Pictures,
-    return_latent: bool,
-    on_image: Callable[[GeneratedImage], object] | None,
+    *,
+    noise: NDArray[np.float32] | None = None,
+    return_latent: bool = False,
+    on_image: Callable[[GeneratedImage], object] | None = None,
 ) -> list[GeneratedImage]:
     """Draws pictures.
 

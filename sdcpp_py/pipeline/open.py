@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from sdcpp_py.errors import SettingsError
-from sdcpp_py.memory.limits import MemoryLimit
-from sdcpp_py.memory.placement import DeviceChoice
 from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.models.files import ModelFiles, arguments_of, check_files
 from sdcpp_py.models.pretrained import Pretrained
 from sdcpp_py.pipeline.call_lock import Turns
 from sdcpp_py.pipeline.pipeline import Session, SessionOptions
 from sdcpp_py.progress import ProgressCallback
-from sdcpp_py.prompts.cache import chosen_cache
 from sdcpp_py.prompts.text_encoder import TextEncoder
 
 logger = logging.getLogger("sdcpp_py")
@@ -53,24 +50,14 @@ def shared_encoder(
 
 
 def open_session(
-    files: ModelFiles,
-    encoder: TextEncoder | None = None,
-    *,
-    device: DeviceChoice = "auto",
-    threads: int | None = None,
-    memory: MemoryLimit = "auto",
-    cache_prompts: bool = True,
-    cache_dir: str | os.PathLike[str] | None = None,
-    on_progress: ProgressCallback | None = None,
-    progress_bar: bool = False,
+    files: ModelFiles, options: SessionOptions, on_progress: ProgressCallback | None, progress_bar: bool
 ) -> tuple[Session, Turns]:
     """Opens files that were checked to belong together, and reads the weights that stay in memory.
 
-    Arguments and errors are those of ``Generator``; ``encoder`` is the shared text encoder, if there is one.
+    Arguments and errors are those of ``Generator``, most of them in ``options``.
     """
     for warning in files.warnings:
         logger.warning("%s", warning)
-    options = SessionOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir), encoder)
     session = Session(files, options)
     turns = Turns(session.cancel, session.close, progress_bar)
     with turns.take(on_progress) as meter:

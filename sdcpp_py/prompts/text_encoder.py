@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from pathlib import Path
 from types import TracebackType
 
 from sdcpp_py._native.engine import Engine, HeldWeights
 from sdcpp_py.errors import GeneratorClosedError
 from sdcpp_py.models.files import check_text_encoder
+from sdcpp_py.paths import StrPath, absolute
+from sdcpp_py.signatures import checked_names
 
 
 class TextEncoder:
@@ -35,8 +35,9 @@ class TextEncoder:
         ModelMismatchError: it is no text encoder, or the engine cannot read its weights.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    @checked_names
+    def __init__(self, path: StrPath) -> None:
+        self.path = absolute(path)
         check_text_encoder(self.path)
         # Closes the race of generators in two threads that bring the same encoder into memory.
         self._lock = threading.Lock()
