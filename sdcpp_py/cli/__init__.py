@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from sdcpp_py.cli.output import ReaderGone, checked_output
 from sdcpp_py.cli.parser import parse
 from sdcpp_py.errors import SdcppError
+from sdcpp_py.naming import naming
 
 INTERRUPTED = 130
 READER_GONE = 141
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             verbose = options.verbose
             if verbose:
                 _show_log()
-            options.run(options)
+            with naming(options.option_names):
+                options.run(options)
     except (ReaderGone, BrokenPipeError):  # the second: of standard error, which may go into the same pipe
         return READER_GONE
     except SdcppError as error:

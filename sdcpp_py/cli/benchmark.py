@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from sdcpp_py.cli.opening import sizes_of
+from sdcpp_py.cli.opening import device_choice, sizes_of
+from sdcpp_py.models.bundled import TINY
 from sdcpp_py.preflight.bench import Benchmark, Times, benchmark
 from sdcpp_py.preflight.machine import cpu_name
 
@@ -17,10 +17,11 @@ from sdcpp_py.preflight.machine import cpu_name
 def run(options: argparse.Namespace) -> None:
     """Times a model and prints what pictures will take. Raises SdcppError."""
     result = benchmark(
-        options.name,
+        options.name or TINY,
         quant=options.quant,
-        folder=Path(options.folder) if options.folder else None,
-        device=options.device,
+        folder=options.folder,
+        hub_cache=options.hub_cache,
+        device=device_choice(options.device),
         threads=options.threads,
         sizes=sizes_of(options.sizes),
         repeat=options.repeat,

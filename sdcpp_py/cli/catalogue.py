@@ -8,11 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant
 from sdcpp_py.errors import ModelNotFoundError, SettingsError
+from sdcpp_py.memory.limits import Limits
+from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueFile, CatalogueModel
 from sdcpp_py.models.hub import Access, fetch_all
-from sdcpp_py.models.pretrained import as_wanted, choose_quant, machine_memory, on_disk, parse_name, resolve
+from sdcpp_py.models.pretrained import as_wanted, on_disk, parse_name, resolve
+from sdcpp_py.quantization import choose_quant, machine_memory
 from sdcpp_py.system.byte_sizes import format_bytes
 
 _Commands = argparse._SubParsersAction  # argparse has no public name for it
@@ -22,21 +26,21 @@ def add_to(commands: _Commands[argparse.ArgumentParser], common: argparse.Argume
     """Adds the two commands."""
     command = commands.add_parser("models", parents=[common], help="list the models that have a name")
     command.set_defaults(run=run_models)
-    command.add_argument("--cache-dir", metavar="DIR", help="where downloads are kept (default: the Hub's own cache)")
+    add_hub_cache(command)
+    add_old_cache_folder(command)
     command.add_argument("--json", action="store_true", help="as JSON")
     command = commands.add_parser("pull", parents=[common], help="download a model, to draw with it later")
     command.set_defaults(run=run_pull)
     command.add_argument(
         "name", metavar="NAME[:QUANT]", help="a model or file of the catalogue, or owner/repository/file.gguf"
     )
-    command.add_argument("--quant", metavar="TYPE", help="weight type (default: what suits this machine's memory)")
+    add_quant(command, "what suits --memory, or this machine's")
+    command.add_argument("--memory", default="auto", metavar="SIZE", help="the --memory that it will be drawn with")
     command.add_argument(
         "--part", action="append", default=[], metavar="ROLE=FILE", help="another part, as in vae=flux2-small-decoder"
     )
-    command.add_argument("--revision", metavar="NAME", help="branch, tag or commit of the denoiser's repository")
-    command.add_argument("--token", help="access token of the Hub (default: HF_TOKEN, or that of `hf auth login`)")
-    command.add_argument("--cache-dir", metavar="DIR", help="where to (default: the Hub's own cache)")
-    command.add_argument("--local-files-only", action="store_true", help="download nothing: say what is on disk")
+    add_downloads(command)
+    add_old_cache_folder(command)
     command.add_argument("--no-progress", action="store_true", help="show no progress bar")
 
 
@@ -44,8 +48,8 @@ def run_models(options: argparse.Namespace) -> None:
     """Prints the models, and what is on disk. Raises SdcppError."""
     catalogue = open_catalogue()
     room = machine_memory()
-    plain = [_plain(model, room, options.cache_dir) for model in catalogue.models.values()]
-    files = [_plain_file(file, options.cache_dir) for file in catalogue.files.values()]
+    plain = [_plain(model, room, options.hub_cache) for model in catalogue.models.values()]
+    files = [_plain_file(file, options.hub_cache) for file in catalogue.files.values()]
     if options.json:
         print(json.dumps({"models": plain, "files": files}, indent=2))
         return
@@ -61,7 +65,7 @@ def run_models(options: argparse.Namespace) -> None:
 
 def run_pull(options: argparse.Namespace) -> None:
     """Fetches a model's files, or a single file, and prints where they are. Raises SdcppError."""
-    access = Access(options.token, options.cache_dir, options.local_files_only, progress=_shows_progress(options))
+    access = Access(options.token, options.hub_cache, options.local_files_only, progress=_shows_progress(options))
     catalogue = open_catalogue()
     alone = _file_alone(options, catalogue)
     if alone is not None:
@@ -78,6 +82,7 @@ def run_pull(options: argparse.Namespace) -> None:
         local_files_only=access.local_files_only,
         progress=access.progress,
         catalogue=catalogue,
+        limit=Limits.parse(options.memory, "cpu").exact.get("cpu"),
     )
     for role, path in found.files.items():
         print(_line(role, path))
@@ -86,7 +91,7 @@ def run_pull(options: argparse.Namespace) -> None:
 def _file_alone(options: argparse.Namespace, catalogue: Catalogue) -> CatalogueFile | None:
     """The file of the catalogue that the name is; None where it is a model's, or a Hub file."""
     name = parse_name(options.name).name
-    known = [*catalogue.models, *catalogue.aliases]
+    known = [*catalogue.models, *catalogue.aliases, TINY]
     if "/" in name or name.lower() in known:
         return None
     if name.lower() not in catalogue.files:

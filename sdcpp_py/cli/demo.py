@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sdcpp_py.cli.opening import open_named
 from sdcpp_py.images.result import check_output, write_image
 from sdcpp_py.models.bundled import TINY
+from sdcpp_py.paths import absolute
 
 PROMPTS = (
     "a red circle on a white background",
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
         pictures = [
             generator.generate(prompt, seed=options.seed + number).image for number, prompt in enumerate(PROMPTS)
         ]
-    write_image(contact_sheet(pictures, PROMPTS), output)
+    write_image(contact_sheet(pictures, PROMPTS), absolute(output))
     print(f"{output}: {len(pictures)} pictures, {time.monotonic() - began:.1f} s")
 
 

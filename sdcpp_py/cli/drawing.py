@@ -40,7 +40,9 @@ def run(options: argparse.Namespace) -> None:
         left = iter(outputs)
 
         def keep(picture: GeneratedImage) -> None:
-            _report(picture.save(next(left)), picture)
+            path = next(left)
+            picture.save(path)
+            _report(path, picture)
 
         generator.generate_batch(prompt, count=options.count, on_image=keep, **settings, **pictures)
 

@@ -5,12 +5,48 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.generator import Generator
 from sdcpp_py.models.bundled import TINY
+from sdcpp_py.naming import named
+from sdcpp_py.paths import absolute
+
+
+class _OldCacheFolder(argparse.Action):
+    """``--cache-dir``, which was the folder of the prompts in one command and that of the downloads in others."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *given: Any) -> None:
+        if hasattr(namespace, "prompt_cache"):
+            parser.error(
+                "--cache-dir may mean two folders: say --prompt-cache (of prompts) or --hub-cache (of downloads)"
+            )
+        print("sdcpp-py: --cache-dir is called --hub-cache now, and will go", file=sys.stderr)
+        namespace.hub_cache = given[0]
+
+
+def add_quant(command: argparse._ActionsContainer, default: str) -> None:
+    """Adds the option that names a quantization; ``default`` says which is taken without it."""
+    command.add_argument("--quant", metavar="TYPE", help=f"weight type, as in NAME:QUANT (default: {default})")
+
+
+def add_hub_cache(command: argparse._ActionsContainer) -> None:
+    """Adds the option that names the folder of the downloads."""
+    command.add_argument("--hub-cache", metavar="DIR", help="where downloads are kept (default: the Hub's own cache)")
+
+
+def add_downloads(command: argparse._ActionsContainer) -> None:
+    """Adds the options of a command that may download."""
+    command.add_argument("--revision", metavar="NAME", help="branch, tag or commit of the denoiser's repository")
+    command.add_argument("--token", help="access token of the Hub (default: HF_TOKEN, or that of `hf auth login`)")
+    command.add_argument("--local-files-only", action="store_true", help="download nothing: take what is on disk")
+    add_hub_cache(command)
+
+
+def add_old_cache_folder(command: argparse.ArgumentParser) -> None:
+    """Adds what ``--prompt-cache`` and ``--hub-cache`` were called, for scripts that still say so."""
+    command.add_argument("--cache-dir", action=_OldCacheFolder, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 # All control characters but line break and tab, and those that turn the direction of writing.
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -18,18 +54,21 @@ _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]
 
 def open_named(name: str, options: argparse.Namespace) -> Generator:
     """The model of that name, on the machine that the options describe."""
-    return Generator.from_pretrained(name, **_machine(options))
+    given: dict[str, Any] = {name: getattr(options, name, None) for name in ("quant", "revision", "token", "hub_cache")}
+    only = getattr(options, "local_files_only", False)
+    return Generator.from_pretrained(name, **given, local_files_only=only, **_machine(options))
 
 
 def open_model(options: argparse.Namespace) -> Generator:
     """The generator over the model that the options name: by files, by a name, or not at all."""
     files = files_given(options)
-    checkpoint = options.model is not None and Path(options.model).is_file()
+    checkpoint = options.model is not None and absolute(options.model).is_file()
     if checkpoint:
         files["model"] = options.model
     elif options.model is not None and files:
         raise SettingsError("--model names a whole model; leave out its files, or leave out --model")
     if files:
+        refuse_with_files(options, "quant", "revision")
         return Generator(**files, **_machine(options))
     if options.model is None:
         print(
@@ -47,6 +86,17 @@ def files_given(options: argparse.Namespace) -> dict[str, Any]:
         "vae": options.vae,
     }
     return {name: value for name, value in given.items() if value}
+
+
+def refuse_with_files(options: argparse.Namespace, *arguments: str) -> None:
+    """Raises SettingsError for an argument that was given and means nothing where a model is named by its files."""
+    for argument in arguments:
+        value = getattr(options, argument)
+        if value:
+            raise SettingsError(
+                f"{named(argument)} ({value}) is for models by their names, and this one is named by its files; leave "
+                "one of the two out"
+            )
 
 
 def device_choice(text: str) -> str | dict[str, str]:
@@ -76,7 +126,7 @@ def harmless(text: object) -> str:
 
 
 def _machine(options: argparse.Namespace) -> dict[str, Any]:
-    given = {"memory": getattr(options, "memory", None), "cache_dir": getattr(options, "cache_dir", None)}
+    given = {"memory": getattr(options, "memory", None), "cache_dir": getattr(options, "prompt_cache", None)}
     return {
         **{name: value for name, value in given.items() if value is not None},
         "device": device_choice(options.device),

@@ -4,10 +4,38 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from sdcpp_py.cli import benchmark, catalogue, demo, doctor, drawing, info, inspect, planning, synthesis
+from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant
 from sdcpp_py.models.families import SAMPLERS, SCHEDULERS
 from sdcpp_py.version import __version__
+
+# What an option is called by the functions that its value goes to, where that is not its own name.
+_ARGUMENTS = {
+    "text_encoders": ("text_encoder",),
+    "references": ("reference_images",),
+    "prompt_cache": ("cache_dir",),
+    "size": ("width", "height"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Options are not abbreviated: half a name that one version understands may mean another thing in the next."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
+
+
+def _option_names(command: argparse.ArgumentParser) -> dict[str, str]:
+    """The long option for each argument of the functions that do a command."""
+    found = {}
+    for action in command._actions:
+        long = [name for name in action.option_strings if name.startswith("--")]
+        for argument in _ARGUMENTS.get(action.dest, (action.dest,)):
+            if long and action.help != argparse.SUPPRESS:
+                found[argument] = long[0]
+    return found
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -25,10 +53,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser; ``run`` of what it gives is the function that does the command."""
-    parser = argparse.ArgumentParser(prog="sdcpp-py", description="Draws pictures from prompts, on CPUs and GPUs.")
+    """The parser; ``run`` of what it gives is the function that does the command.
+
+    ``option_names`` of it are the command's options by arguments, for messages.
+    """
+    parser: argparse.ArgumentParser = _Parser(
+        prog="sdcpp-py", description="Draws pictures from prompts, on CPUs and GPUs."
+    )
     parser.add_argument("--version", action="version", version=f"sdcpp_py {__version__}")
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("-v", "--verbose", action="store_true", help="also show what the engine says")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_generate(commands, common)
@@ -41,6 +74,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_bench(commands, common)
     _add_plan(commands, common)
     _add_fit(commands, common)
+    for command in commands.choices.values():
+        command.set_defaults(option_names=_option_names(command))
     return parser
 
 
@@ -62,6 +97,7 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
         metavar="NAME[:QUANT]",
         help="a model by its name (see `sdcpp-py models`; default: tiny, which needs no file), or a whole checkpoint",
     )
+    add_quant(files, "what suits --memory, or this machine's")
     _add_files(files)
     picture = command.add_argument_group("the picture")
     picture.add_argument("-o", "--output", default="output.png", metavar="FILE", help=_OUTPUT)
@@ -82,7 +118,16 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
         help="a picture to edit; may be given several times",
     )  # fmt: skip
     pictures.add_argument("--resize", metavar="HOW", help="cover, pad or fit, where the picture has another size")
-    sampling = command.add_argument_group("sampling")
+    _add_sampling(command.add_argument_group("sampling"))
+    caches = command.add_argument_group("downloads and caches")
+    add_downloads(caches)
+    caches.add_argument("--prompt-cache", metavar="DIR", help="where encoded prompts are kept (default: in memory)")
+    add_old_cache_folder(command)
+    _add_memory(command)
+    _add_machine(command)
+
+
+def _add_sampling(sampling: argparse._ArgumentGroup) -> None:
     sampling.add_argument("--steps", type=int)
     sampling.add_argument("--cfg-scale", type=float)
     sampling.add_argument("--guidance", type=float, help="distilled guidance, for models that take it")
@@ -92,9 +137,6 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
         "--vae-tile-size", type=int, metavar="PIXELS", help="decode in tiles of this edge, for less memory"
     )
     sampling.add_argument("--vae-tiling", action="store_true", help="the same with tiles of 256 pixels")
-    command.add_argument("--cache-dir", metavar="DIR", help="keep encoded prompts here, so that none is encoded twice")
-    _add_memory(command)
-    _add_machine(command)
 
 
 def _add_files(group: argparse._ArgumentGroup) -> None:
@@ -108,9 +150,10 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
 
 def _add_named_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "name", metavar="MODEL", nargs="?", default="tiny", help="tiny (default), klein-4b, z-image-turbo, ..."
+        "name", metavar="NAME[:QUANT]", nargs="?", help="a model by its name (see `sdcpp-py models`; default: tiny)"
     )
-    command.add_argument("--quant", default="Q4_K", metavar="TYPE", help="weight type (default: %(default)s)")
+    add_quant(command, "Q4_K, or what the model has")
+    add_hub_cache(command)
 
 
 def _add_device(command: argparse._ActionsContainer) -> None:
@@ -152,6 +195,8 @@ def _add_plan(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
 def _add_fit(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     command = commands.add_parser("fit", parents=[common], help="say which models fit into memory, and how")
     command.set_defaults(run=planning.run_fit)
+    command.add_argument("names", metavar="NAME[:QUANT]", nargs="*", help="models by their names (default: the usual)")
+    add_hub_cache(command)
     command.add_argument("--sizes", default="512,1024", metavar="PIXELS,...", help="(default: %(default)s)")
     _add_device(command)
     command.add_argument("--json", action="store_true", help="as JSON")
@@ -186,9 +231,9 @@ def _add_synth(commands: _Commands[argparse.ArgumentParser], common: argparse.Ar
         "synth", parents=[common], help="write model files of random weights, to time a model before downloading it"
     )
     command.set_defaults(run=synthesis.run)
-    command.add_argument("name", metavar="NAME", help="a model, or `list`")
+    command.add_argument("name", metavar="NAME[:QUANT]", help="a model by its name, a file's, or `list`")
     command.add_argument("directory", metavar="DIR", nargs="?", default=None, help="where to (default: here)")
-    command.add_argument("--quant", default="Q4_K", metavar="TYPE", help="weight type (default: %(default)s)")
+    add_quant(command, "Q4_K, or what the model has")
     command.add_argument("--seed", type=int, default=0, help="the same seed writes the same bytes")
 
 

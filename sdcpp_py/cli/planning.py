@@ -7,15 +7,19 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from sdcpp_py.cli.opening import device_choice, files_given, sizes_of
+from sdcpp_py.cli.opening import device_choice, files_given, refuse_with_files, sizes_of
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.memory.plan import MemoryPlan, Stay
+from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.files import check_files
 from sdcpp_py.preflight.named_files import files_named
 from sdcpp_py.preflight.plan_files import Fit, fits, plan_files
 from sdcpp_py.system.byte_sizes import format_bytes
 
-MODELS = ("klein-4b", "z-image-turbo", "klein-9b", "flux1-schnell", "flux1-dev", "chroma", "sd3.5-medium", "qwen-image")
+MODELS = (
+    "flux2-klein-4b", "z-image-turbo", "flux2-klein-9b", "flux1-schnell", "flux1-dev", "chroma", "sd3.5-medium",
+    "qwen-image",
+)  # fmt: skip
 QUANTS = ("Q2_K", "Q3_K", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "BF16")
 _SHORT = {Stay.RESIDENT: "stays", Stay.STAGED: "staged", Stay.STREAMED: "streamed"}
 _PARTS = {"text_encoder": "encoder", "diffusion_model": "denoiser", "vae": "VAE"}
@@ -34,17 +38,25 @@ def run_plan(options: argparse.Namespace) -> None:
         wishes["prompt"] = options.prompt
     width, height = _size(options.size) if options.size else (None, None)
     if given:
+        refuse_with_files(options, "name", "quant")
         plan = plan_files(check_files(**given), width=width, height=height, **wishes)
     else:
-        with files_named(options.name, options.quant, hollow=True) as files:
-            plan = plan_files(files, width=width, height=height, **wishes)
+        with files_named(options.name or TINY, options.quant, hollow=True, hub_cache=options.hub_cache) as found:
+            plan = plan_files(found.files, width=width, height=height, **wishes)
     print(json.dumps(_plain(plan), indent=2) if options.json else plan)
 
 
 def run_fit(options: argparse.Namespace) -> None:
     """Prints which models fit, and how. Raises SdcppError."""
     sizes = sizes_of(options.sizes)
-    found = fits(MODELS, QUANTS, sizes=sizes, memory=options.memory, device=device_choice(options.device))
+    found = fits(
+        options.names or MODELS,
+        QUANTS,
+        sizes=sizes,
+        memory=options.memory,
+        device=device_choice(options.device),
+        hub_cache=options.hub_cache,
+    )
     if options.json:
         plain = [
             {"model": fit.model, "quant": fit.quant, "plans": [_plain(plan) for plan in fit.plans]} for fit in found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from sdcpp_py.errors import OutputError, SettingsError
+from sdcpp_py.paths import absolute
+from sdcpp_py.preflight.named_files import written_file
 
 
 def run(options: argparse.Namespace) -> None:
@@ -15,11 +16,12 @@ def run(options: argparse.Namespace) -> None:
     if options.name == "list":
         print("\n".join(synth.MODELS))
         return
-    directory = Path(options.directory or ".")
+    directory = absolute(options.directory or ".")
     if not directory.is_dir():
         raise OutputError(f"the folder {directory} does not exist; create it first")
     try:
-        path = synth.write(options.name, directory, quant=options.quant, seed=options.seed)
+        name, quant = written_file(options.name, options.quant)
+        path = synth.write(name, directory, quant=quant, seed=options.seed)
     except (ValueError, ImportError) as error:
         raise SettingsError(str(error)) from error
     except OSError as error:

@@ -26,9 +26,9 @@ from sdcpp_py.models.detect.headers import read_header
 from sdcpp_py.models.detect.shards import refuse_shard
 from sdcpp_py.models.detect.storage import fault_of
 from sdcpp_py.models.families import Family
+from sdcpp_py.naming import named
 from sdcpp_py.parts import ENCODERS
-
-StrPath = str | os.PathLike[str]
+from sdcpp_py.paths import StrPath, absolute
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,14 @@ def check_files(
             message says which file to get instead.
     """
     if (diffusion_model is None) == (model is None):
-        problem = "no denoiser was given" if model is None else "both diffusion_model and model were given"
-        raise ModelMismatchError(f"{problem}; give a denoiser as diffusion_model, or a whole checkpoint as model")
+        denoiser_as, whole_as = named("diffusion_model"), named("model")
+        problem = "no denoiser was given" if model is None else f"both {denoiser_as} and {whole_as} were given"
+        raise ModelMismatchError(f"{problem}; give a denoiser as {denoiser_as}, or a whole checkpoint as {whole_as}")
     argument, first = ("model", model) if diffusion_model is None else ("diffusion_model", diffusion_model)
     assert first is not None
     given_encoders = _sequence(text_encoder)
     for path in (first, *given_encoders, *(() if vae is None else (vae,))):
-        _check_path(Path(path))
+        _check_path(absolute(path))
     denoiser = _given(argument, first)
     encoders = [_given("text_encoder", path) for path in given_encoders]
     decoder = None if vae is None else _given("vae", vae)
@@ -118,8 +119,8 @@ def check_files(
     whole = denoiser.described.part is Part.CHECKPOINT
     if whole and argument == "diffusion_model" and not _has_everything(family, held):
         raise ModelMismatchError(
-            f"{denoiser.path} is {denoiser.described.title}, but not all of its parts are in it; give it as model, and "
-            "the parts that it lacks beside it"
+            f"{denoiser.path} is {denoiser.described.title}, but not all of its parts are in it; give it as "
+            f"{named('model')}, and the parts that it lacks beside it"
         )
     by_role = check_encoders(family, denoiser, encoders)
     vae_role = check_vae(family, denoiser, decoder)
@@ -148,7 +149,7 @@ def check_text_encoder(path: StrPath) -> tuple[str, ...]:
         ModelNotFoundError, ModelLoadError: about the file.
         ModelMismatchError: it is another part, or the engine cannot read its weights.
     """
-    _check_path(Path(path))
+    _check_path(absolute(path))
     given = _given("text_encoder", path)
     if given.described.part is not Part.TEXT_ENCODER:
         raise ModelMismatchError(f"{given.path} was given as a text encoder, but it is {given.described.title}")
@@ -171,7 +172,7 @@ def _has_everything(family: Family, held: tuple[str, ...]) -> bool:
 
 
 def _given(argument: str, path: StrPath) -> Given:
-    file = Path(os.fspath(path))
+    file = absolute(path)
     refuse_shard(file)
     header = read_header(file)
     return Given(argument, file, header, describe(header))

@@ -10,12 +10,13 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.generator import Generator
-from sdcpp_py.models.bundled import TINY
+from sdcpp_py.memory.placement import DeviceChoice
 from sdcpp_py.models.files import arguments_of
+from sdcpp_py.naming import named
+from sdcpp_py.paths import StrPath
 from sdcpp_py.preflight.named_files import files_named
 
 SIZES = (256, 512, 768, 1024)
@@ -84,25 +85,27 @@ class Benchmark:
 def benchmark(
     model: str,
     *,
-    quant: str = "Q4_K",
-    folder: Path | None = None,
-    device: str = "auto",
+    quant: str | None = None,
+    folder: StrPath | None = None,
+    device: DeviceChoice = "auto",
     threads: int | None = None,
     sizes: Sequence[int] = SIZES,
     measured: tuple[int, int] = (256, 512),
     repeat: int = 3,
+    hub_cache: StrPath | None = None,
     on_stage: Callable[[str], object] | None = None,
 ) -> Benchmark:
     """Times loading, encoding, one step and decoding.
 
     Args:
-        model: "tiny", or a family that ``sdcpp_py.synth`` knows ("klein-4b", "z-image-turbo").
-        quant: how its large matrices are stored; "tiny" is as it is.
+        model: by its name, as ``named_files.files_named`` takes it ("flux2-klein-4b:Q8_0", "tiny").
+        quant: how its large matrices are stored, where the name does not say it.
         folder: keeps the files of random weights, gigabytes of them; without it they are gone afterwards.
         device, threads: as ``Generator`` takes them.
         sizes: edges of square pictures to say the time of, in pixels.
         measured: the two edges that are timed.
         repeat: how often the smaller is timed, after one round that does not count. The larger is timed once.
+        hub_cache: where downloads are kept, for a model that is on disk.
         on_stage: is told what is being done.
 
     Raises:
@@ -112,13 +115,13 @@ def benchmark(
     """
     say = on_stage or (lambda text: None)
     if repeat < 1:
-        raise SettingsError(f"repeat is {repeat}; give 1 or more")
-    if model != TINY:
-        say(f"writing random weights{f' to {folder}' if folder else ''}")
-    with files_named(model, quant, folder, hollow=False) as files:
+        raise SettingsError(f"{named('repeat')} is {repeat}; give 1 or more")
+    say(f"making ready its files{f' in {folder}' if folder else ''}")
+    with files_named(model, quant, folder, hollow=False, hub_cache=hub_cache) as found:
         say("loading")
         begin = time.perf_counter()
-        opened = Generator(**arguments_of(files), device=device, threads=threads, memory="all", cache_prompts=False)
+        files = arguments_of(found.files.sources)
+        opened = Generator(**files, device=device, threads=threads, memory="all", cache_prompts=False)
         load = Times((time.perf_counter() - begin,))
         with opened as generator:
             for size in sizes:
@@ -127,13 +130,13 @@ def benchmark(
             steps = {size: Times(tuple(one["denoise"] for one in found)) for size, found in rounds.items()}
             decodes = {size: Times(tuple(one["decode"] for one in found)) for size, found in rounds.items()}
             encode = Times(tuple(one["encode"] for found in rounds.values() for one in found))
-            family = generator.family
+            family = found.files.family
             text = generator.encode(PROMPT).arrays["crossattn"].shape[-2]
             # What the denoiser sees: a token for each patch of the picture, and those of the prompt.
             tokens = {size: (size // family.size_multiple) ** 2 + text for size in {*sizes, *measured}}
             return Benchmark(
-                model=model,
-                quant=quant if model != TINY else "as it is",
+                model=found.name,
+                quant=found.quant or "as it is",
                 threads=generator.threads,
                 device=generator.device,
                 load=load,

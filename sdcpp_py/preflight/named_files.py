@@ -1,50 +1,165 @@
-"""Files of a model by its name: of the one in the package, or of random weights in a real model's shape."""
+"""Files of a model by its name, without a download: random weights in its shape, or those that are on disk."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from sdcpp_py.errors import OutputError, SettingsError
-from sdcpp_py.models.bundled import TINY, bundled_files
+from sdcpp_py.errors import ModelNotFoundError, OutputError, SettingsError
+from sdcpp_py.models.bundled import TINY
+from sdcpp_py.models.catalogue import Catalogue, open_catalogue
+from sdcpp_py.models.catalogue.entries import CatalogueModel
+from sdcpp_py.models.files import ModelFiles
+from sdcpp_py.models.pretrained import Pretrained, parse_name, resolve, wanted_quant
+from sdcpp_py.naming import named
+from sdcpp_py.paths import StrPath, absolute
+from sdcpp_py.pipeline.open import checked_pretrained
+from sdcpp_py.quantization import FOUR_BITS, choose_quant, machine_memory
 
-PathLike = str | os.PathLike[str]
-FilesByRole = Mapping[str, PathLike]
+FilesByRole = Mapping[str, Path]
 """The files of a model by their roles (``parts.ROLES``)."""
+
+_USUAL = "Q4_K"
+
+
+@dataclass(frozen=True)
+class NamedFiles:
+    """A model that was asked for by its name.
+
+    Attributes:
+        name: the name that it was asked for by, without the quantization.
+        quant: how its large matrices are stored; "" for a file that is as it is.
+        files: its files, checked, with the defaults of its entry in the catalogue.
+    """
+
+    name: str
+    quant: str
+    files: ModelFiles
 
 
 @contextlib.contextmanager
-def files_named(name: str, quant: str, folder: Path | None = None, *, hollow: bool) -> Iterator[FilesByRole]:
-    """The files of a model.
+def files_named(
+    name: str,
+    quant: str | None = None,
+    folder: StrPath | None = None,
+    *,
+    hollow: bool,
+    hub_cache: StrPath | None = None,
+) -> Iterator[NamedFiles]:
+    """The files of a model, for as long as the block lasts.
 
     Args:
-        name: "tiny", the model in the package, or a family that ``sdcpp_py.synth`` knows ("klein-4b").
-        quant: how its large matrices are stored; "tiny" is as it is.
+        name: as ``Generator.from_pretrained`` takes it; or a shape that ``sdcpp_py.synth`` knows ("klein-4b-short"). A
+            model of the catalogue is written in random weights, where its entry says in which shape; every other one
+            must be on disk.
+        quant: how its large matrices are stored; where neither this nor the name says it, four bits, or what its entry
+            has. A model on disk, and "tiny", are as they are.
         folder: keeps the files; without it they are gone afterwards.
         hollow: whether they have true headers and sizes and no weights, which is enough for a plan.
+        hub_cache: where downloads are kept; where None, huggingface_hub's own cache.
 
     Raises:
-        SettingsError: there is no such model or quantization.
+        ModelNotFoundError: there is no such model.
+        SettingsError: it is no name, or there is no such quantization.
+        DownloadError: it has no known shape, and is not on disk.
         OutputError: the files cannot be written.
     """
-    if name == TINY:
-        bundled = bundled_files(TINY)
-        yield {"diffusion_model": bundled.diffusion_model, "llm": bundled.text_encoder, "tae": bundled.vae}
+    request = parse_name(name)
+    wanted = wanted_quant(request, quant)
+    catalogue = open_catalogue()
+    model, shape = (None, "") if "/" in request.name else _known(request.name, catalogue)
+    if not shape:
+        found = resolve(name, quant=quant, cache_dir=hub_cache, local_files_only=True, catalogue=catalogue)
+        yield NamedFiles(found.name, found.quant, checked_pretrained(found))
         return
+    stored = _stored(wanted) if wanted else _usual_quant(model)
+    with _written(shape, stored, folder, hollow) as files:
+        found = Pretrained(request.name, stored, model, files)
+        yield NamedFiles(found.name, found.quant, checked_pretrained(found))
+
+
+def written_file(name: str, quant: str | None = None) -> tuple[str, str]:
+    """The file of random weights that a name means, one of ``synth.MODELS``, and how its large matrices are stored.
+
+    Of a model that is the denoiser, or the whole checkpoint. Arguments and errors are those of ``files_named``; a model
+    whose shape is not known is a SettingsError.
+    """
+    from sdcpp_py import synth
+
+    request = parse_name(name)
+    wanted = wanted_quant(request, quant)
+    file, model = request.name.lower(), None
+    if file not in synth.MODELS:
+        model, shape = _known(request.name, open_catalogue())
+        if not shape:
+            raise SettingsError(f"the shape of {request.name} is not known here; `sdcpp-py synth list` lists what is")
+        file = next(iter(synth.FAMILIES[shape].values()))
+    return file, _stored(wanted) if wanted else _usual_quant(model)
+
+
+def _known(name: str, catalogue: Catalogue) -> tuple[CatalogueModel | None, str]:
+    """The model of the catalogue and the shape that a name means; None and "" where there is none.
+
+    Raises ModelNotFoundError where there is neither.
+    """
+    from sdcpp_py import synth
+
+    lower = name.lower()
+    if lower == TINY:
+        return None, ""
+    model = catalogue.models.get(catalogue.aliases.get(lower, lower))
+    if model is not None:
+        return model, model.shape
+    if lower in synth.FAMILIES:
+        return None, lower
+    known = [*catalogue.models, *catalogue.aliases, *synth.FAMILIES, TINY]
+    raise ModelNotFoundError(
+        f"no model is called {name!r}{catalogue.hint(name, known)}; random weights have the shapes {_shapes()}"
+    )
+
+
+def _shapes() -> str:
+    from sdcpp_py import synth
+
+    return ", ".join(synth.FAMILIES)
+
+
+def _usual_quant(model: CatalogueModel | None) -> str:
+    """Four bits, unless the model's entry has none."""
+    if model is None:
+        return _USUAL
+    four = [quant for quant in FOUR_BITS if quant in model.quantizations]
+    return _stored(four[0] if four else choose_quant(model, machine_memory()))
+
+
+def _stored(quant: str) -> str:
+    """The type of the large matrices in a file of that quantization: "Q4_K" of "Q4_K_M". Raises SettingsError."""
+    from sdcpp_py import synth
+
+    for name in (quant, quant.rpartition("_")[0]):
+        if name in synth.QUANTIZATIONS:
+            return name
+    raise SettingsError(f"{named('quant')} is {quant!r}; it must be one of: {', '.join(synth.QUANTIZATIONS)}")
+
+
+@contextlib.contextmanager
+def _written(shape: str, quant: str, folder: StrPath | None, hollow: bool) -> Iterator[FilesByRole]:
+    """Files of random weights. Raises SettingsError where the packages that write them are missing, OutputError."""
     from sdcpp_py import synth
 
     with contextlib.ExitStack() as stack:
         if folder is None:
             folder = stack.enter_context(_temporary_folder())
+        place: Path = absolute(folder)
         try:
-            files = (synth.write_hollow_set if hollow else synth.write_set)(name, folder, quant=quant)
+            files = (synth.write_hollow_set if hollow else synth.write_set)(shape, place, quant=quant)
         except (ValueError, ImportError) as error:
             raise SettingsError(str(error)) from error
         except OSError as error:
-            raise OutputError(f"{folder}: {error.strerror or error}") from error
+            raise OutputError(f"{place}: {error.strerror or error}") from error
         yield files.files
 
 

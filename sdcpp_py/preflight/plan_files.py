@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sdcpp_py.memory.limits import MemoryLimit
 from sdcpp_py.memory.placement import DeviceChoice
 from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
+from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.files import ModelFiles, arguments_of, check_files
+from sdcpp_py.paths import StrPath
 from sdcpp_py.pipeline.pipeline import Session, SessionOptions
-from sdcpp_py.preflight.named_files import FilesByRole, files_named
+from sdcpp_py.preflight.named_files import files_named
 from sdcpp_py.settings import GenerationSettings
 
 
 def plan_files(
-    files: FilesByRole | ModelFiles,
+    files: Mapping[str, StrPath] | ModelFiles,
     *,
     width: int | None = None,
     height: int | None = None,
@@ -69,10 +71,17 @@ def fits(
     sizes: Sequence[int] = (512, 1024),
     memory: MemoryLimit = "auto",
     device: DeviceChoice = "auto",
+    hub_cache: StrPath | None = None,
 ) -> Iterator[Fit]:
-    """How each model in each quantization fits, one after the other. Arguments and errors as above."""
+    """How each model in each quantization fits, one after the other.
+
+    Arguments and errors are as above, the models by names as ``files_named`` takes them.
+    """
     for model in models:
-        for quant in quants:
-            with files_named(model, quant, hollow=True) as files:
-                plans = [plan_files(files, width=size, height=size, memory=memory, device=device) for size in sizes]
-            yield Fit(model, quant, tuple(plans))
+        # A name with a quantization is that one alone, and the model in the package is as it is.
+        for quant in [None] if ":" in model or model.lower() == TINY else quants:
+            with files_named(model, quant, hollow=True, hub_cache=hub_cache) as found:
+                plans = [
+                    plan_files(found.files, width=size, height=size, memory=memory, device=device) for size in sizes
+                ]
+            yield Fit(found.name, found.quant, tuple(plans))

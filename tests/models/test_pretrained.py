@@ -12,13 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdcpp_py import Generator
 from sdcpp_py.cli import catalogue as commands
 from sdcpp_py.errors import DownloadError, ModelMismatchError, ModelNotFoundError, SdcppError, SettingsError
 from sdcpp_py.models import hub as hub_module
 from sdcpp_py.models.catalogue import BUILT_IN, read_catalogues
 from sdcpp_py.models.catalogue.entries import CatalogueModel
-from sdcpp_py.models.hub import Access
-from sdcpp_py.models.pretrained import Request, choose, choose_quant, find_quant, on_disk, parse_name, resolve
+from sdcpp_py.models.hub import Access, Wanted
+from sdcpp_py.models.pretrained import Request, choose, on_disk, parse_name, resolve
+from sdcpp_py.quantization import choose_quant, find_quant
 
 from ..support.hub_server import COMMIT, Hub, in_place_of_the_hub, serve
 
@@ -246,6 +248,62 @@ def test_more_memory_never_means_fewer_bits(name: str, memory: int) -> None:
         assert model.quantizations[less].size <= model.quantizations[more].size
 
 
+@pytest.mark.parametrize(
+    ("memory", "limit", "quant"),
+    [
+        (32, 4, "Q3_K"),
+        (32, 5, "Q4_K"),
+        (32, 9, "Q4_K"),
+        (32, 12, "Q8_0"),
+        (8, 12, "Q4_K"),
+        (4, 32, "Q2_K"),
+        (64, 1, "Q2_K"),
+    ],
+)
+def test_the_weight_type_suits_the_limit(memory: int, limit: int, quant: str) -> None:
+    """Of a machine's memory, what was given for the model decides; more than the machine has helps nobody."""
+    assert choose_quant(BUILT_IN_CATALOGUE.model("z-image-turbo"), memory * GIB, limit * GIB) == quant
+
+
+@given(st.sampled_from(sorted(BUILT_IN_CATALOGUE.models)), st.integers(1, 2**37), st.integers(1, 2**37))
+def test_a_higher_limit_never_means_fewer_bits(name: str, memory: int, limit: int) -> None:
+    """Nor does any limit bring what does not fit into it, where another weight type does."""
+    model = BUILT_IN_CATALOGUE.model(name)
+    sizes = {quant: file.size for quant, file in model.quantizations.items()}
+    less, more = choose_quant(model, memory, limit), choose_quant(model, memory, 2 * limit)
+    if less[:2] != more[:2]:
+        assert sizes[less] <= sizes[more]
+    assert sizes[less] + GIB <= limit or sizes[less] == min(size for quant, size in sizes.items() if quant != "F32")
+
+
+@pytest.mark.parametrize(
+    ("memory", "limit"),
+    [("4GiB", 4 * GIB), ({"cpu": "4GiB"}, 4 * GIB), (5 * GIB, 5 * GIB), ("auto", None), ("all", None)],
+)
+def test_a_generators_memory_decides(memory: object, limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``from_pretrained(name, memory="4GiB")`` chooses by these 4 GiB, before anything is fetched."""
+    monkeypatch.setattr("sdcpp_py.quantization.memory", lambda: (64 * GIB, 60 * GIB))
+    asked: list[str] = []
+
+    def fetch_nothing(files: list[Wanted], access: Access) -> list[Path]:
+        asked.extend(wanted.file for wanted in files)
+        raise DownloadError("nothing is fetched")
+
+    monkeypatch.setattr("sdcpp_py.models.pretrained.fetch_all", fetch_nothing)
+    with pytest.raises(DownloadError, match="nothing"):
+        Generator.from_pretrained("z-image-turbo", memory=memory, device="cpu")  # type: ignore[arg-type]
+    model = BUILT_IN_CATALOGUE.model("z-image-turbo")
+    assert asked[0] == model.quantizations[choose_quant(model, 64 * GIB, limit)].file
+
+
+def test_pull_chooses_for_the_memory_too(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``pull --memory`` fetches what ``generate --memory`` will take."""
+    monkeypatch.setattr("sdcpp_py.quantization.memory", lambda: (64 * GIB, 60 * GIB))
+    run(["pull", "small", "--memory", str(GIB + 5000), "--no-progress"])
+    fetched = [request.path.rpartition("/")[2] for request in hub.downloads() if "small" in request.path]
+    assert fetched == ["small-Q4_K_M.gguf"]
+
+
 def test_sizes_that_nobody_knows_do_not_matter() -> None:
     """A model without sizes has four bits chosen, where it has such a type."""
     model = BUILT_IN_CATALOGUE.model("z-image-turbo")
@@ -255,7 +313,7 @@ def test_sizes_that_nobody_knows_do_not_matter() -> None:
 
 def test_a_system_that_does_not_say_is_taken_for_a_laptop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the size of the memory is not known, four bits are chosen, not the fewest there are."""
-    monkeypatch.setattr("sdcpp_py.models.pretrained.memory", lambda: (0, 0))
+    monkeypatch.setattr("sdcpp_py.quantization.memory", lambda: (0, 0))
     assert choose("z-image-turbo", catalogue=BUILT_IN_CATALOGUE).quant == "Q4_K"
 
 
@@ -332,7 +390,7 @@ def test_models_lists_what_is_on_disk(hub: Hub, capsys: pytest.CaptureFixture[st
 
 def test_pull_fetches_single_files(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``pull`` fetches a file of the catalogue that is no model, and any file of the Hub, where it is told to."""
-    run(["pull", "upscaler", "--cache-dir", str(tmp_path / "here"), "--no-progress"])
+    run(["pull", "upscaler", "--hub-cache", str(tmp_path / "here"), "--no-progress"])
     assert str(tmp_path / "here") in capsys.readouterr().out
     run(["pull", "small", "--quant", "Q2_K", "--part", "vae=tiny-decoder", "--token", "hf_x"])
     assert "tiny-decoder.gguf" in capsys.readouterr().out

@@ -47,16 +47,16 @@ def test_the_tiny_model_draws_the_same() -> None:
 def test_large_pictures_need_less(name: str) -> None:
     """At 1024x1024 the working buffer is less than half of what all heads at once take, and the graph has room."""
     working = []
-    with files_named(name, "Q4_K", hollow=True) as files:
+    with files_named(name, "Q4_K", hollow=True) as found:
         for room in (1 << 40, USUAL_ROOM):
             lib.sdpy_set_attention_room(room)
-            plan = plan_files(files, width=1024, height=1024, memory="all", device="cpu")
+            plan = plan_files(found.files, width=1024, height=1024, memory="all", device="cpu")
             working.append(plan.part("diffusion_model").need.working)
     assert working[1] < working[0] / 2
 
 
 def test_the_largest_picture_can_be_planned() -> None:
     """At 4096x4096, where every head takes 17 GiB, the parts are still few enough for the engine's graphs."""
-    with files_named("klein-4b", "Q4_K", hollow=True) as files:
-        plan = plan_files(files, width=4096, height=4096, memory="all", device="cpu")
+    with files_named("klein-4b", "Q4_K", hollow=True) as found:
+        plan = plan_files(found.files, width=4096, height=4096, memory="all", device="cpu")
     assert plan.part("diffusion_model").need.working > 16 << 30

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sdcpp_py import SettingsError
+from sdcpp_py import ModelNotFoundError, SettingsError
 from sdcpp_py.cli import main
 from sdcpp_py.preflight.named_files import files_named
 from sdcpp_py.preflight.plan_files import fits, plan_files
@@ -29,8 +29,8 @@ def test_a_plan_of_files_is_the_generators_own(klein: SyntheticSet) -> None:
 def test_a_model_that_is_not_there_can_be_planned() -> None:
     """Klein 4B in its true size, in a second and without memory: 2.3 GiB of denoiser, 27 layers of text encoder."""
     held, began = resident_bytes(), time.perf_counter()
-    with files_named("klein-4b", "Q4_K", hollow=True) as files:
-        plan = plan_files(files, width=512, height=512, memory="2GiB", device="cpu")
+    with files_named("klein-4b", "Q4_K", hollow=True) as found:
+        plan = plan_files(found.files, width=512, height=512, memory="2GiB", device="cpu")
         assert sum(part.need.weights for part in plan.parts) > 4 << 30
     assert plan.fits
     assert plan.peak("cpu") <= 2 << 30
@@ -41,9 +41,9 @@ def test_a_model_that_is_not_there_can_be_planned() -> None:
 
 def test_working_buffers_grow_as_pictures_do() -> None:
     """The VAE's grows with the pixels, and tiles make it small again; the denoiser's grows too."""
-    with files_named("tiny", "", hollow=True) as files:
+    with files_named("tiny", hollow=True) as found:
         small, large, tiled = (
-            plan_files(files, width=size, height=size, memory="all", device="cpu", vae_tile_size=tile)
+            plan_files(found.files, width=size, height=size, memory="all", device="cpu", vae_tile_size=tile)
             for size, tile in ((256, 0), (512, 0), (512, 128))
         )
     working = [plan.part("vae").need.working for plan in (small, large, tiled)]
@@ -81,19 +81,19 @@ def test_a_plan_that_does_not_fit_says_what_to_change(capsys: pytest.CaptureFixt
     assert main(["plan", "tiny", "--size", "1024", "--memory", "100MiB", "--device", "cpu"]) == 0
     text = capsys.readouterr().out
     assert "does not fit: 1024x1024 needs at least" in text
-    assert "vae_tile_size" in text
+    assert "tiles (--vae-tile-size 256)" in text
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["--size", "512y"], "--size is '512y'"),
-        (["--size", "100"], "multiple of 16"),
-        (["--memory", "6 apples"], "memory must be a size"),
+        (["--size", "100"], "--size must be a multiple of 16"),
+        (["--memory", "6 apples"], "--memory must be a size"),
         (["--device", "vulkan9"], "no device 'vulkan9'"),
         (["--device", "vae="], "--device is 'vae='"),
         (["--device", "decoder=cpu"], "device names text_encoder"),
-        (["--vae-tile-size", "7"], "vae_tile_size"),
+        (["--vae-tile-size", "7"], "--vae-tile-size must"),
     ],
 )
 def test_wrong_wishes_are_named(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +104,7 @@ def test_wrong_wishes_are_named(arguments: list[str], says: str, capsys: pytest.
 
 def test_a_name_that_is_no_model_is_named() -> None:
     """The error lists what there is."""
-    with pytest.raises(SettingsError, match="klein-4b"), files_named("no-such-model", "Q4_K", hollow=True):
+    with pytest.raises(ModelNotFoundError, match="klein-4b"), files_named("no-such-model", "Q4_K", hollow=True):
         pass
     with pytest.raises(SettingsError, match="Q4_K"), files_named("klein-4b", "Q9_K", hollow=True):
         pass

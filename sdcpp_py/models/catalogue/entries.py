@@ -97,6 +97,8 @@ class CatalogueModel:
         note: what is worth knowing before it is fetched; "" where nothing is.
         quantizations: its denoiser, or the whole checkpoint, by weight type ("Q4_K"), smallest first.
         parts: its other files by role.
+        shape: the set of ``sdcpp_py.synth`` in whose shape its files are, to plan and to time it with before it is
+            fetched; "" where there is none.
     """
 
     name: str
@@ -109,6 +111,7 @@ class CatalogueModel:
     aliases: tuple[str, ...] = ()
     page: str = ""
     note: str = ""
+    shape: str = ""
 
     @property
     def main_role(self) -> str:

@@ -158,6 +158,7 @@ def read_model(entry: Entry, name: str, files: Mapping[str, CatalogueFile]) -> C
         aliases=entry.texts("aliases"),
         page=entry.text("page", ""),
         note=entry.text("note", ""),
+        shape=entry.text("shape", ""),
         defaults=_read_defaults(Entry(f"{entry.where}.defaults", entry.table("defaults"))),
         quantizations=_read_quantizations(entry, name, role, licence),
         parts=_read_parts(entry, family, files),

@@ -102,6 +102,7 @@ def fetch_all(files: Iterable[Wanted], access: Access) -> list[Path]:
         GatedModelError: a repository wants its terms accepted; the message names its page.
         DownloadError: anything else: no connection, no such file, no room, wrong bytes, a cache that cannot be written.
     """
+    cache_folder(access.cache_dir)  # where there is none, nobody need be asked
     found: list[Found] = []
     for wanted in files:
         # A Hub that does not answer would be waited for again with each file.

@@ -9,6 +9,8 @@ import shutil
 from pathlib import Path
 
 from sdcpp_py.errors import DownloadError
+from sdcpp_py.naming import named
+from sdcpp_py.paths import absolute, home_folder
 from sdcpp_py.system.byte_sizes import format_bytes
 
 PathLike = str | os.PathLike[str]
@@ -19,10 +21,20 @@ _BLOCK = 2**20
 
 
 def cache_folder(cache_dir: PathLike | None) -> Path:
-    """The folder of the cache: that one, else huggingface_hub's (``HF_HUB_CACHE``, ``HF_HOME``)."""
+    """The folder of the cache: that one, else huggingface_hub's (``HF_HUB_CACHE``, ``HF_HOME``).
+
+    Raises DownloadError where it would be in a home folder that there is not.
+    """
     from huggingface_hub import constants
 
-    return Path(cache_dir if cache_dir is not None else constants.HF_HUB_CACHE).expanduser()
+    if cache_dir is not None:
+        return absolute(cache_dir)
+    if constants.HF_HUB_CACHE.startswith("~") and home_folder() is None:
+        raise DownloadError(
+            "this user has no home folder, in which downloads are usually kept; set HF_HOME to a folder for them, or "
+            f"give one as {named('hub_cache')}"
+        )
+    return absolute(constants.HF_HUB_CACHE)
 
 
 def find_cached(repository: str, file: str, revision: str | None, cache_dir: PathLike | None = None) -> Path | None:
@@ -30,7 +42,10 @@ def find_cached(repository: str, file: str, revision: str | None, cache_dir: Pat
 
     Where ``revision`` is None, a file that came with an older state of the repository counts too.
     """
-    folder = _repository_folder(repository, cache_dir)
+    try:
+        folder = _repository_folder(repository, cache_dir)
+    except DownloadError:  # there is no cache
+        return None
     states = folder / "snapshots"
     try:
         reference = (folder / "refs" / (revision or "main")).read_text(encoding="ascii").strip()
@@ -49,7 +64,7 @@ def find_cached(repository: str, file: str, revision: str | None, cache_dir: Pat
 def check_room(missing: int, cache_dir: PathLike | None) -> None:
     """Raises DownloadError where the disk of the cache has less room than that many bytes."""
     folder = cache_folder(cache_dir)
-    for place in (folder, *folder.absolute().parents):
+    for place in (folder, *folder.parents):
         try:
             free = shutil.disk_usage(place).free
         except OSError:  # it does not exist yet: ask for the folder that it will be made in
@@ -57,7 +72,7 @@ def check_room(missing: int, cache_dir: PathLike | None) -> None:
         if free < missing:
             raise DownloadError(
                 f"{format_bytes(missing, enough=True)} are to be downloaded and {folder} has room for "
-                f"{format_bytes(free)}; free some, or choose another folder with cache_dir, --cache-dir or HF_HUB_CACHE"
+                f"{format_bytes(free)}; free some, or choose another folder with {named('hub_cache')} or HF_HUB_CACHE"
             )
         return
 
@@ -65,7 +80,7 @@ def check_room(missing: int, cache_dir: PathLike | None) -> None:
 def unwritable(error: OSError, cache_dir: PathLike | None) -> DownloadError | None:
     """What to say of an error that comes from the disk of the cache; None where it comes from elsewhere."""
     folder = cache_folder(cache_dir)
-    other = "choose another folder with cache_dir, --cache-dir or HF_HUB_CACHE"
+    other = f"choose another folder with {named('hub_cache')} or HF_HUB_CACHE"
     if error.errno in _UNWRITABLE:
         return DownloadError(f"the cache folder {folder} cannot be written ({error.strerror}); {other}")
     if error.errno in _NO_ROOM:
