@@ -14,6 +14,7 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from sdcpp_py.errors import ImageError, ImageNotFoundError, OutOfMemoryError, SdcppError
+from sdcpp_py.paths import absolute
 from sdcpp_py.image_files.png_chunks import Texts, for_pillow, is_png, texts_of
 
 
@@ -28,6 +29,7 @@ def opened(path: str, what: str) -> Iterator[Image.Image]:
         ImageError: it is no plain file, or no picture of a kind that can be read.
         OutOfMemoryError: memory ran out.
     """
+    path = os.fspath(absolute(path))
     check_file(path, what)
     with reading(what), open(path, "rb") as stream:
         # Of other kinds than PNG, Pillow maps some files into memory, for which it wants their names.
@@ -39,9 +41,10 @@ def opened(path: str, what: str) -> Iterator[Image.Image]:
 def read_texts(file: str | os.PathLike[str] | IO[bytes]) -> Texts:
     """The texts in a picture, whose pixels are not decoded. Raises as ``opened`` does."""
     if isinstance(file, (str, os.PathLike)):
-        path = os.fsdecode(file)
-        check_file(path, repr(path))
-        with reading(repr(path)), open(path, "rb") as stream:
+        what = repr(os.fsdecode(file))
+        path = os.fspath(absolute(os.fsdecode(file)))
+        check_file(path, what)
+        with reading(what), open(path, "rb") as stream:
             return _texts(stream)
     if not hasattr(file, "read"):
         raise ImageError(f"a picture is given as a path or an open file, not as {type(file).__name__}")

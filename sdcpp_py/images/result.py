@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from sdcpp_py.errors import OutOfMemoryError, OutputError
 from sdcpp_py.image_files import without_warnings
+from sdcpp_py.paths import absolute
 from sdcpp_py.settings import MIN_EDGE, GenerationSettings
 from sdcpp_py.settings.metadata import PictureMetadata, to_png_info
 
@@ -61,13 +62,13 @@ class GeneratedImage:
         The file appears whole or not at all: it is written under another name first.
 
         Returns:
-            the path that was written.
+            the path that was written, absolute.
 
         Raises:
             OutputError: the folder does not exist, nothing can be written there, or the suffix names no format that
                 can hold the picture.
         """
-        return write_image(self.image, Path(file), to_png_info(self.metadata))
+        return write_image(self.image, absolute(file), to_png_info(self.metadata))
 
     def _repr_png_(self) -> bytes:
         stream = io.BytesIO()
@@ -104,6 +105,7 @@ def write_image(image: Image.Image, path: Path, texts: PngInfo | None = None) ->
 
 def check_output(path: Path) -> None:
     """Raises OutputError where a picture cannot be written to ``path``: to be called before hours of drawing."""
+    path = absolute(path)
     check_name(path)
     # Only writing shows whether one may: root may everywhere but where the file system takes no files.
     trial = _partial(path)
@@ -116,6 +118,7 @@ def check_output(path: Path) -> None:
 
 def check_name(path: Path) -> None:
     """Raises OutputError where the suffix names no format for such a picture, or nothing may be written there."""
+    path = absolute(path)
     _format_of(path)
     try:
         _check_place(path)

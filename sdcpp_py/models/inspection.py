@@ -18,6 +18,7 @@ from sdcpp_py.models.detect.headers import FileHeader
 from sdcpp_py.models.detect.shards import read_model, refuse_shard
 from sdcpp_py.models.detect.storage import fault_of, mix_of, parameters_of
 from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, Family
+from sdcpp_py.paths import absolute
 
 # Words in names of files that say what tensors cannot.
 _DISTILLED = re.compile(r"turbo|schnell|lightning|hyper|lcm|distill|twinflow|dmd|sdxs")
@@ -91,6 +92,7 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
         ModelNotFoundError: there is no such file, or one that the index names is missing.
         ModelLoadError: it is unreadable, empty, truncated, damaged, or something else than a model.
     """
+    path = absolute(path)
     header = read_model(path)
     described = describe(header)
     kind = described.kind
@@ -103,7 +105,7 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     if described.part is Part.DENOISER and family is not None and family.whole_only:
         drawable = False
     try:
-        refuse_shard(Path(path))
+        refuse_shard(path)
     except ModelMismatchError as refusal:
         notes.append(str(refusal))
         drawable = False

@@ -11,9 +11,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
 
 from sdcpp_py.errors import MetadataError, MetadataNotFoundError, OutputError, SettingsError
+from sdcpp_py.paths import absolute
 from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.system.atomic_write import PARTIAL
 
@@ -44,7 +44,7 @@ class PromptCache:
         memory_bytes: int = 256 << 20,
         folder_bytes: int = 2 << 30,
     ) -> None:
-        self.folder = None if folder is None else Path(folder)
+        self.folder = None if folder is None else absolute(folder)
         self._memory_bytes = memory_bytes
         self._folder_bytes = folder_bytes
         self._kept: OrderedDict[str, EncodedPrompt] = OrderedDict()

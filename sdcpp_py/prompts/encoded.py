@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcpp_py.errors import MetadataError, MetadataNotFoundError, ModelMismatchError, OutputError
+from sdcpp_py.paths import absolute
 from sdcpp_py.system.atomic_write import whole_or_absent
 
 _FORMAT = 1
@@ -81,7 +82,7 @@ class EncodedPrompt:
             if name not in _ARRAYS:
                 raise MetadataError(f"this prompt holds an array '{name}' that no denoiser takes")
             arrays[name] = np.asarray(array, _ARRAYS[name][0])  # of numbers, so that nothing is pickled
-        path = Path(file)
+        path = absolute(file)
         try:
             with whole_or_absent(path) as partial, partial.open("wb") as stream:
                 np.savez(stream, **arrays)  # type: ignore[arg-type]
@@ -97,7 +98,7 @@ class EncodedPrompt:
             MetadataNotFoundError: there is no such file.
             MetadataError: it is something else, damaged, or from a version that wrote another format.
         """
-        path = Path(file)
+        path = absolute(file)
         try:
             if path.stat().st_size > _MAX_FILE:
                 raise MetadataError(f"{path} is too large for an encoded prompt")

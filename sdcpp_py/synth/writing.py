@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from sdcpp_py.paths import absolute
 from sdcpp_py.synth.catalogue import model_named
 from sdcpp_py.synth.formats import write_gguf, write_safetensors
 from sdcpp_py.synth.models import ModelShape, check_quantization
@@ -73,7 +74,7 @@ def _write(
 ) -> list[Path]:
     if seed is not None and seed < 0:
         raise ValueError(f"seed is {seed}; give 0 or more")
-    folder = Path(directory)
+    folder = absolute(directory)
     folder.mkdir(parents=True, exist_ok=True)
     total = sum(tensor.nbytes for model in models for tensor in model.tensors(quant))
     done = 0

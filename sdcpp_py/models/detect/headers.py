@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sdcpp_py.errors import ModelError, ModelLoadError, ModelNotFoundError
 from sdcpp_py.models.tensors import TensorInfo
+from sdcpp_py.paths import absolute
 
 # ggml's tensor types by number: name, elements per block, bytes per block.
 GGML_TYPES: Mapping[int, tuple[str, int, int]] = {
@@ -73,7 +74,7 @@ def read_header(file: str | os.PathLike[str]) -> FileHeader:
         ModelNotFoundError: there is no such file.
         ModelLoadError: it is a directory, unreadable, empty, truncated, damaged, or something else than a model.
     """
-    path = Path(file)
+    path = absolute(file)
     try:
         if not path.exists():
             raise ModelNotFoundError(f"there is no file {path}")

@@ -14,6 +14,7 @@ from sdcpp_py.errors import ModelLoadError, ModelMismatchError, ModelNotFoundErr
 from sdcpp_py.models.detect.headers import FileHeader, read_header
 from sdcpp_py.models.families import FAMILIES
 from sdcpp_py.models.tensors import TensorInfo
+from sdcpp_py.paths import absolute
 
 INDEX = ".safetensors.index.json"
 _PIPELINE = "model_index.json"
@@ -28,7 +29,7 @@ def read_model(file: str | os.PathLike[str]) -> FileHeader:
         ModelNotFoundError: the file does not exist, or one that the index names.
         ModelLoadError: a file or the index is unreadable or damaged; or a folder has no index, or several.
     """
-    path = Path(file)
+    path = absolute(file)
     index = _index_of(path)
     return read_header(path) if index is None else _read_index(path, index)
 
