@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sdcpp_py import Generator, ModelNotFoundError, OutOfMemoryError, SdcppError, SettingsError, TextEncoder
 from sdcpp_py.cli import main
-from sdcpp_py.cli.parser import build_parser
+from sdcpp_py.cli.parser import build_parser, parse
 from sdcpp_py.errors import DownloadError
 from sdcpp_py.models.catalogue import BUILT_IN, read_catalogues
 from sdcpp_py.models.hub.errors import not_on_disk
@@ -117,6 +117,22 @@ def test_a_plan_by_the_catalogues_name(alone: Path, capsys: pytest.CaptureFixtur
         assert main(["plan", *how, *command]) == 0
         plans.append(capsys.readouterr().out)
     assert plans[0] == plans[1] == plans[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["plan", "--size", "64", "klein-4b"], ("name", "klein-4b")),
+        (["bench", "--json", "klein-4b"], ("name", "klein-4b")),
+        (["plan", "--json"], ("name", None)),
+        (["fit", "--memory", "1GiB", "tiny", "klein-4b"], ("names", ["tiny", "klein-4b"])),
+        (["fit", "--json"], ("names", [])),
+        (["generate", "--steps", "1", "a cat"], ("prompt", "a cat")),
+    ],
+)
+def test_names_may_stand_after_options(arguments: list[str], found: tuple[str, object]) -> None:
+    """As before them."""
+    assert getattr(parse(arguments), found[0]) == found[1]
 
 
 def test_a_name_brings_its_defaults(alone: Path) -> None:

@@ -43,10 +43,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = build_parser()
     options, rest = parser.parse_known_args(arguments)
     # argparse fills an optional positional with nothing as soon as an option comes before it, and then does not know
-    # what to do with it: `synth NAME --quant Q4_K DIR`.
-    for name in ("directory", "prompt"):
+    # what to do with it: `synth NAME --quant Q4_K DIR`, `plan --size 512 NAME`.
+    for name in ("directory", "prompt", "name"):
         if rest and not rest[0].startswith("-") and getattr(options, name, "") is None:
             setattr(options, name, rest.pop(0))
+    if getattr(options, "names", None) == [] and not any(word.startswith("-") for word in rest):
+        options.names, rest = rest, []
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return options
