@@ -19,18 +19,18 @@ from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.models.families import Family
 from sdcpp_py.models.files import ModelFiles, check_files
 from sdcpp_py.models.pretrained import resolve
-from sdcpp_py.paths import StrPath
 from sdcpp_py.pipeline.arguments import DrawingArguments
 from sdcpp_py.pipeline.batch import Prompt, draw_series, encode_prompt, make_orders, make_series
 from sdcpp_py.pipeline.noise import check_noise
 from sdcpp_py.pipeline.open import GivenEncoder, checked_pretrained, open_session, shared_encoder
 from sdcpp_py.pipeline.pipeline import SessionOptions
 from sdcpp_py.pipeline.progress_meter import Meter
+from sdcpp_py.pipeline.signatures import checked_names, refuse_unknown
 from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.prompts.cache import chosen_cache
 from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.settings import GenerationSettings
-from sdcpp_py.signatures import checked_names, refuse_unknown
+from sdcpp_py.system.paths import StrPath
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

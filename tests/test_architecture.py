@@ -35,6 +35,7 @@ PACKAGES = (
     "system",
     "progress",
     "parts",
+    "naming",
     "errors",
     "version",
 )

@@ -16,7 +16,7 @@ from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueFile, CatalogueModel
 from sdcpp_py.models.hub import Access, fetch_all
 from sdcpp_py.models.pretrained import as_wanted, on_disk, parse_name, resolve
-from sdcpp_py.quantization import choose_quant, machine_memory
+from sdcpp_py.models.quantization import choose_quant, machine_memory
 from sdcpp_py.system.byte_sizes import format_bytes
 
 _Commands = argparse._SubParsersAction  # argparse has no public name for it

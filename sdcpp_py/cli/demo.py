@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sdcpp_py.cli.opening import open_named
 from sdcpp_py.images.result import check_output, write_image
 from sdcpp_py.models.bundled import TINY
-from sdcpp_py.paths import absolute
+from sdcpp_py.system.paths import absolute
 
 PROMPTS = (
     "a red circle on a white background",

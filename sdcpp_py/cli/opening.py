@@ -11,7 +11,7 @@ from sdcpp_py.errors import SettingsError
 from sdcpp_py.generator import Generator
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.naming import named
-from sdcpp_py.paths import absolute
+from sdcpp_py.system.paths import absolute
 
 
 class _OldCacheFolder(argparse.Action):
@@ -47,6 +47,7 @@ def add_downloads(command: argparse._ActionsContainer) -> None:
 def add_old_cache_folder(command: argparse.ArgumentParser) -> None:
     """Adds what ``--prompt-cache`` and ``--hub-cache`` were called, for scripts that still say so."""
     command.add_argument("--cache-dir", action=_OldCacheFolder, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
 
 # All control characters but line break and tab, and those that turn the direction of writing.
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from sdcpp_py.errors import OutputError, SettingsError
-from sdcpp_py.paths import absolute
 from sdcpp_py.preflight.named_files import written_file
+from sdcpp_py.system.paths import absolute
 
 
 def run(options: argparse.Namespace) -> None:

@@ -14,8 +14,8 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from sdcpp_py.errors import ImageError, ImageNotFoundError, OutOfMemoryError, SdcppError
-from sdcpp_py.paths import absolute
 from sdcpp_py.image_files.png_chunks import Texts, for_pillow, is_png, texts_of
+from sdcpp_py.system.paths import absolute
 
 
 @contextlib.contextmanager

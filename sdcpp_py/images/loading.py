@@ -13,7 +13,6 @@ from PIL import Image
 from sdcpp_py.errors import ImageError, SettingsError
 from sdcpp_py.image_files import opened, reading
 from sdcpp_py.images.resizing import Pixels, surrounded
-from sdcpp_py.paths import absolute
 from sdcpp_py.settings import check_whole
 
 MAX_INPUT_EDGE = 16384

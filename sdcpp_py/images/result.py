@@ -19,9 +19,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from sdcpp_py.errors import OutOfMemoryError, OutputError
 from sdcpp_py.image_files import without_warnings
-from sdcpp_py.paths import absolute
 from sdcpp_py.settings import MIN_EDGE, GenerationSettings
 from sdcpp_py.settings.metadata import PictureMetadata, to_png_info
+from sdcpp_py.system.paths import absolute
 
 
 @dataclass(frozen=True)

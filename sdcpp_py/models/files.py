@@ -28,7 +28,7 @@ from sdcpp_py.models.detect.storage import fault_of
 from sdcpp_py.models.families import Family
 from sdcpp_py.naming import named
 from sdcpp_py.parts import ENCODERS
-from sdcpp_py.paths import StrPath, absolute
+from sdcpp_py.system.paths import StrPath, absolute
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sdcpp_py.models.detect.headers import FileHeader
 from sdcpp_py.models.detect.shards import read_model, refuse_shard
 from sdcpp_py.models.detect.storage import fault_of, mix_of, parameters_of
 from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, Family
-from sdcpp_py.paths import absolute
+from sdcpp_py.system.paths import absolute
 
 # Words in names of files that say what tensors cannot.
 _DISTILLED = re.compile(r"turbo|schnell|lightning|hyper|lcm|distill|twinflow|dmd|sdxs")

@@ -15,8 +15,8 @@ from sdcpp_py.models.catalogue.entries import AUTOENCODERS, DENOISER, CatalogueF
 from sdcpp_py.models.catalogue.schema import is_file_path, is_repository
 from sdcpp_py.models.hub import Access, Wanted, fetch_all
 from sdcpp_py.models.hub.cache import PathLike, find_cached
+from sdcpp_py.models.quantization import choose_quant, find_quant, machine_memory
 from sdcpp_py.naming import named
-from sdcpp_py.quantization import choose_quant, find_quant, machine_memory
 
 
 @dataclass(frozen=True)

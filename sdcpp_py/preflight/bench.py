@@ -16,8 +16,8 @@ from sdcpp_py.generator import Generator
 from sdcpp_py.memory.placement import DeviceChoice
 from sdcpp_py.models.files import arguments_of
 from sdcpp_py.naming import named
-from sdcpp_py.paths import StrPath
 from sdcpp_py.preflight.named_files import files_named
+from sdcpp_py.system.paths import StrPath
 
 SIZES = (256, 512, 768, 1024)
 PROMPT = "a lovely cat on a windowsill, in the light of the evening"

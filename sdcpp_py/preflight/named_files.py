@@ -14,10 +14,10 @@ from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueModel
 from sdcpp_py.models.files import ModelFiles
 from sdcpp_py.models.pretrained import Pretrained, parse_name, resolve, wanted_quant
+from sdcpp_py.models.quantization import FOUR_BITS, choose_quant, machine_memory
 from sdcpp_py.naming import named
-from sdcpp_py.paths import StrPath, absolute
 from sdcpp_py.pipeline.open import checked_pretrained
-from sdcpp_py.quantization import FOUR_BITS, choose_quant, machine_memory
+from sdcpp_py.system.paths import StrPath, absolute
 
 FilesByRole = Mapping[str, Path]
 """The files of a model by their roles (``parts.ROLES``)."""

@@ -11,10 +11,10 @@ from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.files import ModelFiles, arguments_of, check_files
-from sdcpp_py.paths import StrPath
 from sdcpp_py.pipeline.pipeline import Session, SessionOptions
 from sdcpp_py.preflight.named_files import files_named
 from sdcpp_py.settings import GenerationSettings
+from sdcpp_py.system.paths import StrPath
 
 
 def plan_files(

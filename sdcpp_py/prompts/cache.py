@@ -13,9 +13,9 @@ from collections import OrderedDict
 from collections.abc import Mapping
 
 from sdcpp_py.errors import MetadataError, MetadataNotFoundError, OutputError, SettingsError
-from sdcpp_py.paths import absolute
 from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.system.atomic_write import PARTIAL
+from sdcpp_py.system.paths import absolute
 
 logger = logging.getLogger("sdcpp_py")
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcpp_py.errors import MetadataError, MetadataNotFoundError, ModelMismatchError, OutputError
-from sdcpp_py.paths import absolute
 from sdcpp_py.system.atomic_write import whole_or_absent
+from sdcpp_py.system.paths import absolute
 
 _FORMAT = 1
 _HEADER = "sdcpp_py"

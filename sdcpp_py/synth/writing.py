@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sdcpp_py.paths import absolute
 from sdcpp_py.synth.catalogue import model_named
 from sdcpp_py.synth.formats import write_gguf, write_safetensors
 from sdcpp_py.synth.models import ModelShape, check_quantization
 from sdcpp_py.synth.sets import FAMILIES, SyntheticSet
 from sdcpp_py.system.atomic_write import whole_or_absent
+from sdcpp_py.system.paths import absolute
 
 OnBytes = Callable[[int, int], None]
 

@@ -20,7 +20,7 @@ from sdcpp_py.models.catalogue import BUILT_IN, read_catalogues
 from sdcpp_py.models.catalogue.entries import CatalogueModel
 from sdcpp_py.models.hub import Access, Wanted
 from sdcpp_py.models.pretrained import Request, choose, on_disk, parse_name, resolve
-from sdcpp_py.quantization import choose_quant, find_quant
+from sdcpp_py.models.quantization import choose_quant, find_quant
 
 from ..support.hub_server import COMMIT, Hub, in_place_of_the_hub, serve
 
@@ -282,7 +282,7 @@ def test_a_higher_limit_never_means_fewer_bits(name: str, memory: int, limit: in
 )
 def test_a_generators_memory_decides(memory: object, limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """``from_pretrained(name, memory="4GiB")`` chooses by these 4 GiB, before anything is fetched."""
-    monkeypatch.setattr("sdcpp_py.quantization.memory", lambda: (64 * GIB, 60 * GIB))
+    monkeypatch.setattr("sdcpp_py.models.quantization.memory", lambda: (64 * GIB, 60 * GIB))
     asked: list[str] = []
 
     def fetch_nothing(files: list[Wanted], access: Access) -> list[Path]:
@@ -298,7 +298,7 @@ def test_a_generators_memory_decides(memory: object, limit: int | None, monkeypa
 
 def test_pull_chooses_for_the_memory_too(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """``pull --memory`` fetches what ``generate --memory`` will take."""
-    monkeypatch.setattr("sdcpp_py.quantization.memory", lambda: (64 * GIB, 60 * GIB))
+    monkeypatch.setattr("sdcpp_py.models.quantization.memory", lambda: (64 * GIB, 60 * GIB))
     run(["pull", "small", "--memory", str(GIB + 5000), "--no-progress"])
     fetched = [request.path.rpartition("/")[2] for request in hub.downloads() if "small" in request.path]
     assert fetched == ["small-Q4_K_M.gguf"]
@@ -313,7 +313,7 @@ def test_sizes_that_nobody_knows_do_not_matter() -> None:
 
 def test_a_system_that_does_not_say_is_taken_for_a_laptop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the size of the memory is not known, four bits are chosen, not the fewest there are."""
-    monkeypatch.setattr("sdcpp_py.quantization.memory", lambda: (0, 0))
+    monkeypatch.setattr("sdcpp_py.models.quantization.memory", lambda: (0, 0))
     assert choose("z-image-turbo", catalogue=BUILT_IN_CATALOGUE).quant == "Q4_K"
 
 

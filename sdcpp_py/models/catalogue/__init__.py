@@ -15,7 +15,7 @@ from sdcpp_py.errors import CatalogueError, ModelNotFoundError
 from sdcpp_py.models.bundled import TINY, bundled_files
 from sdcpp_py.models.catalogue.entries import CatalogueFile, CatalogueModel
 from sdcpp_py.models.catalogue.schema import Entry, check_name, read_file, read_model
-from sdcpp_py.paths import absolute, home_folder
+from sdcpp_py.system.paths import absolute, home_folder
 
 SCHEMA = 1
 BUILT_IN = Path(__file__).with_name("catalogue.toml")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sdcpp_py.errors import ModelError, ModelLoadError, ModelNotFoundError
 from sdcpp_py.models.tensors import TensorInfo
-from sdcpp_py.paths import absolute
+from sdcpp_py.system.paths import absolute
 
 # ggml's tensor types by number: name, elements per block, bytes per block.
 GGML_TYPES: Mapping[int, tuple[str, int, int]] = {

@@ -14,7 +14,7 @@ from sdcpp_py.errors import ModelLoadError, ModelMismatchError, ModelNotFoundErr
 from sdcpp_py.models.detect.headers import FileHeader, read_header
 from sdcpp_py.models.families import FAMILIES
 from sdcpp_py.models.tensors import TensorInfo
-from sdcpp_py.paths import absolute
+from sdcpp_py.system.paths import absolute
 
 INDEX = ".safetensors.index.json"
 _PIPELINE = "model_index.json"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sdcpp_py.errors import DownloadError
 from sdcpp_py.naming import named
-from sdcpp_py.paths import absolute, home_folder
 from sdcpp_py.system.byte_sizes import format_bytes
+from sdcpp_py.system.paths import absolute, home_folder
 
 PathLike = str | os.PathLike[str]
 

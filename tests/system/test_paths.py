@@ -32,7 +32,7 @@ from sdcpp_py.images.loading import to_mask, to_pixels
 from sdcpp_py.models.bundled import TINY, bundled_files
 from sdcpp_py.models.catalogue import catalogue_files, config_folder
 from sdcpp_py.models.hub.cache import cache_folder
-from sdcpp_py.paths import absolute
+from sdcpp_py.system.paths import absolute
 
 FILES = bundled_files(TINY)
 SMALL = ["a red circle", "--steps", "1", "-W", "64", "-H", "64"]
