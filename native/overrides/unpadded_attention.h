@@ -16,7 +16,7 @@ constexpr int64_t key_granule = 64;
 // the engine's tokenizer puts pads behind it. Takes the place of the engine's function inside of its language models.
 inline ggml_tensor *prompt_attention(ggml_context *context, ggml_backend_t backend, ggml_tensor *q, ggml_tensor *k,
                                      ggml_tensor *v, int64_t heads, ggml_tensor *mask, bool by_heads, bool flash) {
-    const int64_t tokens = static_cast<int64_t>(PromptLength::counted());
+    const int64_t tokens = static_cast<int64_t>(PromptEncoding::counted());
     const int64_t keys = GGML_PAD(tokens, key_granule);
     if (Kernels::on() && by_heads && mask != nullptr && tokens > 0 && keys < k->ne[1]) {
         k = ggml_view_3d(context, k, k->ne[0], keys, k->ne[2], k->nb[1], k->nb[2], 0);

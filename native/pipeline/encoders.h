@@ -89,7 +89,7 @@ inline SDCondition condition_of(Conditioner &conditioner, int threads, const Con
 // How many states a denoiser reads of a prompt. Of a Qwen, as many as the prompt has tokens, which are counted where they
 // are made.
 inline int states_of(Conditioner &conditioner, const std::string &text) {
-    size_t states = PromptLength::counted();
+    size_t states = PromptEncoding::counted();
     if (auto *clip = dynamic_cast<FrozenCLIPEmbedderWithCustomWords *>(&conditioner)) {
         states = clip->tokenize(text, 77, 77, true).first.size();
     } else if (auto *flux = dynamic_cast<FluxCLIPEmbedder *>(&conditioner)) {

@@ -169,7 +169,7 @@ class EnginePipeline : public Pipeline {
 
     Arrays encode(const EncodeRequest &request, Run &run) override {
         Phase phase(*this, SDPY_TEXT_ENCODER, request.threads, run);
-        PromptLength length(request.max_tokens);
+        PromptEncoding encoding(request.max_tokens);
         run.begin_phase(SDPY_PHASE_ENCODE, 1, 1);
         ConditionerParams params;
         params.text = request.prompt;

@@ -15,38 +15,51 @@
 
 namespace sdpy {
 
-// As long as it lives, the tokens that this thread makes are counted: a bound on the length of a prompt, found where the
-// tokens are made and not guessed from characters, and the number of tokens that attention has to look at.
-class PromptLength {
+// One encoding of a prompt, on the thread that does it: all that is known of the prompt's tokens between two calls of a
+// tokenizer. Tokenizers themselves outlive a prompt that is refused, cancelled or failed in the middle, so they keep nothing.
+class PromptEncoding {
    public:
-    explicit PromptLength(int limit) : limit_(limit) { current() = this; }
-    ~PromptLength() { current() = nullptr; }
-    PromptLength(const PromptLength &) = delete;
-    PromptLength &operator=(const PromptLength &) = delete;
+    // `limit`: of tokens, found where they are made and not guessed from characters; 0 for none.
+    explicit PromptEncoding(int limit) : limit_(limit) { current() = this; }
+    ~PromptEncoding() { current() = nullptr; }
+    PromptEncoding(const PromptEncoding &) = delete;
+    PromptEncoding &operator=(const PromptEncoding &) = delete;
 
-    static void count(size_t tokens) {
-        PromptLength *length = current();
-        if (length == nullptr) {
-            return;
-        }
-        length->counted_ += tokens;
-        if (length->limit_ > 0 && length->counted_ > static_cast<size_t>(length->limit_)) {
-            throw BadSettings("the prompt is too long: with the model's own template it has more than " +
-                              std::to_string(length->limit_) + " tokens, which is what the model was trained to read");
-        }
+    // The encoding that this thread does now, or null.
+    static PromptEncoding *&current() {
+        static thread_local PromptEncoding *encoding = nullptr;
+        return encoding;
     }
 
-    // Tokens so far, pads not among them; 0 when nobody counts.
+    // Tokens so far, pads not among them, which is as many as attention has to look at; 0 when nobody counts.
     static size_t counted() { return current() == nullptr ? 0 : current()->counted_; }
 
-   private:
-    static PromptLength *&current() {
-        static thread_local PromptLength *length = nullptr;
-        return length;
+    // What is to be read now, of a text that comes in pieces. The engine encodes the template's head, the prompt and the
+    // template's tail one after the other. The head ends with a line break, which in the whole text would be of one word
+    // with line breaks at the prompt's beginning: it is held back until the next piece.
+    std::string joined(const std::string &piece) {
+        const std::string head = "user\n";
+        std::string text = held_back_ + piece;
+        held_back_.clear();
+        if (text.size() >= head.size() && text.compare(text.size() - head.size(), head.size(), head) == 0) {
+            held_back_ = "\n";
+            text.pop_back();
+        }
+        return text;
     }
 
+    void count(size_t tokens) {
+        counted_ += tokens;
+        if (limit_ > 0 && counted_ > static_cast<size_t>(limit_)) {
+            throw BadSettings("the prompt is too long: with the model's own template it has more than " +
+                              std::to_string(limit_) + " tokens, which is what the model was trained to read");
+        }
+    }
+
+   private:
     int limit_;
     size_t counted_ = 0;
+    std::string held_back_;
 };
 
 // The engine's own way of cutting text into words differs from the models' and, for characters of the higher planes,
@@ -57,17 +70,19 @@ class PromptTokenizer : public ::Qwen2Tokenizer {
     PromptTokenizer() : ::Qwen2Tokenizer("\n"), pairs_(load_qwen2_merges()) {}
 
     std::vector<int> encode(const std::string &text, on_new_token_cb_t = nullptr) override {
-        // The engine encodes the template's head, the prompt and the template's tail one after the other. The head ends
-        // with a line break, which in the whole text would be of one word with line breaks at the prompt's beginning.
-        std::string whole = held_back_ + text;
-        held_back_.clear();
-        const std::string head = "user\n";
-        if (whole.size() >= head.size() && whole.compare(whole.size() - head.size(), head.size(), head) == 0) {
-            held_back_ = "\n";
-            whole.pop_back();
+        PromptEncoding *encoding = PromptEncoding::current();
+        if (encoding == nullptr) {
+            return tokens(text);
         }
+        std::vector<int> of_piece = tokens(encoding->joined(text));
+        encoding->count(of_piece.size());
+        return of_piece;
+    }
+
+    // The tokens of a whole text. From several threads at once.
+    std::vector<int> tokens(const std::string &text) const {
         std::vector<int> tokens;
-        for (const std::string &part : split_with_special_tokens(whole, special_tokens)) {
+        for (const std::string &part : split_with_special_tokens(text, special_tokens)) {
             const auto special = std::find(special_tokens.begin(), special_tokens.end(), part);
             if (special != special_tokens.end()) {
                 tokens.push_back(PAD_TOKEN_ID + static_cast<int>(special - special_tokens.begin()));
@@ -78,13 +93,11 @@ class PromptTokenizer : public ::Qwen2Tokenizer {
                 tokens.insert(tokens.end(), of_word.begin(), of_word.end());
             }
         }
-        PromptLength::count(tokens.size());
         return tokens;
     }
 
    private:
     BytePairs pairs_;
-    std::string held_back_;
 };
 
 // The engine reads brackets in a prompt as weights of words. The models were trained on brackets as text (FLUX.2 reads
