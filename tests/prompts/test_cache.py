@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -14,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
+from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from sdcpp_py import (
@@ -210,6 +212,26 @@ def test_a_file_of_any_bytes_is_an_error_and_nothing_else(
     good = some_prompt().save(file).read_bytes()
     place = min(place, len(good))
     file.write_bytes(good[:place] + junk + good[place + len(junk) :])
+    try:
+        assert EncodedPrompt.load(file).family
+    except MetadataError:
+        pass
+
+
+@profile(max_examples=50)
+@given(st.binary(max_size=20) | st.text(" ()[]{},'\"\\\n0", max_size=9).map(str.encode), st.integers(0, 140))
+@example(b" ", 66)  # a bracket that is not closed is an error of Python's tokenizer
+def test_an_array_of_any_bytes_is_an_error_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, junk: bytes, place: int
+) -> None:
+    """Where the archive is whole and an array in it is not, too."""
+    file, wrong = tmp_path_factory.mktemp("prompt") / "p.npz", io.BytesIO()
+    some_prompt().save(file)
+    with zipfile.ZipFile(file) as good, zipfile.ZipFile(wrong, "w") as archive:
+        for name in good.namelist():
+            data = good.read(name)
+            archive.writestr(name, data[:place] + junk + data[place + len(junk) :] if "crossattn" in name else data)
+    file.write_bytes(wrong.getvalue())
     try:
         assert EncodedPrompt.load(file).family
     except MetadataError:
