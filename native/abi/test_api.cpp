@@ -1,5 +1,6 @@
 // The functions of base/sdpy.h that run one part by itself.
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "base/status.h"
@@ -105,10 +106,17 @@ int sdpy_multiply(const char *level, int type, const void *weights, const float 
     });
 }
 
-int sdpy_tokenize(const char *text, int *tokens, int capacity, int *count, sdpy_failure *failure) {
+int sdpy_tokenize(const char *tokenizer, const char *text, int *tokens, int capacity, int *count,
+                  sdpy_failure *failure) {
     return sdpy::guarded(failure, [&] {
-        static sdpy::PromptTokenizer tokenizer;  // made once: a test asks for thousands of texts
-        const std::vector<int> found = tokenizer.encode(text);
+        // Made once, because a test asks for thousands of texts; constant, because threads share them.
+        static const sdpy::PromptTokenizer qwen;
+        static const sdpy::ClipTokenizer clip;
+        const std::string name = tokenizer;
+        if (name != "qwen" && name != "clip") {
+            throw sdpy::BadSettings("there is no tokenizer '" + name + "'; it is qwen or clip");
+        }
+        const std::vector<int> found = name == "clip" ? clip.tokens(text) : qwen.tokens(text);
         *count = static_cast<int>(found.size());
         std::copy_n(found.begin(), std::min<size_t>(found.size(), capacity), tokens);
     });

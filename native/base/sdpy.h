@@ -119,7 +119,7 @@ typedef struct {
 } sdpy_move_request;
 
 typedef struct {
-    const char *prompt; /* UTF-8 */
+    const char *prompt; /* UTF-8, in NFC: tokenizers were trained on it, and compose nothing */
     int max_tokens;     /* SDPY_BAD_SETTINGS above this many, template included; 0 for no bound */
     int width;          /* pixels of the picture: some families condition on them */
     int height;
@@ -280,8 +280,9 @@ int sdpy_multiply(const char *level, int type, const void *weights, const float 
                   int outputs, int tokens, int parts, sdpy_failure *failure);
 /* What the engine takes files for ("Flux.2 klein", "SDXL"), by sdpy_file; "" where it knows no such model. */
 int sdpy_detect(const char *const *files, char *name, int capacity, sdpy_failure *failure);
-/* The tokens of a UTF-8 text as Qwen numbers them, at most `capacity` of them; `count` is how many there are. */
-int sdpy_tokenize(const char *text, int *tokens, int capacity, int *count, sdpy_failure *failure);
+/* The tokens of a UTF-8 text in NFC as the models of a kind ("qwen", "clip") number them, without those that CLIP has
+ * around a prompt; at most `capacity` of them, and `count` is how many there are. */
+int sdpy_tokenize(const char *tokenizer, const char *text, int *tokens, int capacity, int *count, sdpy_failure *failure);
 
 /* cffi:end */
 

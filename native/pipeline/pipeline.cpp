@@ -16,7 +16,7 @@
 #include "jobs/run.h"
 #include "devices/thread_check.h"
 
-// The conditioner makes our tokenizer, its language models leave out what adds nothing, they and the denoisers use our
+// The conditioner makes our tokenizers, its language models leave out what adds nothing, they and the denoisers use our
 // attention, and the Z-Image model makes our runner.
 #include "overrides/unpadded_attention.h"
 #include "overrides/fused_rope.h"
@@ -30,9 +30,11 @@
 #define Qwen2Tokenizer sdpy::PromptTokenizer
 #define parse_prompt_attention sdpy::whole_prompt
 #include "overrides/sizes/clip_t5.h"
+#define CLIPTokenizer sdpy::ClipTokenizer
 #define T5Runner sdpy::SizedT5
 #define CLIPTextModelRunner sdpy::SizedClip
 #include "conditioner.hpp"
+#undef CLIPTokenizer
 #undef T5Runner
 #undef CLIPTextModelRunner
 #undef Qwen2Tokenizer

@@ -59,7 +59,7 @@ std::vector<std::pair<int, std::string>> alphabet() {
 }
 
 // Numbers of tokens by the hashes of their texts. The texts are not kept: 151 thousand of them share no hash of 64 bits,
-// and the vocabulary is part of the program, so that a test of all of it shows that.
+// and the vocabularies are part of the program, so that tests of all of them show that.
 class Numbers {
    public:
     explicit Numbers(size_t count) : entries_(slots_for(count)) {}
@@ -97,8 +97,8 @@ uint64_t pair_hash(int left, int right) {
 
 }  // namespace
 
-BytePairs::BytePairs(const std::string &merges) {
-    const size_t count = std::count(merges.begin(), merges.end(), '\n') + 257;
+BytePairs::BytePairs(const std::string &merges, const std::string &word_end) {
+    const size_t count = std::count(merges.begin(), merges.end(), '\n') + 513;
     pairs_.resize(slots_for(count));
     Numbers numbers(count);
     int next = 0;
@@ -106,7 +106,16 @@ BytePairs::BytePairs(const std::string &merges) {
         byte_tokens_[byte] = next;
         numbers.add(hash(text.data(), text.size()), next++);
     }
-    for (size_t begin = 0, end; (end = merges.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    if (!word_end.empty()) {
+        last_offset_ = next;
+        for (const auto &[byte, text] : alphabet()) {
+            const std::string last = text + word_end;
+            numbers.add(hash(last.data(), last.size()), next++);
+        }
+    }
+    const std::string heading = "#version:";
+    size_t begin = merges.compare(0, heading.size(), heading) == 0 ? merges.find('\n') + 1 : 0;
+    for (size_t end; (end = merges.find('\n', begin)) != std::string::npos; begin = end + 1) {
         const size_t space = merges.find(' ', begin);
         const char *right = merges.data() + space + 1;
         const uint64_t left = hash(merges.data() + begin, space - begin);
@@ -143,6 +152,9 @@ std::vector<int> BytePairs::tokens(const std::string &word) const {
         token[i] = byte_tokens_[static_cast<unsigned char>(word[i])];
         after[i] = i + 1;
         before[i] = i - 1;
+    }
+    if (size > 0) {
+        token[size - 1] += last_offset_;
     }
     for (int i = 0; i < size; ++i) {
         consider(i);

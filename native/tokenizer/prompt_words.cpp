@@ -43,6 +43,29 @@ bool within(const CodePointRange (&ranges)[count], char32_t point) {
     return after != std::begin(ranges) && point <= std::prev(after)->last;
 }
 
+char32_t lower_of(char32_t point) {
+    const auto after =
+        std::upper_bound(std::begin(lower_case_ranges), std::end(lower_case_ranges), point,
+                         [](char32_t value, const LowerCaseRange &range) { return value < range.first; });
+    if (after == std::begin(lower_case_ranges)) {
+        return point;
+    }
+    const LowerCaseRange &range = *std::prev(after);
+    return point <= range.last && (point - range.first) % range.step == 0 ? point + range.distance : point;
+}
+
+void append(std::string &text, char32_t point) {
+    if (point < 0x80) {
+        text += static_cast<char>(point);
+        return;
+    }
+    const int followers = point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
+    text += static_cast<char>((0xFF00 >> (followers + 1) & 0xFF) | point >> 6 * followers);
+    for (int i = followers - 1; i >= 0; --i) {
+        text += static_cast<char>(0x80 | (point >> 6 * i & 0x3F));
+    }
+}
+
 bool is_letter(char32_t point) { return within(letter_ranges, point); }
 bool is_number(char32_t point) { return within(number_ranges, point); }
 bool is_line_break(char32_t point) { return point == '\r' || point == '\n'; }
@@ -59,9 +82,64 @@ bool is_other(char32_t point) { return !is_space(point) && !is_letter(point) && 
 class Cutter {
    public:
     explicit Cutter(const std::vector<Character> &characters) : characters_(characters) {}
+    virtual ~Cutter() = default;
 
+    // The words of the text, in order.
+    std::vector<std::string> words(const std::string &text) const {
+        std::vector<std::string> words;
+        for (size_t place = 0; place < characters_.size();) {
+            const size_t end = std::max(word_end(place), place + 1);
+            if (!left_out(characters_[place].point)) {
+                words.push_back(
+                    text.substr(characters_[place].begin, characters_[end - 1].end - characters_[place].begin));
+            }
+            place = end;
+        }
+        return words;
+    }
+
+   protected:
     // The end of the word that begins at `place`: the first alternative of the expression that matches there.
-    size_t word_end(size_t place) const {
+    virtual size_t word_end(size_t place) const = 0;
+    // Whether a character is in no word.
+    virtual bool left_out(char32_t point) const = 0;
+    // A character as contractions are compared.
+    virtual char32_t folded(char32_t point) const = 0;
+
+    static constexpr char32_t none = 0x0A;  // past the end: in no class but that of line breaks, which nothing asks for
+
+    char32_t at(size_t place) const { return place < characters_.size() ? characters_[place].point : none; }
+    size_t size() const { return characters_.size(); }
+
+    size_t skip(size_t place, bool (*belongs)(char32_t)) const {
+        while (place < characters_.size() && belongs(characters_[place].point)) {
+            ++place;
+        }
+        return place;
+    }
+
+    // "'s", "'t", "'m", "'d", "'re", "'ve", "'ll"; 0 where there is none.
+    size_t contraction_length(size_t place) const {
+        if (at(place) != '\'') {
+            return 0;
+        }
+        const char32_t one = folded(at(place + 1)), two = folded(at(place + 2));
+        if (one == 's' || one == 't' || one == 'm' || one == 'd') {
+            return 2;
+        }
+        return (one == 'r' && two == 'e') || (one == 'v' && two == 'e') || (one == 'l' && two == 'l') ? 3 : 0;
+    }
+
+   private:
+    const std::vector<Character> &characters_;
+};
+
+class QwenCutter : public Cutter {
+   public:
+    using Cutter::Cutter;
+
+   private:
+    size_t word_end(size_t place) const override {
         if (const size_t length = contraction_length(place)) {
             return place + length;
         }
@@ -77,31 +155,10 @@ class Cutter {
         return end > start ? skip(end, is_line_break) : space_end(place);
     }
 
-   private:
-    static constexpr char32_t none = 0x0A;  // past the end: in no class but that of line breaks, which nothing asks for
+    bool left_out(char32_t) const override { return false; }
 
-    char32_t at(size_t place) const { return place < characters_.size() ? characters_[place].point : none; }
-
-    size_t skip(size_t place, bool (*belongs)(char32_t)) const {
-        while (place < characters_.size() && belongs(characters_[place].point)) {
-            ++place;
-        }
-        return place;
-    }
-
-    // "'s", "'t", "'m", "'d", "'re", "'ve", "'ll" in any case; 0 where there is none.
-    size_t contraction_length(size_t place) const {
-        if (at(place) != '\'') {
-            return 0;
-        }
-        const char32_t one = lower(at(place + 1)), two = lower(at(place + 2));
-        if (one == 's' || one == 't' || one == 'm' || one == 'd') {
-            return 2;
-        }
-        return (one == 'r' && two == 'e') || (one == 'v' && two == 'e') || (one == 'l' && two == 'l') ? 3 : 0;
-    }
-
-    static char32_t lower(char32_t point) {
+    // In any case.
+    char32_t folded(char32_t point) const override {
         // U+017F, the long s, is an s for a match that ignores case.
         return point >= 'A' && point <= 'Z' ? point + ('a' - 'A') : point == 0x17F ? U's' : point;
     }
@@ -114,24 +171,56 @@ class Cutter {
             }
         }
         // The last space belongs to the word that follows.
-        return end < characters_.size() && end - place > 1 ? end - 1 : end;
+        return end < size() && end - place > 1 ? end - 1 : end;
+    }
+};
+
+// Of a text in lower case.
+class ClipCutter : public Cutter {
+   public:
+    using Cutter::Cutter;
+
+   private:
+    size_t word_end(size_t place) const override {
+        if (const size_t length = contraction_length(place)) {
+            return place + length;
+        }
+        const char32_t first = at(place);
+        return is_letter(first) ? skip(place, is_letter) : is_other(first) ? skip(place, is_other) : place + 1;
     }
 
-    const std::vector<Character> &characters_;
+    bool left_out(char32_t point) const override { return is_space(point); }
+    char32_t folded(char32_t point) const override { return point; }
 };
 
 }  // namespace
 
 std::vector<std::string> prompt_words(const std::string &text) {
     const std::vector<Character> characters = characters_of(text);
-    const Cutter cutter(characters);
-    std::vector<std::string> words;
-    for (size_t place = 0; place < characters.size();) {
-        const size_t end = std::max(cutter.word_end(place), place + 1);
-        words.push_back(text.substr(characters[place].begin, characters[end - 1].end - characters[place].begin));
-        place = end;
+    return QwenCutter(characters).words(text);
+}
+
+std::vector<std::string> clip_words(const std::string &text) {
+    const std::vector<Character> characters = characters_of(text);
+    return ClipCutter(characters).words(text);
+}
+
+std::string lower_case(const std::string &text) {
+    // The one character of which two become: U+0130, a capital I with a dot, is a small i and a dot above it.
+    constexpr char32_t dotted_capital = 0x130, dot_above = 0x307;
+    std::string lowered;
+    lowered.reserve(text.size());
+    for (const Character &character : characters_of(text)) {
+        if (character.point == dotted_capital) {
+            append(lowered, 'i');
+            append(lowered, dot_above);
+        } else if (const char32_t lower = lower_of(character.point); lower != character.point) {
+            append(lowered, lower);
+        } else {
+            lowered.append(text, character.begin, character.end - character.begin);
+        }
     }
-    return words;
+    return lowered;
 }
 
 }  // namespace sdpy

@@ -1,7 +1,8 @@
-// Our tokenizer in the place of the engine's.
+// Our tokenizers in the place of the engine's.
 #pragma once
 
 #include <algorithm>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "tokenizer/prompt_words.h"
 #include "tokenizers/qwen2_tokenizer.h"
 #include "tokenizers/tokenize_util.h"
+#include "tokenizers/tokenizer.h"
 #include "tokenizers/vocab/vocab.h"
 
 namespace sdpy {
@@ -97,6 +99,45 @@ class PromptTokenizer : public ::Qwen2Tokenizer {
     }
 
    private:
+    BytePairs pairs_;
+};
+
+// The engine lowers the letters of ASCII alone and takes all bytes outside of it for punctuation, so that a word is cut at
+// an accent; its merges of a long word take time with the square of its length. Prompts come in NFC (base/sdpy.h).
+class ClipTokenizer : public ::Tokenizer {
+   public:
+    explicit ClipTokenizer(int pad_token_id = 49407) : pairs_(load_clip_merges(), "</w>") {
+        BOS_TOKEN = "<|startoftext|>";
+        UNK_TOKEN = EOS_TOKEN = PAD_TOKEN = "<|endoftext|>";
+        BOS_TOKEN_ID = 49406;
+        UNK_TOKEN_ID = EOS_TOKEN_ID = 49407;
+        PAD_TOKEN_ID = pad_token_id;
+        add_bos_token = add_eos_token = true;
+        special_tokens = {BOS_TOKEN, EOS_TOKEN};
+    }
+
+    std::vector<int> encode(const std::string &text, on_new_token_cb_t = nullptr) override { return tokens(text); }
+
+    // The tokens of a text, without those of its beginning and its end. From several threads at once.
+    std::vector<int> tokens(const std::string &text) const {
+        std::vector<int> tokens;
+        for (const std::string &part : split_with_special_tokens(lower_case(text), special_tokens)) {
+            if (part == BOS_TOKEN || part == EOS_TOKEN) {
+                tokens.push_back(part == BOS_TOKEN ? BOS_TOKEN_ID : EOS_TOKEN_ID);
+                continue;
+            }
+            for (const std::string &word : clip_words(part)) {
+                const std::vector<int> of_word = pairs_.tokens(word);
+                tokens.insert(tokens.end(), of_word.begin(), of_word.end());
+            }
+        }
+        return tokens;
+    }
+
+   private:
+    // The engine asks for it where a prompt has a word that stands for a person's pictures, which is not offered here.
+    std::string decode_token(int) const override { throw std::logic_error("tokens are not turned back into text"); }
+
     BytePairs pairs_;
 };
 

@@ -32,7 +32,7 @@ _MAX_FILE = 1 << 30
 
 
 def normalized(prompt: str) -> str:
-    """A prompt in the form of Unicode in which Qwen's tokenizer was trained on text."""
+    """A prompt in the form of Unicode in which the tokenizers were trained on text: Qwen's, and CLIP's."""
     return unicodedata.normalize("NFC", prompt)
 
 

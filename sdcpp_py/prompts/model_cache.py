@@ -16,6 +16,10 @@ from sdcpp_py.version import __version__
 
 logger = logging.getLogger("sdcpp_py")
 
+# How text is read into tokens. Counts up whenever some prompt gets other tokens than before: a folder keeps states for
+# years, and those of another reading are wrong under the same prompt.
+_READING = 2
+
 
 class Encodings:
     """The prompts that a cache keeps for one model.
@@ -68,6 +72,7 @@ class Encodings:
                 "encoder": self._fingerprint,
                 "family": self._files.family.name,
                 "prompt": prompt,
+                "reading": _READING,
                 "size": [width, height] if self._files.family.prompts_have_sizes else [],
                 # What the last bits may depend on.
                 "device": self._device,

@@ -134,6 +134,17 @@ def test_a_folder_keeps_prompts_for_other_days(model: SyntheticSet, tmp_path: Pa
     assert np.array_equal(again.arrays["crossattn"], encoded.arrays["crossattn"])
 
 
+def test_states_of_another_reading_are_not_taken(
+    model: SyntheticSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier version read a prompt as may be other tokens: its states stay on disk, and are not used."""
+    for reading in (1, 2):
+        monkeypatch.setattr("sdcpp_py.prompts.model_cache._READING", reading)
+        with open_generator(model, cache_dir=tmp_path) as generator:
+            generator.encode("a cat of another reading")
+        assert len(list(tmp_path.iterdir())) == reading
+
+
 @pytest.mark.parametrize("damage", ["cut short", "empty", "of another version", "of another prompt", "a pickle"])
 def test_a_damaged_cache_file_is_ignored_and_rewritten(model: SyntheticSet, tmp_path: Path, damage: str) -> None:
     """What is in the folder is never trusted: the prompt is encoded anew, and the file is whole again."""

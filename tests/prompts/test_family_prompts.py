@@ -133,6 +133,24 @@ def test_brackets_and_weights_are_words(opened: Opened) -> None:
         assert differs(plain, encoded(opened, text))
 
 
+# The arrays that come from CLIP alone; there is no T5 in the tiny Stable Diffusion 3.
+READ_BY_CLIP = {"tiny-flux1": {"vector"}, "tiny-sd3": {"crossattn", "vector"}}
+
+
+def test_capitals_are_small_letters_to_clip_alone(opened: Opened) -> None:
+    """In every alphabet; T5 and Qwen tell them apart, and the prompt is kept as it was written."""
+    small, capitals = encoded(opened, "crème, москва"), encoded(opened, "CRÈME, МОСКВА")
+    assert capitals.prompt == "CRÈME, МОСКВА"
+    by_clip = READ_BY_CLIP.get(opened.name, set())
+    assert all(np.array_equal(small.arrays[name], capitals.arrays[name]) for name in by_clip)
+    assert np.array_equal(small.arrays["crossattn"], capitals.arrays["crossattn"]) == ("crossattn" in by_clip)
+
+
+def test_a_letter_with_its_accent_apart_is_one_letter(opened: Opened) -> None:
+    """Composed or not, a text has the same states."""
+    assert not differs(encoded(opened, "cr\u00e8me"), encoded(opened, "cre\u0300me"))
+
+
 def test_states_that_are_not_whole_are_refused(opened: Opened) -> None:
     """Arrays that are not there, or of another size than the denoiser reads, are refused, and none is read too far."""
     prompt = opened.generator.encode("a cat")

@@ -1,10 +1,20 @@
-"""Prompts as tokens, without transformers; against it in ``tests/reference/test_tokens.py``."""
+"""Prompts as tokens, without transformers; against it in ``tests/reference/``."""
 
 from __future__ import annotations
 
-import time
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pytest
+
+from ..support.clip_prompts import CLIP_PROMPTS
 from ..support.native_tokens import tokens_of
+
+# What transformers' tokenizer gives (tests/reference/write_clip_tokens.py).
+CLIP_TOKENS: dict[str, list[int]] = json.loads(
+    (Path(__file__).parents[1] / "data" / "clip_tokens.json").read_text(encoding="utf-8")
+)
 
 
 def test_known_texts_have_their_known_tokens() -> None:
@@ -14,8 +24,33 @@ def test_known_texts_have_their_known_tokens() -> None:
     assert tokens_of("") == []
 
 
-def test_a_long_word_takes_no_longer_than_its_length() -> None:
-    """A word of forty thousand letters, which has as many neighbours to merge, is encoded in well under a second."""
-    begun = time.perf_counter()
-    assert len(tokens_of("ab" * 20_000)) < 40_000
-    assert time.perf_counter() - begun < 1
+@pytest.mark.parametrize("prompt", CLIP_PROMPTS)
+def test_clip_reads_every_alphabet(prompt: str) -> None:
+    """Capitals, accents, white space and marks become the tokens that CLIP was trained on."""
+    assert tokens_of(prompt, "clip") == CLIP_TOKENS[prompt]
+
+
+def test_capitals_say_nothing_to_clip() -> None:
+    """A text and the same text in capitals are one, in alphabets where each letter has one of the other kind."""
+    for text in ("crème brûlée", "москва", "երեվան", "ⅻ ⓐ", "𐐨𐐩"):
+        assert tokens_of(text.upper(), "clip") == tokens_of(text, "clip")
+
+
+def test_a_text_leaves_nothing_for_the_next() -> None:
+    """Each text has its own tokens, whatever was read before it, in every thread."""
+    texts = ["user\n", "cat", "\ncat", "x user\n", "", "user", "\n", "CAFÉ", "<|endoftext|>"] * 20
+    alone = {text: {name: tokens_of(text, name) for name in ("qwen", "clip")} for text in sorted(texts)}
+    assert alone["user\n"]["qwen"] == [872, 198]
+    assert alone["cat"]["qwen"] == [4616]
+    for name in ("qwen", "clip"):
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda text, name=name: tokens_of(text, name), texts))
+        assert found == [alone[text][name] for text in texts]
+
+
+@pytest.mark.parametrize("tokenizer", ["qwen", "clip"])
+def test_a_word_of_any_length_is_encoded(tokenizer: str) -> None:
+    """A word of forty thousand letters, which has as many neighbours to merge, has the tokens of its pieces."""
+    few, many = tokens_of("ab" * 10, tokenizer), tokens_of("ab" * 20_000, tokenizer)
+    assert set(few) == set(many)
+    assert len(many) < 40_000

@@ -1,13 +1,15 @@
-"""The native tokenizer by itself."""
+"""The native tokenizers by themselves."""
 
 from __future__ import annotations
 
 from sdcpp_py._native.library import ffi, lib
 from sdcpp_py._native.status import Status
+from sdcpp_py.prompts.encoded import normalized
 
 
-def tokens_of(text: str) -> list[int]:
-    """The numbers of the tokens of ``text``."""
+def tokens_of(text: str, tokenizer: str = "qwen") -> list[int]:
+    """The numbers of the tokens of ``text``, as a prompt comes to the engine; the tokenizer is "qwen" or "clip"."""
     found, count, failure = ffi.new("int[65536]"), ffi.new("int *"), ffi.new("sdpy_failure *")
-    assert lib.sdpy_tokenize(text.encode(), found, len(found), count, failure) == Status.OK
+    native = normalized(text).encode()
+    assert lib.sdpy_tokenize(tokenizer.encode(), native, found, len(found), count, failure) == Status.OK
     return list(found[0 : count[0]])
