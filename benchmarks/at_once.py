@@ -2,7 +2,7 @@
 
     python benchmarks/at_once.py [--generators 2] [--size 384] [--repeat 3]
 
-The model is the one inside the package. Each figure is the quickest of its rounds, and the rounds take turns.
+The model is the one inside the package. Each figure is the quickest of its rounds, and the rounds take lock.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Everything runs on one thread. numpy's product of float32 matrices comes close to what the CPU's multiply-add units can
 do, so it stands for the machine's limit: the shares in the table mean the same on a machine that is faster, or busier.
-Products are by turns, round after round; the best round counts.
+Products are by lock, round after round; the best round counts.
 """
 
 from __future__ import annotations

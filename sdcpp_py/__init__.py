@@ -37,10 +37,11 @@ from sdcpp_py.errors import (
     SdcppError,
     SettingsError,
 )
-from sdcpp_py.models.families import SAMPLERS, SCHEDULERS, Family
+from sdcpp_py.models.families import Family
 from sdcpp_py.models.inspection import Inspection, inspect
 from sdcpp_py.progress import Phase, Progress
 from sdcpp_py.settings import GenerationSettings
+from sdcpp_py.settings.samplers import SAMPLERS, SCHEDULERS
 from sdcpp_py.version import __version__
 
 if TYPE_CHECKING:

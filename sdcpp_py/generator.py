@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
-from sdcpp_py.images.loading import ImageInput
-from sdcpp_py.images.resizing import Resize
 from sdcpp_py.images.result import GeneratedImage
 from sdcpp_py.memory.limits import MemoryLimit
 from sdcpp_py.memory.placement import DeviceChoice
@@ -19,24 +17,27 @@ from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.models.families import Family
 from sdcpp_py.models.files import ModelFiles, check_files
 from sdcpp_py.models.pretrained import resolve
-from sdcpp_py.pipeline.arguments import DrawingArguments
-from sdcpp_py.pipeline.batch import Prompt, draw_series, encode_prompt, make_orders, make_series
+from sdcpp_py.pipeline.arguments import GenerationArguments
+from sdcpp_py.pipeline.batch import Prompt, encode_prompt, generate_images, make_requests, requests_and_pictures
 from sdcpp_py.pipeline.noise import check_noise
-from sdcpp_py.pipeline.open import GivenEncoder, checked_pretrained, open_session, shared_encoder
-from sdcpp_py.pipeline.pipeline import SessionOptions
+from sdcpp_py.pipeline.open import GivenEncoder, checked_pretrained, open_pipeline, shared_encoder
+from sdcpp_py.pipeline.pipeline import PipelineOptions
 from sdcpp_py.pipeline.progress_meter import Meter
-from sdcpp_py.pipeline.signatures import checked_names, refuse_unknown
-from sdcpp_py.progress import ProgressCallback
+from sdcpp_py.pipeline.signatures import checked_names, spelt_out
+from sdcpp_py.progress import Phase, ProgressCallback
 from sdcpp_py.prompts.cache import chosen_cache
 from sdcpp_py.prompts.encoded import EncodedPrompt
-from sdcpp_py.settings import GenerationSettings
+from sdcpp_py.settings import OPTIONS, GenerationSettings, SettingsArguments
 from sdcpp_py.system.paths import StrPath
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 OnProgress = ProgressCallback | None
-_BATCH = ("prompt", "count", "seed", "return_latent", "on_progress", "on_image")
+GENERATION = tuple(GenerationArguments.__annotations__)
+"""The keyword arguments that decide a picture, in the order in which ``help`` shows them."""
+ENCODING = tuple(name for name, option in OPTIONS.items() if option.phase is Phase.ENCODE)
+"""The options that decide what encoding a prompt gives."""
 
 
 class Generator:
@@ -93,8 +94,8 @@ class Generator:
     ) -> None:
         encoder, encoder_files = shared_encoder(text_encoder)
         files = check_files(diffusion_model, encoder_files, vae, model=model)
-        options = SessionOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir), encoder)
-        self._session, self._turns = open_session(files, options, on_progress, progress_bar)
+        options = PipelineOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir), encoder)
+        self._pipeline, self._lock = open_pipeline(files, options, on_progress, progress_bar)
 
     @classmethod
     @checked_names
@@ -136,34 +137,34 @@ class Generator:
             CatalogueError: a catalogue of the user's own is wrong.
         """
         # First, so that a wrong one is known before gigabytes are fetched.
-        options = SessionOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir))
+        options = PipelineOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir))
         found = resolve(
             name, quant=quant, revision=revision, token=token, local_files_only=local_files_only, cache_dir=hub_cache,
             progress=progress_bar, limit=options.limits.exact.get(options.placements[0].drawing.name),
         )  # fmt: skip
         opened = cls.__new__(cls)
-        opened._session, opened._turns = open_session(checked_pretrained(found), options, on_progress, progress_bar)
+        opened._pipeline, opened._lock = open_pipeline(checked_pretrained(found), options, on_progress, progress_bar)
         return opened
 
     @property
     def family(self) -> Family:
         """The family of the model, with its defaults."""
-        return self._session.files.family
+        return self._pipeline.files.family
 
     @property
     def files(self) -> ModelFiles:
         """The files of the model."""
-        return self._session.files
+        return self._pipeline.files
 
     @property
     def device(self) -> str:
         """The device that it draws on: the denoiser's, where parts are on several."""
-        return self._session.placement.drawing.name
+        return self._pipeline.placement.drawing.name
 
     @property
     def threads(self) -> int:
         """The CPU threads that it uses."""
-        return self._session.options.threads
+        return self._pipeline.options.threads
 
     @property
     def weight_bytes(self) -> dict[str, int]:
@@ -171,32 +172,18 @@ class Generator:
 
         What generators share counts for each of them.
         """
-        return self._session.weight_bytes
+        return self._pipeline.weight_bytes
 
     @checked_names
+    @spelt_out(GENERATION, GenerationArguments)
     def generate(
         self,
         prompt: Prompt | GenerationSettings,
         *,
-        negative_prompt: Prompt | None = None,
-        width: int | None = None,
-        height: int | None = None,
-        steps: int | None = None,
-        cfg_scale: float | None = None,
-        guidance: float | None = None,
-        seed: int | None = None,
-        sampler: str | None = None,
-        scheduler: str | None = None,
-        vae_tile_size: int | None = None,
-        image: ImageInput | None = None,
-        mask: ImageInput | None = None,
-        strength: float | None = None,
-        reference_images: ImageInput | Sequence[ImageInput] | None = None,
-        resize: Resize | None = None,
-        keep_unmasked: bool = True,
         noise: ArrayLike | None = None,
         return_latent: bool = False,
         on_progress: ProgressCallback | None = None,
+        **arguments: Unpack[GenerationArguments],
     ) -> GeneratedImage:
         """Generates one picture: from a prompt alone, from an init image, under a mask, or by editing references.
 
@@ -206,9 +193,9 @@ class Generator:
         Args:
             prompt: the prompt, as text or as the prompt embedding that ``encode`` gave, or whole settings
                 (``GenerationSettings.from_png("old.png")``), of which the other arguments then replace single ones.
-            negative_prompt, width, height, steps, cfg_scale, guidance, seed, sampler, scheduler, strength,
-                vae_tile_size: as ``GenerationSettings`` describes them. None takes the model's default, or the size of
-                the init image or first reference; the default seed is random, and the picture's settings hold it.
+            arguments: the options, as ``GenerationSettings`` describes them, and the pictures below. None takes the
+                model's default, or the size of the init image or first reference; the default seed is random, and the
+                picture's settings hold it. The negative prompt may be a prompt embedding too.
             image: the init image (image to image). The default denoising strength is then 0.75, and 1 with a mask.
                 Whole settings of strength 1, as those of a picture without an init image, get the default too.
             mask: of the init image's size, white where it is generated anew (inpainting) and black where it is kept;
@@ -237,24 +224,26 @@ class Generator:
             DeviceLostError, GenerationError: the engine failed.
             GeneratorClosedError: the generator is closed.
         """
-        self._turns.check_open()
-        arguments = {name: value for name, value in locals().items() if name in DrawingArguments.__annotations__}
-        [order], pictures = make_series(self.family, [prompt], 1, {**arguments, "seed": seed})
+        self._lock.check_open()
+        [request], pictures = requests_and_pictures(self.family, [prompt], 1, arguments)
         if noise is not None:
-            noise = check_noise(noise, self.family.latent_shape(order.settings.width, order.settings.height))
+            noise = check_noise(noise, self.family.latent_shape(request.settings.width, request.settings.height))
         with self._turn(on_progress) as meter:
-            return draw_series(self._session, [order], meter, pictures, noise=noise, return_latent=return_latent)[0]
+            return generate_images(
+                self._pipeline, [request], meter, pictures, noise=noise, return_latent=return_latent
+            )[0]
 
+    @checked_names
+    @spelt_out(GENERATION, GenerationArguments)
     def generate_batch(
         self,
         prompt: Prompt | GenerationSettings | Sequence[Prompt | GenerationSettings],
         *,
         count: int = 1,
-        seed: int | None = None,
         return_latent: bool = False,
         on_progress: ProgressCallback | None = None,
         on_image: Callable[[GeneratedImage], object] | None = None,
-        **arguments: Unpack[DrawingArguments],
+        **arguments: Unpack[GenerationArguments],
     ) -> list[GeneratedImage]:
         """Generates ``count`` pictures of a prompt, or of each of several, with the seeds seed, seed + 1, ...
 
@@ -264,23 +253,31 @@ class Generator:
         ``on_image`` is called with each picture as soon as it is decoded, so that it can be saved before the next one
         is begun. What it raises stops the batch and comes out.
         """
-        self._turns.check_open()
-        refuse_unknown("Generator.generate_batch", arguments, (*_BATCH, *DrawingArguments.__annotations__))
-        orders, pictures = make_series(self.family, prompt, count, {**arguments, "seed": seed})
-        with self._turn(on_progress, len(orders)) as meter:
-            return draw_series(self._session, orders, meter, pictures, return_latent=return_latent, on_image=on_image)
+        self._lock.check_open()
+        requests, pictures = requests_and_pictures(self.family, prompt, count, arguments)
+        with self._turn(on_progress, len(requests)) as meter:
+            return generate_images(
+                self._pipeline, requests, meter, pictures, return_latent=return_latent, on_image=on_image
+            )
 
     @checked_names
+    @spelt_out(ENCODING, SettingsArguments)
     def encode(
-        self, prompt: str, *, width: int | None = None, height: int | None = None, on_progress: OnProgress = None
+        self, prompt: str, *, on_progress: OnProgress = None, **options: Unpack[SettingsArguments]
     ) -> EncodedPrompt:
         """What the text encoder makes of a prompt: to be saved, and to be given in a prompt's place, anywhere.
 
-        Stable Diffusion XL's hold the picture's size; others have no use for it. Raises as ``generate`` does.
+        Args:
+            prompt: the prompt.
+            on_progress: as in ``generate``.
+            options: those that encoding reads. Stable Diffusion XL's states hold the picture's size; others have no use
+                for it.
+
+        Raises as ``generate`` does.
         """
-        settings = make_orders(self.family, [prompt], None, width=width, height=height)[0].settings
+        settings = make_requests(self.family, [prompt], None, **options)[0].settings
         with self._turn(on_progress) as meter:
-            return encode_prompt(self._session, settings, meter)
+            return encode_prompt(self._pipeline, settings, meter)
 
     @checked_names
     def plan(
@@ -297,20 +294,20 @@ class Generator:
         one of the greatest length where none is given.
         """
         wanted = {"width": width, "height": height, "vae_tile_size": vae_tile_size}
-        settings = make_orders(self.family, [prompt], None, 1, {}, **wanted)[0].settings
+        settings = make_requests(self.family, [prompt], None, 1, {}, **wanted)[0].settings
         with self._turn(None):
-            return self._session.plan(Demand(settings.width, settings.height, (prompt,), settings.vae_tile_size))
+            return self._pipeline.plan(Demand(settings, (prompt,)))
 
     def cancel(self) -> None:
         """Stops what runs, from any thread: that call raises GenerationCancelled. When none runs, it does nothing."""
-        self._turns.cancel()
+        self._lock.cancel()
 
     def close(self) -> None:
         """Frees the model. What runs in another thread is cancelled. May be called twice."""
-        self._turns.close()
+        self._lock.close()
 
     def __enter__(self) -> Generator:
-        self._turns.check_open()
+        self._lock.check_open()
         return self
 
     def __exit__(
@@ -319,13 +316,13 @@ class Generator:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._turns.closed else f"on {self._session.placement}"
-        file = self._session.files.of_part("diffusion_model")[0]
+        state = "closed" if self._lock.closed else f"on {self._pipeline.placement}"
+        file = self._pipeline.files.of_part("diffusion_model")[0]
         return f"<Generator {self.family.title} ({file.name}) {state}>"
 
     @contextmanager
     def _turn(self, on_progress: OnProgress, images: int = 1) -> Iterator[Meter]:
         """One call's turn with the engine, which is opened again where it died."""
-        with self._turns.take(on_progress, images) as meter:
-            self._session.revive()
+        with self._lock.take(on_progress, images) as meter:
+            self._pipeline.revive()
             yield meter

@@ -35,7 +35,7 @@ SCENES = {
     "an exception": "quiet(lambda: Generator(*files, device='cpu').generate('cat', width=64, height=64, "
     "on_progress=lambda p: 1 / 0))",
     "faults": "g = Generator(*files, device='cpu')\n"
-    "for n in range(7): quiet(lambda: g._session.engine.run(FaultRequest(n))); "
+    "for n in range(7): quiet(lambda: g._pipeline.engine.run(FaultRequest(n))); "
     "g.generate('x', width=64, height=64, steps=1)",
     "too long a prompt": "quiet(lambda: Generator(*files, device='cpu').generate('cat ' * 700))",
     "devices": "sdcpp_py.devices()",

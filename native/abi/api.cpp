@@ -74,6 +74,12 @@ sdpy::ModelPaths paths_of(const char *const *files) {
 // One or none.
 Arrays copy_if_any(const sdpy_array *array) { return copy_all(array, array == nullptr ? 0 : 1); }
 
+// Names that fill their whole place have no end.
+sdpy_settings terminated(sdpy_settings settings) {
+    settings.sampler[sizeof settings.sampler - 1] = settings.scheduler[sizeof settings.scheduler - 1] = '\0';
+    return settings;
+}
+
 // Starts the job that `make` makes. The job may outlive this call, so it must own everything that it uses.
 template <typename Make>
 int begin(sdpy_engine *engine, sdpy_failure *failure, Make &&make) {
@@ -154,7 +160,6 @@ int sdpy_begin_move(sdpy_engine *engine, const sdpy_move_request *request, sdpy_
         std::transform(request->movements, request->movements + SDPY_PART_COUNT, copy.movements.begin(),
                        [](int movement) { return static_cast<sdpy_movement>(movement); });
         std::copy(request->rooms, request->rooms + SDPY_PART_COUNT, copy.rooms.begin());
-        copy.threads = request->threads;
         return [engine, copy](sdpy::Run &run) {
             engine->results.clear();
             engine->loaded().move(copy, run);
@@ -164,8 +169,7 @@ int sdpy_begin_move(sdpy_engine *engine, const sdpy_move_request *request, sdpy_
 
 int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, sdpy_failure *failure) {
     return begin(engine, failure, [&] {
-        sdpy::EncodeRequest copy{text_of(request->prompt), request->max_tokens, request->width, request->height,
-                                 request->threads};
+        sdpy::EncodeRequest copy{text_of(request->prompt), request->max_tokens, terminated(request->settings)};
         return [engine, copy, measure = request->measure != 0](sdpy::Run &run) {
             engine->run_phase(measure, run, [&] { return engine->loaded().encode(copy, run); });
         };
@@ -175,7 +179,7 @@ int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, s
 int sdpy_begin_encode_picture(sdpy_engine *engine, const sdpy_encode_picture_request *request, sdpy_failure *failure) {
     return begin(engine, failure, [&] {
         sdpy::EncodePictureRequest copy{sdpy::Array::copy_of(*request->picture), copy_if_any(request->mask),
-                                        request->tile_size, request->threads};
+                                        request->tile_size};
         return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
             engine->run_phase(measure, run, [&] { return Arrays{engine->loaded().encode_picture(copy, run)}; });
         };
@@ -192,19 +196,8 @@ int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request,
         copy.around = copy_if_any(request->around);
         copy.references = copy_all(request->references, request->reference_count);
         copy.mask = copy_if_any(request->mask);
-        copy.width = request->width;
-        copy.height = request->height;
-        copy.seed = request->seed;
-        copy.sampler = text_of(request->sampler);
-        copy.scheduler = text_of(request->scheduler);
-        copy.steps = request->steps;
+        copy.settings = terminated(request->settings);
         copy.sigmas.assign(request->sigmas, request->sigmas + request->sigma_count);
-        copy.strength = request->strength;
-        copy.cfg_scale = request->cfg_scale;
-        copy.guidance = request->guidance;
-        copy.eta = request->eta;
-        copy.flow_shift = request->flow_shift;
-        copy.threads = request->threads;
         return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
             engine->run_phase(measure, run, [&] { return Arrays{engine->loaded().denoise(copy, run)}; });
         };
@@ -213,7 +206,7 @@ int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request,
 
 int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, sdpy_failure *failure) {
     return begin(engine, failure, [&] {
-        sdpy::DecodeRequest copy{sdpy::Array::copy_of(*request->latent), request->tile_size, request->threads};
+        sdpy::DecodeRequest copy{sdpy::Array::copy_of(*request->latent), request->tile_size};
         return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
             engine->run_phase(measure, run, [&] { return Arrays{engine->loaded().decode(copy, run)}; });
         };

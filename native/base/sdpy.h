@@ -101,7 +101,7 @@ typedef enum {
 typedef struct {
     const char *files[SDPY_FILE_COUNT]; /* UTF-8 paths; null or "" where there is none */
     const char *devices[SDPY_PART_COUNT]; /* device names as sdpy_device_at gives them */
-    int threads; /* CPU threads, 1 or more */
+    int threads; /* CPU threads of this and all further jobs, 1 or more */
 } sdpy_open_request;
 
 /* What becomes of the weights of one part. */
@@ -115,15 +115,27 @@ typedef enum {
 typedef struct {
     int movements[SDPY_PART_COUNT]; /* sdpy_movement; evictions come first */
     uint64_t rooms[SDPY_PART_COUNT];
-    int threads;
 } sdpy_move_request;
+
+/* The options of a picture, handed through by value to whatever reads one: a new option is a line here. */
+typedef struct {
+    int width; /* pixels */
+    int height;
+    int steps;
+    uint64_t seed;
+    char sampler[32];
+    char scheduler[32]; /* the engine's own schedule, used where a request has no sigmas */
+    float strength; /* with an init image and without sigmas: how much of the engine's own schedule is run, 0 to 1 */
+    float cfg_scale;
+    float guidance;   /* distilled guidance, for denoisers that take it */
+    float eta;        /* INFINITY: the sampler's own */
+    float flow_shift; /* INFINITY: the model's own */
+} sdpy_settings;
 
 typedef struct {
     const char *prompt; /* UTF-8, in NFC: tokenizers were trained on it, and compose nothing */
     int max_tokens;     /* SDPY_BAD_SETTINGS above this many, template included; 0 for no bound */
-    int width;          /* pixels of the picture: some families condition on them */
-    int height;
-    int threads;
+    sdpy_settings settings; /* some families condition on the picture's size */
     int measure; /* compute nothing: only find out what it would take (sdpy_measured) */
 } sdpy_encode_request;
 
@@ -131,7 +143,6 @@ typedef struct {
     const sdpy_array *picture; /* uint8, (height, width, 3), a multiple of a latent cell on each edge */
     const sdpy_array *mask;    /* uint8, (height, width): grey where it is 128 or more; NULL: the picture as it is */
     int tile_size;             /* as in sdpy_decode_request */
-    int threads;
     int measure;
 } sdpy_encode_picture_request;
 
@@ -147,27 +158,15 @@ typedef struct {
     const sdpy_array *references; /* of the pictures to edit */
     int reference_count;
     const sdpy_array *mask; /* uint8, (height, width): drawn anew where it is 128 or more; NULL: everywhere */
-    int width;
-    int height;
-    uint64_t seed;
-    const char *sampler;
-    const char *scheduler; /* the engine's own schedule, used when sigma_count is 0 */
-    int steps;
+    sdpy_settings settings;
     const float *sigmas; /* steps + 1 values, falling, the last one 0 */
     int sigma_count;
-    float strength; /* with `start` and without `sigmas`: how much of the engine's own schedule is run, 0 to 1 */
-    float cfg_scale;
-    float guidance; /* distilled guidance, for denoisers that take it */
-    float eta;        /* INFINITY: the sampler's own */
-    float flow_shift; /* INFINITY: the model's own */
-    int threads;
     int measure;
 } sdpy_denoise_request;
 
 typedef struct {
     const sdpy_array *latent; /* what denoise gave */
     int tile_size;            /* latent cells per tile edge; 0: the picture in one piece */
-    int threads;
     int measure;
 } sdpy_decode_request;
 

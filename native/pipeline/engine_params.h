@@ -48,27 +48,27 @@ inline SDVersion version_of(const ModelPaths &files) {
 
 inline sd_tiling_params_t tiling(int tile_size) { return {tile_size > 0, tile_size, tile_size, 0.5f, 0.f, 0.f}; }
 
-inline sd_img_gen_params_t engine_params(const DenoiseRequest &request) {
+inline sd_img_gen_params_t engine_params(const sdpy_settings &settings, bool own_schedule) {
     sd_img_gen_params_t params;
     sd_img_gen_params_init(&params);
-    params.width = request.width;
-    params.height = request.height;
-    params.seed = static_cast<int64_t>(request.seed & INT64_MAX);  // only ever used for the generators seeded above
-    params.sample_params.sample_steps = request.steps;
-    params.sample_params.sample_method = str_to_sample_method(request.sampler.c_str());
+    params.width = settings.width;
+    params.height = settings.height;
+    params.seed = static_cast<int64_t>(settings.seed & INT64_MAX);  // only ever used for the generators seeded above
+    params.sample_params.sample_steps = settings.steps;
+    params.sample_params.sample_method = str_to_sample_method(settings.sampler);
     if (params.sample_params.sample_method == SAMPLE_METHOD_COUNT) {
-        throw BadSettings("no sampler is called '" + request.sampler + "'");
+        throw BadSettings(std::string("no sampler is called '") + settings.sampler + "'");
     }
-    if (request.sigmas.empty()) {
-        params.sample_params.scheduler = str_to_scheduler(request.scheduler.c_str());
+    if (own_schedule) {
+        params.sample_params.scheduler = str_to_scheduler(settings.scheduler);
         if (params.sample_params.scheduler == SCHEDULER_COUNT) {
-            throw BadSettings("no scheduler is called '" + request.scheduler + "'");
+            throw BadSettings(std::string("no scheduler is called '") + settings.scheduler + "'");
         }
     }
-    params.sample_params.guidance.txt_cfg = request.cfg_scale;
-    params.sample_params.guidance.distilled_guidance = request.guidance;
-    params.sample_params.eta = request.eta;
-    params.sample_params.flow_shift = request.flow_shift;
+    params.sample_params.guidance.txt_cfg = settings.cfg_scale;
+    params.sample_params.guidance.distilled_guidance = settings.guidance;
+    params.sample_params.eta = settings.eta;
+    params.sample_params.flow_shift = settings.flow_shift;
     return params;
 }
 

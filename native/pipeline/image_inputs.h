@@ -94,9 +94,9 @@ inline sd::Tensor<float> latent_of(StableDiffusionGGML &sd, const Array &array) 
 
 inline DenoiserInputs inputs_of(StableDiffusionGGML &sd, const DenoiseRequest &request, SDCondition &text,
                                 SDCondition &negative) {
-    sd.rng->manual_seed(request.seed);  // a VAE's output is drawn from; in the engine's order
+    sd.rng->manual_seed(request.settings.seed);  // a VAE's output is drawn from; in the engine's order
     DenoiserInputs inputs;
-    inputs.latent = sd.generate_init_latent(request.width, request.height);
+    inputs.latent = sd.generate_init_latent(request.settings.width, request.settings.height);
     if (!request.start.empty()) {
         sd::Tensor<float> start = latent_of(sd, request.start.front());
         if (start.shape() != inputs.latent.shape()) {
@@ -108,8 +108,8 @@ inline DenoiserInputs inputs_of(StableDiffusionGGML &sd, const DenoiseRequest &r
         inputs.references.push_back(latent_of(sd, reference));
     }
     const int cell = sd.get_vae_scale_factor();
-    const sd::Tensor<float> mask = mask_tensor(request.mask, request.width, request.height);
-    inputs.mask = sd::ops::interpolate(mask, {request.width / cell, request.height / cell, 1, 1},
+    const sd::Tensor<float> mask = mask_tensor(request.mask, request.settings.width, request.settings.height);
+    inputs.mask = sd::ops::interpolate(mask, {request.settings.width / cell, request.settings.height / cell, 1, 1},
                                        sd::ops::InterpolateMode::NearestMax);
     if (sd_version_is_inpaint(sd.version)) {
         const sd::Tensor<float> around = request.around.empty() ? sd::Tensor<float>::zeros_like(inputs.latent)

@@ -102,11 +102,12 @@ namespace {
 
 class EnginePipeline : public Pipeline {
    public:
-    EnginePipeline(const OpenRequest &request, Run &run) : sd_(std::make_unique<StableDiffusionGGML>()) {
-        check_threads(request.threads);
+    EnginePipeline(const OpenRequest &request, Run &run)
+        : sd_(std::make_unique<StableDiffusionGGML>()), threads_(request.threads) {
+        check_threads(threads_);
         PartDevices devices(request.devices);
         sd_ctx_params_t params = context_params(request.files);
-        params.n_threads = request.threads;
+        params.n_threads = threads_;
         // The encoder's half costs nothing until a picture is encoded.
         params.vae_decode_only = false;
         params.free_params_immediately = false;
@@ -161,37 +162,37 @@ class EnginePipeline : public Pipeline {
         ReadingProgress progress{&run, 0, total};
         for (int part = 0; part < SDPY_PART_COUNT; ++part) {
             if (request.movements[part] == SDPY_BRING) {
-                parts_[part]->bring(request.threads, progress);
+                parts_[part]->bring(threads_, progress);
             } else if (request.movements[part] == SDPY_STREAM) {
-                parts_[part]->stream(request.rooms[part], request.threads);
+                parts_[part]->stream(request.rooms[part], threads_);
             }
         }
         run.end_phase();
     }
 
     Arrays encode(const EncodeRequest &request, Run &run) override {
-        Phase phase(*this, SDPY_TEXT_ENCODER, request.threads, run);
+        Phase phase(*this, SDPY_TEXT_ENCODER, run);
         PromptEncoding encoding(request.max_tokens);
         run.begin_phase(SDPY_PHASE_ENCODE, 1, 1);
         ConditionerParams params;
         params.text = request.prompt;
-        params.width = request.width;
-        params.height = request.height;
+        params.width = request.settings.width;
+        params.height = request.settings.height;
         params.adm_in_channels = static_cast<int>(sd_->diffusion_model->get_adm_in_channels());
         Conditioner &conditioner = *sd_->cond_stage_model;
         if (run.measuring()) {
             Measured measured =
-                measure_encoders(conditioner, [&] { condition_of(conditioner, request.threads, params); });
+                measure_encoders(conditioner, [&] { condition_of(conditioner, threads_, params); });
             measured.tokens = states_of(conditioner, request.prompt);
             throw measured;
         }
-        const SDCondition condition = condition_of(conditioner, request.threads, params);
+        const SDCondition condition = condition_of(conditioner, threads_, params);
         run.end_phase();
         return to_arrays(condition);
     }
 
     Array encode_picture(const EncodePictureRequest &request, Run &run) override {
-        Phase phase(*this, SDPY_VAE, request.threads, run);
+        Phase phase(*this, SDPY_VAE, run);
         if (!reads_pictures_) {
             throw BadSettings("this VAE has no encoder, so no picture can be handed in; get the whole VAE");
         }
@@ -207,7 +208,7 @@ class EnginePipeline : public Pipeline {
         sd_->vae_tiling_params = tiling(request.tile_size);
         sd_->first_stage_model->set_circular_axes(false, false);
         const sd::Tensor<float> moments =
-            sd_->first_stage_model->encode(request.threads, picture, sd_->vae_tiling_params, false, false);
+            sd_->first_stage_model->encode(threads_, picture, sd_->vae_tiling_params, false, false);
         if (moments.empty()) {
             const std::string reason = run.last_error();
             throw GenerationFailed(reason.empty() ? "the VAE could not encode the picture" : reason);
@@ -217,12 +218,13 @@ class EnginePipeline : public Pipeline {
     }
 
     Array denoise(const DenoiseRequest &request, Run &run) override {
-        Phase phase(*this, SDPY_DIFFUSION_MODEL, request.threads, run);
-        sd_->n_threads = request.threads;
-        sd_img_gen_params_t params = engine_params(request);
+        Phase phase(*this, SDPY_DIFFUSION_MODEL, run);
+        sd_->n_threads = threads_;
+        const sdpy_settings &settings = request.settings;
+        sd_img_gen_params_t params = engine_params(settings, request.sigmas.empty());
         const bool guided = !request.negative.empty();
         GenerationRequest engine_request(&context_, &params);
-        if (engine_request.width != request.width || engine_request.height != request.height) {
+        if (engine_request.width != settings.width || engine_request.height != settings.height) {
             throw BadSettings("width and height must be multiples of " +
                               std::to_string(sd_->get_vae_scale_factor() * sd_->get_diffusion_model_down_factor()));
         }
@@ -231,7 +233,7 @@ class EnginePipeline : public Pipeline {
         if (!request.sigmas.empty()) {
             plan.sigmas = request.sigmas;
         } else if (!request.start.empty()) {
-            cut_schedule(plan.sigmas, request.strength);
+            cut_schedule(plan.sigmas, settings.strength);
         }
         run.begin_phase(SDPY_PHASE_DENOISE, static_cast<int>(plan.sigmas.size()) - 1,
                         graphs_per_step(params.sample_params.sample_method, guided));
@@ -248,8 +250,8 @@ class EnginePipeline : public Pipeline {
             prediction_known_ = true;
         }
         DenoiserInputs inputs = inputs_of(*sd_, request, text, negative);
-        sd_->rng->manual_seed(request.seed);
-        sd_->sampler_rng->manual_seed(request.seed);
+        sd_->rng->manual_seed(settings.seed);
+        sd_->sampler_rng->manual_seed(settings.seed);
         sd::Tensor<float> noise = noise_for(request, inputs.latent);
         sd::Tensor<float> latent = sd_->sample(
             sd_->diffusion_model, true, inputs.latent, std::move(noise), text, negative, SDCondition(), SDCondition(),
@@ -265,8 +267,8 @@ class EnginePipeline : public Pipeline {
     }
 
     Array decode(const DecodeRequest &request, Run &run) override {
-        Phase phase(*this, SDPY_VAE, request.threads, run);
-        sd_->n_threads = request.threads;
+        Phase phase(*this, SDPY_VAE, run);
+        sd_->n_threads = threads_;
         run.begin_phase(SDPY_PHASE_DECODE, 1, 1);
         sd_->vae_tiling_params = tiling(request.tile_size);
         sd_->first_stage_model->set_circular_axes(false, false);
@@ -286,9 +288,9 @@ class EnginePipeline : public Pipeline {
     // success.
     class Phase {
        public:
-        Phase(EnginePipeline &pipeline, sdpy_part part, int threads, Run &run)
+        Phase(EnginePipeline &pipeline, sdpy_part part, Run &run)
             : pipeline_(pipeline),
-              kernels_(ggml_backend_is_cpu(pipeline.backend_of(part)), threads),
+              kernels_(ggml_backend_is_cpu(pipeline.backend_of(part)), pipeline.threads_),
               scope_(run, *pipeline.parts_[part]) {
             if (run.measuring()) {
                 placeholders_ = std::make_unique<PartWeights::Placeholders>(*pipeline.parts_[part]);
@@ -346,6 +348,7 @@ class EnginePipeline : public Pipeline {
     }
 
     std::unique_ptr<StableDiffusionGGML> sd_;
+    const int threads_;  // of all jobs
     bool prediction_known_ = true, reads_pictures_ = false;
     sd_ctx_t context_;
     // After sd_: they take the memory from its tensors before these are gone.

@@ -43,34 +43,29 @@ struct OpenRequest {
 struct MoveRequest {
     EachPart<sdpy_movement> movements;
     EachPart<uint64_t> rooms;
-    int threads;
 };
 
 struct EncodeRequest {
     std::string prompt;
-    int max_tokens, width, height, threads;
+    int max_tokens;
+    sdpy_settings settings;
 };
 
 struct EncodePictureRequest {
     Array picture;
     Arrays mask;  // one or none
-    int tile_size, threads;
+    int tile_size;
 };
 
 struct DenoiseRequest {
     Arrays text, negative, noise, start, around, references, mask;  // all but `text` may be empty
-    int width, height;
-    uint64_t seed;
-    std::string sampler, scheduler;
-    int steps;
+    sdpy_settings settings;
     std::vector<float> sigmas;
-    float strength, cfg_scale, guidance, eta, flow_shift;
-    int threads;
 };
 
 struct DecodeRequest {
     Array latent;
-    int tile_size, threads;
+    int tile_size;
 };
 
 class Pipeline {

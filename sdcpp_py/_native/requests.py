@@ -50,7 +50,7 @@ class OpenRequest(Request):
     Attributes:
         files: by their roles (``parts.ROLES``).
         devices: native device names, by the part's name.
-        threads: CPU threads.
+        threads: CPU threads of this and all further requests.
     """
 
     files: Mapping[str, Path]
@@ -72,11 +72,9 @@ class MoveRequest(Request):
     Attributes:
         movements: by the part's name; those that are not named stay as they are.
         rooms: bytes, for parts that are streamed.
-        threads: CPU threads.
     """
 
     movements: Mapping[str, Movement]
-    threads: int
     rooms: Mapping[str, int] = field(default_factory=dict)
     begin = lib.sdpy_begin_move
 
@@ -84,7 +82,7 @@ class MoveRequest(Request):
         """As in ``Request``."""
         movements = [int(self.movements.get(part, Movement.LEAVE)) for part in PARTS]
         rooms = [self.rooms.get(part, 0) for part in PARTS]
-        return ffi.new("sdpy_move_request *", [movements, rooms, self.threads]), []
+        return ffi.new("sdpy_move_request *", [movements, rooms]), []
 
 
 @dataclass(frozen=True)
@@ -94,22 +92,21 @@ class EncodeRequest(Request):
     Attributes:
         prompt: in the form in which the tokenizer was trained on text (NFC).
         max_tokens: longer prompts are refused, the template included.
-        width, height: of the picture, in pixels: some families condition on them.
-        threads: CPU threads.
+        settings: of the picture, by the names of ``sdpy_settings``.
     """
 
     prompt: str
     max_tokens: int
-    width: int
-    height: int
-    threads: int
+    settings: Mapping[str, Any]
     begin = lib.sdpy_begin_encode
 
     def native(self, measure: bool) -> tuple[Any, list[Any]]:
         """As in ``Request``."""
         prompt = ffi.new("char[]", self.prompt.encode())
-        values = [prompt, self.max_tokens, self.width, self.height, self.threads, measure]
-        return ffi.new("sdpy_encode_request *", values), [prompt]
+        request = ffi.new("sdpy_encode_request *")
+        request.prompt, request.max_tokens, request.measure = prompt, self.max_tokens, measure
+        _set_settings(request.settings, self.settings)
+        return request, [prompt]
 
 
 @dataclass(frozen=True)
@@ -120,20 +117,18 @@ class EncodePictureRequest(Request):
         picture: uint8, (height, width, 3).
         mask: uint8, (height, width): the picture is grey where it is 128 or more; None: the picture as it is.
         tile_size: latent cells along the edge of a tile; 0: in one piece.
-        threads: CPU threads.
     """
 
     picture: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None
     tile_size: int
-    threads: int
     begin = lib.sdpy_begin_encode_picture
 
     def native(self, measure: bool) -> tuple[Any, list[Any]]:
         """As in ``Request``."""
         picture, keep_picture = _to_native({"picture": self.picture})
         mask, keep_mask = _one_or_null("mask", self.mask)
-        values = [picture, mask, self.tile_size, self.threads, measure]
+        values = [picture, mask, self.tile_size, measure]
         return ffi.new("sdpy_encode_picture_request *", values), [picture, mask, keep_picture, keep_mask]
 
 
@@ -149,27 +144,15 @@ class DenoiseRequest(Request):
         references: of the pictures to edit.
         references_are_latents: they are latents already, of shape (channels, height, width).
         mask: uint8, (height, width): drawn anew where it is 128 or more; None: everywhere.
-        width, height, seed, sampler, scheduler, steps, strength, cfg_scale, guidance: as in ``GenerationSettings``.
-        flow_shift: of the scheduler's own sigmas; None: the engine's.
-        sigmas: one more values than steps are run; empty: the scheduler's own, cut by ``strength``.
-        threads: CPU threads.
+        settings: of the picture, by the names of ``sdpy_settings``.
+        sigmas: one more values than steps are run; empty: the scheduler's own, cut by the denoising strength.
     """
 
     text: Arrays
     negative: Arrays
     noise: NDArray[np.float32] | None
-    width: int
-    height: int
-    seed: int
-    sampler: str
-    scheduler: str
-    steps: int
+    settings: Mapping[str, Any]
     sigmas: tuple[float, ...]
-    cfg_scale: float
-    threads: int
-    guidance: float = 0.0
-    flow_shift: float | None = None
-    strength: float = 1.0
     start: NDArray[np.float32] | None = None
     around: NDArray[np.float32] | None = None
     references: tuple[NDArray[np.float32], ...] = ()
@@ -193,16 +176,11 @@ class DenoiseRequest(Request):
         name = "latent" if self.references_are_latents else "moments"
         references, kept = _list_to_native([(name, reference) for reference in self.references])
         request.references, request.reference_count = references, len(self.references)
-        names = [ffi.new("char[]", name.encode()) for name in (self.sampler, self.scheduler)]
+        _set_settings(request.settings, self.settings)
         schedule = ffi.new("float[]", list(self.sigmas))
-        request.width, request.height, request.seed, request.steps = self.width, self.height, self.seed, self.steps
-        request.sampler, request.scheduler = names
         request.sigmas, request.sigma_count = schedule, len(self.sigmas)
-        request.strength, request.cfg_scale, request.guidance = self.strength, self.cfg_scale, self.guidance
-        request.eta = float("inf")
-        request.flow_shift = float("inf") if self.flow_shift is None else self.flow_shift
-        request.threads, request.measure = self.threads, measure
-        return request, [*keep, references, kept, names, schedule]
+        request.measure = measure
+        return request, [*keep, references, kept, schedule]
 
 
 @dataclass(frozen=True)
@@ -212,18 +190,16 @@ class DecodeRequest(Request):
     Attributes:
         latent: (channels, height, width).
         tile_size: latent cells along the edge of a tile; 0: in one piece.
-        threads: CPU threads.
     """
 
     latent: NDArray[np.float32]
     tile_size: int
-    threads: int
     begin = lib.sdpy_begin_decode
 
     def native(self, measure: bool) -> tuple[Any, list[Any]]:
         """As in ``Request``."""
         arrays, keep = _to_native({"latent": self.latent})
-        values = [arrays, self.tile_size, self.threads, measure]
+        values = [arrays, self.tile_size, measure]
         return ffi.new("sdpy_decode_request *", values), [arrays, keep]
 
 
@@ -250,6 +226,13 @@ def from_native(raw: Any) -> NDArray[Any]:
     size = int(np.prod(shape)) * dtype.itemsize
     array: NDArray[Any] = np.frombuffer(ffi.buffer(raw.data, size), dtype).reshape(shape).copy()
     return array
+
+
+def _set_settings(native: Any, values: Mapping[str, Any]) -> None:
+    """Fills an ``sdpy_settings``, whose fields bear the names of the values."""
+    native.eta = native.flow_shift = float("inf")  # the engine's own, where nothing is said
+    for name, value in values.items():
+        setattr(native, name, value.encode() if isinstance(value, str) else value)
 
 
 def _to_native(arrays: Arrays) -> tuple[Any, list[Any]]:

@@ -12,10 +12,11 @@ from sdcpp_py.cli.opening import harmless, open_model
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import to_mask, to_pixels
 from sdcpp_py.images.result import GeneratedImage, check_name, check_output
-from sdcpp_py.settings import MAX_SEED, GenerationSettings, random_seed
+from sdcpp_py.settings import MAX_SEED, OPTIONS, GenerationSettings, random_seed
 from sdcpp_py.settings.metadata import read_quietly
 
 _DEFAULT_TILE = 256
+_RANDOM_SEED = -1
 _NUMBER = re.compile(r"%%|%\d{0,3}d")
 
 
@@ -61,22 +62,12 @@ def _prompt(options: argparse.Namespace) -> str | GenerationSettings:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    tile = options.vae_tile_size
-    if tile is None and options.vae_tiling:
-        tile = _DEFAULT_TILE
-    return {
-        "negative_prompt": options.negative_prompt,
-        "width": options.width,
-        "height": options.height,
-        "steps": options.steps,
-        "cfg_scale": options.cfg_scale,
-        "seed": random_seed() if options.seed == -1 else options.seed,
-        "sampler": options.sampler,
-        "scheduler": options.scheduler,
-        "vae_tile_size": tile,
-        "guidance": options.guidance,
-        "strength": options.strength,
-    }
+    settings = {name: getattr(options, name) for name, option in OPTIONS.items() if option.flags}
+    if settings["seed"] == _RANDOM_SEED:
+        settings["seed"] = random_seed()
+    if settings["vae_tile_size"] is None and options.vae_tiling:
+        settings["vae_tile_size"] = _DEFAULT_TILE
+    return settings
 
 
 def _pictures(options: argparse.Namespace) -> dict[str, Any]:

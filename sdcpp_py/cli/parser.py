@@ -8,7 +8,7 @@ from typing import Any
 
 from sdcpp_py.cli import benchmark, catalogue, demo, doctor, drawing, info, inspect, planning, synthesis
 from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant
-from sdcpp_py.models.families import SAMPLERS, SCHEDULERS
+from sdcpp_py.settings import OPTIONS
 from sdcpp_py.version import __version__
 
 # What an option is called by the functions that its value goes to, where that is not its own name.
@@ -103,10 +103,7 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     _add_files(files)
     picture = command.add_argument_group("the picture")
     picture.add_argument("-o", "--output", default="output.png", metavar="FILE", help=_OUTPUT)
-    picture.add_argument("-n", "--negative-prompt", metavar="TEXT", help="what to keep away from, with --cfg-scale")
-    picture.add_argument("-W", "--width", type=int, metavar="PIXELS")
-    picture.add_argument("-H", "--height", type=int, metavar="PIXELS")
-    picture.add_argument("-s", "--seed", type=int, help="the same seed gives the same picture; -1: a random one")
+    _add_options(picture, "picture")
     picture.add_argument("-b", "--count", "--batch-count", type=int, default=1, metavar="N", help="pictures to draw")
     picture.add_argument(
         "--settings-from", metavar="PNG", help="take the settings of this picture; options change them"
@@ -114,13 +111,15 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     pictures = command.add_argument_group("pictures to draw from")
     pictures.add_argument("-i", "--image", "--init-img", metavar="FILE", help="the picture to begin from")
     pictures.add_argument("--mask", metavar="FILE", help="white where that picture is drawn anew")
-    pictures.add_argument("--strength", type=float, metavar="0..1", help="how far to go from it")
+    _add_options(pictures, "images")
     pictures.add_argument(
         "-r", "--reference", "--ref-image", dest="references", action="append", metavar="FILE",
         help="a picture to edit; may be given several times",
     )  # fmt: skip
     pictures.add_argument("--resize", metavar="HOW", help="cover, pad or fit, where the picture has another size")
-    _add_sampling(command.add_argument_group("sampling"))
+    sampling = command.add_argument_group("sampling")
+    _add_options(sampling, "sampling")
+    sampling.add_argument("--vae-tiling", action="store_true", help="decode in tiles of 256 pixels")
     caches = command.add_argument_group("downloads and caches")
     add_downloads(caches)
     caches.add_argument("--prompt-cache", metavar="DIR", help="where encoded prompts are kept (default: in memory)")
@@ -129,16 +128,13 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     _add_machine(command)
 
 
-def _add_sampling(sampling: argparse._ArgumentGroup) -> None:
-    sampling.add_argument("--steps", type=int)
-    sampling.add_argument("--cfg-scale", type=float)
-    sampling.add_argument("--guidance", type=float, help="distilled guidance, for models that take it")
-    sampling.add_argument("--sampler", "--sampling-method", metavar="NAME", help=", ".join(SAMPLERS))
-    sampling.add_argument("--scheduler", metavar="NAME", help=", ".join(SCHEDULERS))
-    sampling.add_argument(
-        "--vae-tile-size", type=int, metavar="PIXELS", help="decode in tiles of this edge, for less memory"
-    )
-    sampling.add_argument("--vae-tiling", action="store_true", help="the same with tiles of 256 pixels")
+def _add_options(arguments: argparse._ArgumentGroup, group: str) -> None:
+    """The options of settings that stand together."""
+    for name, option in OPTIONS.items():
+        if option.group == group and option.flags:
+            arguments.add_argument(
+                *option.flags, dest=name, type=option.domain.kind, metavar=option.metavar, help=option.help
+            )
 
 
 def _add_files(group: argparse._ArgumentGroup) -> None:

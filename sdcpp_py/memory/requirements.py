@@ -14,14 +14,15 @@ from sdcpp_py.memory.plan import PartNeed
 from sdcpp_py.models.files import ModelFiles
 from sdcpp_py.parts import PARTS
 from sdcpp_py.prompts.encoded import EncodedPrompt, normalized
+from sdcpp_py.settings import GenerationSettings
 
 LONG_PROMPT = "word " * 480
 """A prompt nearly as long as the models read, for plans made before there is a prompt."""
 
 
-def encode_request(files: ModelFiles, prompt: str, width: int, height: int, threads: int) -> EncodeRequest:
-    """The request to encode a prompt for a model, to be measured or run; the size is the picture's, in pixels."""
-    return EncodeRequest(normalized(prompt), files.family.max_tokens, width, height, threads)
+def encode_request(files: ModelFiles, prompt: str, settings: GenerationSettings) -> EncodeRequest:
+    """The request to encode a prompt for a picture with these settings, to be measured or run."""
+    return EncodeRequest(normalized(prompt), files.family.max_tokens, settings.native())
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,16 +30,13 @@ class Demand:
     """The pictures of one size that a call generates: all that decides what they take of memory.
 
     Attributes:
-        width, height: in pixels.
+        settings: their size, the VAE's tiles (0: in one piece where that fits), and what encoding reads.
         prompts: those that the pictures are generated from, as text or encoded.
-        vae_tile_size: edge in pixels of the tiles that the VAE works in; 0: in one piece where that fits.
         pictures: those that are handed in.
     """
 
-    width: int
-    height: int
+    settings: GenerationSettings
     prompts: tuple[str | EncodedPrompt, ...]
-    vae_tile_size: int = 0
     pictures: Pictures = NOTHING
 
     @property
@@ -47,21 +45,19 @@ class Demand:
         return tuple(prompt for prompt in self.prompts if isinstance(prompt, str))
 
 
-class Meterstick:
+class MemoryProbe:
     """Measures phases; remembers what it has measured.
 
     Args:
         engine: with an open model.
         files: of the model.
         placement: of its parts.
-        threads: CPU threads that the phases will have: some working buffers grow with them.
     """
 
-    def __init__(self, engine: Engine, files: ModelFiles, placement: Placement, threads: int) -> None:
+    def __init__(self, engine: Engine, files: ModelFiles, placement: Placement) -> None:
         self._engine = engine
         self._files = files
         self._placement = placement
-        self._threads = threads
         self._known: dict[tuple[object, ...], int] = {}
         self._tokens: dict[str, int] = {}
 
@@ -76,8 +72,9 @@ class Meterstick:
 
         Raises SettingsError where a prompt is too long.
         """
-        width, height, pictures = demand.width, demand.height, demand.pictures
-        encoding = max((self._encoding(text, width, height) for text in demand.texts), default=0)
+        settings, pictures = demand.settings, demand.pictures
+        width, height = settings.width, settings.height
+        encoding = max((self._encoding(text, settings) for text in demand.texts), default=0)
         encodes = encodes and bool(demand.texts)
         working = {
             "text_encoder": encoding if encodes else 0,
@@ -103,10 +100,10 @@ class Meterstick:
             return int(prompt.arrays["crossattn"].shape[0])
         return self._files.family.context_tokens or self._tokens[prompt]
 
-    def _encoding(self, prompt: str, width: int, height: int) -> int:
+    def _encoding(self, prompt: str, settings: GenerationSettings) -> int:
         key = ("encode", prompt)
         if key not in self._known:
-            measured = self._engine.measure(encode_request(self._files, prompt, width, height, self._threads))
+            measured = self._engine.measure(encode_request(self._files, prompt, settings))
             self._known[key] = measured.working
             self._tokens[prompt] = measured.tokens
         return self._known[key]
@@ -119,15 +116,8 @@ class Meterstick:
                 text={"crossattn": np.zeros((tokens, self._files.context_width), np.float32)},
                 negative={},
                 noise=np.zeros(family.latent_shape(width, height), np.float32),
-                width=width,
-                height=height,
-                seed=0,
-                sampler="euler",
-                scheduler="discrete",
-                steps=1,
+                settings=GenerationSettings("", width=width, height=height, steps=1).native(),
                 sigmas=(1.0, 0.0),
-                cfg_scale=1.0,
-                threads=self._threads,
                 references=tuple(np.zeros(family.latent_shape(*size), np.float32) for size in references),
                 references_are_latents=True,
             )
@@ -139,7 +129,7 @@ class Meterstick:
         if key not in self._known:
             family = self._files.family
             latent = np.zeros(family.latent_shape(width, height), np.float32)
-            request = DecodeRequest(latent, tile // family.pixels_per_latent, self._threads)
+            request = DecodeRequest(latent, tile // family.pixels_per_latent)
             self._known[key] = self._engine.measure(request).working
         return self._known[key]
 
@@ -148,6 +138,6 @@ class Meterstick:
         if key not in self._known:
             picture = np.zeros((height, width, 3), np.uint8)
             cells = tile // self._files.family.pixels_per_latent
-            request = EncodePictureRequest(picture, None, cells, self._threads)
+            request = EncodePictureRequest(picture, None, cells)
             self._known[key] = self._engine.measure(request).working
         return self._known[key]

@@ -14,13 +14,11 @@ class Residency:
 
     Args:
         engine: with an open model.
-        threads: CPU threads for reading.
         encoder: the shared text encoder that the model was opened with, if any.
     """
 
-    def __init__(self, engine: Engine, threads: int, encoder: TextEncoder | None) -> None:
+    def __init__(self, engine: Engine, encoder: TextEncoder | None) -> None:
         self._engine = engine
-        self._threads = threads
         self._encoder = encoder
         # None: not known to be ready; 0: whole; else the room in which it is streamed.
         self._rooms: dict[str, int | None] = dict.fromkeys(PARTS)
@@ -54,7 +52,7 @@ class Residency:
         for name in movements:
             self._rooms[name] = None  # until it is known to be there
         try:
-            self._engine.run(MoveRequest(movements, self._threads, rooms), listen)
+            self._engine.run(MoveRequest(movements, rooms), listen)
         finally:
             self._engine.settle()
             self.bytes_held = {part: self._engine.part(part).in_memory for part in PARTS}

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
 
 from sdcpp_py.images.loading import ImageInput
 from sdcpp_py.images.resizing import Resize
 from sdcpp_py.prompts.encoded import EncodedPrompt
+from sdcpp_py.settings import SettingsArguments
 
 
-class DrawingArguments(TypedDict, total=False):
-    """What decides a picture, besides its prompt and seed."""
+class GenerationArguments(SettingsArguments, total=False):
+    """What decides a picture, besides its prompt: the options, and pictures that are handed in."""
 
     negative_prompt: str | EncodedPrompt | None
-    width: int | None
-    height: int | None
-    steps: int | None
-    cfg_scale: float | None
-    guidance: float | None
-    sampler: str | None
-    scheduler: str | None
-    vae_tile_size: int | None
     image: ImageInput | None
     mask: ImageInput | None
-    strength: float | None
     reference_images: ImageInput | Sequence[ImageInput] | None
     resize: Resize | None
     keep_unmasked: bool

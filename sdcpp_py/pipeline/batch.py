@@ -17,10 +17,11 @@ from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.memory.requirements import Demand
 from sdcpp_py.models.families import Family
 from sdcpp_py.naming import named
-from sdcpp_py.pipeline.pipeline import Session
+from sdcpp_py.pipeline.pipeline import Pipeline
 from sdcpp_py.pipeline.progress_meter import Meter
+from sdcpp_py.progress import Phase
 from sdcpp_py.prompts.encoded import EncodedPrompt
-from sdcpp_py.settings import MAX_SEED, MIN_EDGE, GenerationSettings, check_edge, check_whole
+from sdcpp_py.settings import MAX_SEED, MIN_EDGE, GenerationSettings, check_whole
 
 MAX_PICTURES = 10_000
 PROMPTS_AT_ONCE = 64
@@ -30,7 +31,7 @@ Prompt = str | EncodedPrompt
 
 
 @dataclass(frozen=True)
-class Order:
+class GenerationRequest:
     """One picture that is wanted.
 
     Attributes:
@@ -50,8 +51,8 @@ class Order:
         negative_prompt: Prompt | None,
         given: Mapping[str, Any],
         defaults: Mapping[str, Any],
-    ) -> Order:
-        """The order that the arguments of ``Generator.generate`` make; values that are None were not given.
+    ) -> GenerationRequest:
+        """The request that the arguments of ``Generator.generate`` make; values that are None were not given.
 
         ``defaults``: what pictures that are handed in say, where neither an argument nor whole settings do; whole
         settings of strength 1 count as saying no strength.
@@ -68,8 +69,7 @@ class Order:
             if text.strength == 1 and "strength" in defaults:
                 values.setdefault("strength", defaults["strength"])
             settings = text.replace(**values)
-            for name in ("width", "height"):
-                check_edge(name, getattr(settings, name), family.size_multiple)
+            settings.check_for(family)
         else:
             settings = GenerationSettings.for_family(family, text, **{**defaults, **values})
         return cls(
@@ -78,7 +78,7 @@ class Order:
             negative_prompt if isinstance(negative_prompt, EncodedPrompt) else settings.negative_prompt,
         )
 
-    def with_seed(self, seed: int) -> Order:
+    def with_seed(self, seed: int) -> GenerationRequest:
         """The same with another seed."""
         return replace(self, settings=self.settings.replace(seed=seed))
 
@@ -88,13 +88,13 @@ class Order:
         return (self.positive,) if self.settings.cfg_scale == 1 else (self.positive, self.negative)
 
 
-def make_series(
+def requests_and_pictures(
     family: Family,
     prompt: Prompt | GenerationSettings | Sequence[Prompt | GenerationSettings],
     count: int,
     arguments: Mapping[str, Any],
-) -> tuple[list[Order], Pictures]:
-    """The orders and the pictures that the arguments of ``Generator.generate`` make.
+) -> tuple[list[GenerationRequest], Pictures]:
+    """The requests and the pictures that the arguments of ``Generator.generate`` make.
 
     Raises SettingsError, ImageError, ImageNotFoundError.
     """
@@ -105,16 +105,15 @@ def make_series(
         given.pop("mask", None),
         given.pop("reference_images", None),
         given.pop("resize", None),
-        given.pop("keep_unmasked", True),
+        given.pop("keep_unmasked", None) is not False,
     )
     if given.get("strength") is not None and pictures.image is None:
         raise SettingsError(
-            f"{named('strength')} says how far a picture goes from the one it begins from; give that one as "
-            f"{named('image')}"
+            f"{named('strength')} is the denoising strength of an init image; give that one as {named('image')}"
         )
     defaults = pictures.defaults()
     try:
-        orders = make_orders(family, prompt, given.pop("negative_prompt", None), count, defaults, **given)
+        requests = make_requests(family, prompt, given.pop("negative_prompt", None), count, defaults, **given)
     except SettingsError as error:
         own = given.get("width") is not None or given.get("height") is not None
         if not defaults or own or not str(error).startswith((named("width"), named("height"))):
@@ -123,34 +122,34 @@ def make_series(
         raise SettingsError(
             f"a picture of {shown} cannot be drawn ({error}); give {named('resize')} or a size"
         ) from None
-    return orders, _fitting(pictures, orders)
+    return requests, _fitting(pictures, requests)
 
 
-def _fitting(pictures: GivenPictures, orders: Sequence[Order]) -> Pictures:
-    """The pictures in the drawings' size. Raises SettingsError where they do not go with each of the orders."""
-    sizes = {_size_of(order) for order in orders}
+def _fitting(pictures: GivenPictures, requests: Sequence[GenerationRequest]) -> Pictures:
+    """The pictures in the drawings' size. Raises SettingsError where they do not go with each of the requests."""
+    sizes = {_size_of(request) for request in requests}
     if not pictures.empty and len(sizes) > 1:
         raise SettingsError("pictures that are handed in go with drawings of one size; these settings have several")
-    for order in orders:
-        if order.settings.strength < 1 and pictures.image is None:
+    for request in requests:
+        if request.settings.strength < 1 and pictures.image is None:
             raise SettingsError(
-                f"{named('strength')} is {order.settings.strength:g}, but there is no image to begin from; give it as "
+                f"{named('strength')} is {request.settings.strength:g}, but there is no init image; give it as "
                 f"{named('image')}"
             )
     return pictures.sized(*sizes.pop())
 
 
-def make_orders(
+def make_requests(
     family: Family,
     prompt: Prompt | GenerationSettings | Sequence[Prompt | GenerationSettings],
     negative_prompt: Prompt | None,
     count: int = 1,
     defaults: Mapping[str, Any] = MappingProxyType({}),
     **given: Any,
-) -> list[Order]:
-    """``count`` orders of a prompt, or of each of several, with rising seeds; values that are None were not given.
+) -> list[GenerationRequest]:
+    """``count`` requests of a prompt, or of each of several, with rising seeds; values that are None were not given.
 
-    ``defaults`` are as in ``Order.of``. Raises SettingsError.
+    ``defaults`` are as in ``GenerationRequest.of``. Raises SettingsError.
     """
     several = isinstance(prompt, Sequence) and not isinstance(prompt, str)
     prompts: Sequence[Any] = list(prompt) if several else [prompt]  # type: ignore[arg-type]
@@ -159,19 +158,19 @@ def make_orders(
     if len(prompts) > MAX_PICTURES:
         raise SettingsError(f"there are {len(prompts):,} prompts; give {MAX_PICTURES:,} at most")
     count = check_whole("count", count, 1, MAX_PICTURES // len(prompts))
-    orders: list[Order] = []
+    requests: list[GenerationRequest] = []
     for one in prompts:
-        order = Order.of(family, one, negative_prompt, given, defaults)
-        first = orders[0].settings.seed if orders else order.settings.seed
+        request = GenerationRequest.of(family, one, negative_prompt, given, defaults)
+        first = requests[0].settings.seed if requests else request.settings.seed
         if first > MAX_SEED - count + 1:
             raise SettingsError(f"{named('seed')} + {named('count')} - 1 must not be above {MAX_SEED}; seed is {first}")
-        orders += [order.with_seed(first + i) for i in range(count)]
-    return orders
+        requests += [request.with_seed(first + i) for i in range(count)]
+    return requests
 
 
-def draw_series(
-    session: Session,
-    orders: Sequence[Order],
+def generate_images(
+    pipeline: Pipeline,
+    requests: Sequence[GenerationRequest],
     meter: Meter,
     pictures: Pictures,
     *,
@@ -186,19 +185,20 @@ def draw_series(
     """
     drawn: list[GeneratedImage] = []
     encoded: EncodedPictures | None = None
-    for some in _portions(orders):
-        known = _known(session, some)
-        plans = session.plan_call(_demand(some, known, pictures))
-        states = _encode(session, known, plans.encoding, meter, images=pictures.count if encoded is None else 0)
+    for some in _portions(requests):
+        known = _known(pipeline, some)
+        plans = pipeline.plan_call(_demand(some, known, pictures))
+        images = pictures.count if encoded is None else 0
+        states = _encode(pipeline, known, some[0].settings, plans.encoding, meter, images=images)
         if encoded is None:
             # After the prompts, whose encoder makes room for the VAE.
-            encoded = session.encode_pictures(pictures, plans.generating, meter)
-        for order in some:
+            encoded = pipeline.encode_pictures(pictures, plans.generating, meter)
+        for request in some:
             meter.next_image(len(drawn))
-            prompts = [prompt if isinstance(prompt, EncodedPrompt) else states[prompt] for prompt in order.prompts]
-            negative = _negative(prompts[1], session.files.family) if len(prompts) > 1 else None
-            picture = session.draw(
-                order.settings,
+            prompts = [prompt if isinstance(prompt, EncodedPrompt) else states[prompt] for prompt in request.prompts]
+            negative = _negative(prompts[1], pipeline.files.family) if len(prompts) > 1 else None
+            picture = pipeline.draw(
+                request.settings,
                 prompts[0],
                 negative,
                 plans.generating,
@@ -214,15 +214,15 @@ def draw_series(
     return drawn
 
 
-def encode_prompt(session: Session, settings: GenerationSettings, meter: Meter) -> EncodedPrompt:
+def encode_prompt(pipeline: Pipeline, settings: GenerationSettings, meter: Meter) -> EncodedPrompt:
     """The states for a prompt, kept or computed, with no picture in mind."""
     # What denoising takes does not matter here: the smallest picture does, unless states hold its size.
-    if not session.files.family.prompts_have_sizes:
+    if not pipeline.files.family.prompts_have_sizes:
         settings = settings.replace(width=MIN_EDGE, height=MIN_EDGE)
     text = settings.prompt
-    known = {text: session.known(text, settings.width, settings.height)}
-    plans = session.plan_call(Demand(settings.width, settings.height, (known[text] or text,)))
-    return _encode(session, known, plans.encoding, meter)[text]
+    known = {text: pipeline.known(text, settings)}
+    plans = pipeline.plan_call(Demand(settings, (known[text] or text,)))
+    return _encode(pipeline, known, settings, plans.encoding, meter)[text]
 
 
 def _negative(prompt: EncodedPrompt, family: Family) -> EncodedPrompt:
@@ -233,49 +233,51 @@ def _negative(prompt: EncodedPrompt, family: Family) -> EncodedPrompt:
     return replace(prompt, arrays={**prompt.arrays, "crossattn": nothing})
 
 
-def _portions(orders: Sequence[Order]) -> Iterator[list[Order]]:
+def _portions(requests: Sequence[GenerationRequest]) -> Iterator[list[GenerationRequest]]:
     """Orders of one plan, of so many different prompts that their states, some 15 MiB each, do not fill the memory."""
-    portion: list[Order] = []
+    portion: list[GenerationRequest] = []
     texts: set[Prompt] = set()
-    for order in orders:
-        other_plan = portion and _planned_by(order) != _planned_by(portion[0])
-        if other_plan or (portion and len(texts | set(order.prompts)) > PROMPTS_AT_ONCE):
+    for request in requests:
+        other_plan = portion and _planned_by(request) != _planned_by(portion[0])
+        if other_plan or (portion and len(texts | set(request.prompts)) > PROMPTS_AT_ONCE):
             yield portion
             portion, texts = [], set()
-        portion.append(order)
-        texts |= set(order.prompts)
+        portion.append(request)
+        texts |= set(request.prompts)
     yield portion
 
 
-def _planned_by(order: Order) -> tuple[int, int, int]:
-    return *_size_of(order), order.settings.vae_tile_size
+def _planned_by(request: GenerationRequest) -> dict[str, Any]:
+    """The options that a plan and the prompts' states depend on."""
+    return {**request.settings.of_phase(Phase.ENCODE), **request.settings.of_phase(Phase.DECODE)}
 
 
-def _size_of(order: Order) -> tuple[int, int]:
-    return order.settings.width, order.settings.height
+def _size_of(request: GenerationRequest) -> tuple[int, int]:
+    return request.settings.width, request.settings.height
 
 
-def _known(session: Session, orders: Sequence[Order]) -> dict[str, EncodedPrompt | None]:
-    """The texts of some orders, each once, with what was kept of them."""
-    wanted = [prompt for order in orders for prompt in order.prompts]
+def _known(pipeline: Pipeline, requests: Sequence[GenerationRequest]) -> dict[str, EncodedPrompt | None]:
+    """The texts of some requests, each once, with what was kept of them."""
+    wanted = [prompt for request in requests for prompt in request.prompts]
     for prompt in wanted:
         if isinstance(prompt, EncodedPrompt):
-            session.check_encoded(prompt)
-    width, height = _size_of(orders[0])
-    return {text: session.known(text, width, height) for text in wanted if isinstance(text, str)}
+            pipeline.check_encoded(prompt)
+    return {text: pipeline.known(text, requests[0].settings) for text in wanted if isinstance(text, str)}
 
 
-def _demand(orders: Sequence[Order], known: Mapping[str, EncodedPrompt | None], pictures: Pictures) -> Demand:
-    """What some orders of one size take of memory."""
-    wanted = dict.fromkeys(prompt for order in orders for prompt in order.prompts)
+def _demand(
+    requests: Sequence[GenerationRequest], known: Mapping[str, EncodedPrompt | None], pictures: Pictures
+) -> Demand:
+    """What some requests of one size take of memory."""
+    wanted = dict.fromkeys(prompt for request in requests for prompt in request.prompts)
     prompts = tuple((known[prompt] or prompt) if isinstance(prompt, str) else prompt for prompt in wanted)
-    settings = orders[0].settings
-    return Demand(settings.width, settings.height, prompts, settings.vae_tile_size, pictures)
+    return Demand(requests[0].settings, prompts, pictures)
 
 
 def _encode(
-    session: Session,
+    pipeline: Pipeline,
     known: Mapping[str, EncodedPrompt | None],
+    settings: GenerationSettings,
     plan: MemoryPlan | None,
     meter: Meter,
     *,
@@ -284,8 +286,9 @@ def _encode(
     """What the text encoder makes of texts.
 
     Args:
-        session: the open model.
+        pipeline: the open model.
         known: the texts, each with what was kept of it.
+        settings: of their pictures.
         plan: while it is computed; None where all were kept.
         meter: hears of it.
         images: how many pictures will be encoded after the texts, in the same phase.
@@ -297,7 +300,7 @@ def _encode(
     for text, found in known.items():
         if found is None:
             assert plan is not None
-            states[text] = session.encode(text, plan, meter)
+            states[text] = pipeline.encode(text, settings, plan, meter)
     for text, found in known.items():
         if found is not None:
             meter.encoded_before()

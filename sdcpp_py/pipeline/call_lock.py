@@ -11,8 +11,8 @@ from sdcpp_py.pipeline.progress_meter import Meter
 from sdcpp_py.progress import ProgressCallback
 
 
-class Turns:
-    """The turns that threads take with one engine.
+class CallLock:
+    """Lets one call at a time use an engine.
 
     Args:
         stop: tells the engine to stop what it does. Called from any thread.

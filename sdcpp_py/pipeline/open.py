@@ -1,4 +1,4 @@
-"""Opening a model: its session, and the turns that threads take with it."""
+"""Opening a model: its pipeline, and the lock that calls take."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from sdcpp_py.errors import SettingsError
 from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.models.files import ModelFiles, arguments_of, check_files
 from sdcpp_py.models.pretrained import Pretrained
-from sdcpp_py.pipeline.call_lock import Turns
-from sdcpp_py.pipeline.pipeline import Session, SessionOptions
+from sdcpp_py.pipeline.call_lock import CallLock
+from sdcpp_py.pipeline.pipeline import Pipeline, PipelineOptions
 from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.prompts.text_encoder import TextEncoder
+from sdcpp_py.settings import GenerationSettings
 
 logger = logging.getLogger("sdcpp_py")
 
@@ -49,21 +50,23 @@ def shared_encoder(
     return (shared[0] if shared else None), files
 
 
-def open_session(
-    files: ModelFiles, options: SessionOptions, on_progress: ProgressCallback | None, progress_bar: bool
-) -> tuple[Session, Turns]:
+def open_pipeline(
+    files: ModelFiles, options: PipelineOptions, on_progress: ProgressCallback | None, progress_bar: bool
+) -> tuple[Pipeline, CallLock]:
     """Opens files that were checked to belong together, and reads the weights that stay in memory.
 
     Arguments and errors are those of ``Generator``, most of them in ``options``.
     """
     for warning in files.warnings:
         logger.warning("%s", warning)
-    session = Session(files, options)
-    turns = Turns(session.cancel, session.close, progress_bar)
-    with turns.take(on_progress) as meter:
+    pipeline = Pipeline(files, options)
+    lock = CallLock(pipeline.cancel, pipeline.close, progress_bar)
+    with lock.take(on_progress) as meter:
         try:
-            session.load(session.open(Demand(files.family.width, files.family.height, (LONG_PROMPT,))), meter)
+            pipeline.load(
+                pipeline.open(Demand(GenerationSettings.for_family(files.family, LONG_PROMPT), (LONG_PROMPT,))), meter
+            )
         except BaseException:
-            session.close()
+            pipeline.close()
             raise
-    return session, turns
+    return pipeline, lock

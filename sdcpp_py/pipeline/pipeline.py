@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,9 +21,8 @@ from sdcpp_py.images.result import GeneratedImage
 from sdcpp_py.memory.limits import Limits, MemoryLimit
 from sdcpp_py.memory.placement import DeviceChoice, Placement, placements
 from sdcpp_py.memory.plan import CallPlan, MemoryPlan, make_plan
-from sdcpp_py.memory.requirements import Demand, Meterstick, encode_request
+from sdcpp_py.memory.requirements import Demand, MemoryProbe, encode_request
 from sdcpp_py.memory.residency import Residency
-from sdcpp_py.models.families import REFERENCE_SCHEDULER
 from sdcpp_py.models.files import ModelFiles
 from sdcpp_py.parts import PARTS
 from sdcpp_py.pipeline.progress_meter import Meter
@@ -31,6 +31,7 @@ from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.prompts.model_cache import Encodings, check_encoded
 from sdcpp_py.prompts.text_encoder import TextEncoder
 from sdcpp_py.settings import MIN_EDGE, GenerationSettings, check_whole
+from sdcpp_py.settings.samplers import REFERENCE_SCHEDULER
 from sdcpp_py.system.cpu import default_threads
 
 logger = logging.getLogger("sdcpp_py")
@@ -40,7 +41,7 @@ _TILES = (1024, 768, 512, 384, 256, 192, 128)
 
 
 @dataclass(frozen=True)
-class SessionOptions:
+class PipelineOptions:
     """How a model is opened.
 
     Attributes:
@@ -65,14 +66,14 @@ class SessionOptions:
         threads: int | None,
         cache: PromptCache | None = None,
         encoder: TextEncoder | None = None,
-    ) -> SessionOptions:
+    ) -> PipelineOptions:
         """The options that the arguments of ``Generator`` make. Raises SettingsError, NativeLibraryError."""
         places = placements(device)
         count = default_threads() if threads is None else check_whole("threads", threads, 1, 1024)
         return cls(places, count, Limits.parse(memory, places[0].drawing.name), cache, encoder)
 
 
-class Session:
+class Pipeline:
     """The files of a model, the engine that holds them, and the phases of drawing.
 
     Args:
@@ -80,7 +81,7 @@ class Session:
         options: how it is opened.
     """
 
-    def __init__(self, files: ModelFiles, options: SessionOptions) -> None:
+    def __init__(self, files: ModelFiles, options: PipelineOptions) -> None:
         self.files = files
         self.options = options
         self.placement = options.placements[0]
@@ -125,8 +126,8 @@ class Session:
         devices = {part: placement[part].native_name for part in PARTS}
         self._engine.run(OpenRequest(self.files.sources, devices, threads))
         self._encodings = Encodings(self.files, self.options.cache, placement["text_encoder"].description, threads)
-        self._residency = Residency(self._engine, threads, self.options.encoder)
-        self._meterstick = Meterstick(self._engine, self.files, placement, threads)
+        self._residency = Residency(self._engine, self.options.encoder)
+        self._probe = MemoryProbe(self._engine, self.files, placement)
         self._opened = True
 
     def plan(self, demand: Demand) -> MemoryPlan:
@@ -160,13 +161,13 @@ class Session:
         On a GPU, the VAE works in tiles where the whole picture does not fit. On the CPU it does so only when it is
         told to: tiles change the picture, a little, and a limit of memory must not.
         """
-        width, height = demand.width, demand.height
-        tiles = [demand.vae_tile_size]
-        if self.placement["vae"].is_gpu and not demand.vae_tile_size:
+        width, height, asked = demand.settings.width, demand.settings.height, demand.settings.vae_tile_size
+        tiles = [asked]
+        if self.placement["vae"].is_gpu and not asked:
             tiles += [tile for tile in _TILES if tile < max(width, height)]
         plans = []
         for tile in tiles:
-            needs = self._meterstick.needs(demand, tile, encodes=encodes)
+            needs = self._probe.needs(demand, tile, encodes=encodes)
             plans.append(make_plan(needs, limits, width=width, height=height, vae_tile_size=tile))
             if plans[-1].fits:
                 return plans[-1]
@@ -195,7 +196,7 @@ class Session:
         was given is too low for any.
         """
         if self._short(plan):
-            smallest = self.plan(Demand(MIN_EDGE, MIN_EDGE, (self._blank(),)))
+            smallest = self.plan(Demand(GenerationSettings("", width=MIN_EDGE, height=MIN_EDGE), (self._blank(),)))
             if self._short(smallest):
                 raise OutOfMemoryError(f"{plan.advice()}; even from an encoded prompt, {smallest.advice()}")
         else:
@@ -216,20 +217,20 @@ class Session:
         if not self._opened:
             self._open(self.placement)
 
-    def known(self, prompt: str, width: int, height: int) -> EncodedPrompt | None:
-        """What the cache has kept for a prompt of a picture of that size."""
-        return self._encodings.find(prompt, width, height)
+    def known(self, prompt: str, settings: GenerationSettings) -> EncodedPrompt | None:
+        """What the cache has kept for a prompt of a picture with these settings."""
+        return self._encodings.find(prompt, settings)
 
     def check_encoded(self, prompt: EncodedPrompt) -> None:
         """Raises ModelMismatchError where a prompt was encoded for another model."""
         check_encoded(prompt, self.files)
 
-    def encode(self, prompt: str, plan: MemoryPlan, meter: Meter) -> EncodedPrompt:
+    def encode(self, prompt: str, settings: GenerationSettings, plan: MemoryPlan, meter: Meter) -> EncodedPrompt:
         """The text encoder's states for a prompt, computed."""
         self._residency.prepare(plan, "text_encoder", meter.listen)
-        request = encode_request(self.files, prompt, plan.width, plan.height, self.options.threads)
+        request = encode_request(self.files, prompt, settings)
         encoded = EncodedPrompt(prompt, self.files.family.name, self._engine.run(request, meter.listen))
-        self._encodings.keep(encoded, plan.width, plan.height)
+        self._encodings.keep(encoded, settings)
         return encoded
 
     def encode_pictures(self, pictures: Pictures, plan: MemoryPlan, meter: Meter) -> EncodedPictures:
@@ -240,7 +241,7 @@ class Session:
         tile = plan.vae_tile_size // self.files.family.pixels_per_latent
 
         def encoded(picture: NDArray[np.uint8], mask: NDArray[np.uint8] | None = None) -> NDArray[np.float32]:
-            request = EncodePictureRequest(picture, mask, tile, self.options.threads)
+            request = EncodePictureRequest(picture, mask, tile)
             return self._engine.run(request, meter.listen)["moments"]
 
         start = around = None
@@ -277,7 +278,7 @@ class Session:
         latent = self._engine.run(request, meter.listen)["latent"]
         self._residency.prepare(plan, "vae", meter.listen)
         tile = settings.vae_tile_size // self.files.family.pixels_per_latent
-        pixels = self._engine.run(DecodeRequest(latent, tile, self.options.threads), meter.listen)["image"]
+        pixels = self._engine.run(DecodeRequest(latent, tile), meter.listen)["image"]
         if pictures.mask is not None and pictures.image is not None and pictures.keep_unmasked:
             pixels = composited(pixels, pictures.image, pictures.mask)
         return GeneratedImage(
@@ -302,20 +303,12 @@ class Session:
             sigmas = schedule(settings.steps, settings.width, settings.height, settings.strength)
         elif scheduler == REFERENCE_SCHEDULER:
             scheduler = "discrete"
+        family_shift = self.files.family.flow_shift
+        own = {"scheduler": scheduler, "flow_shift": math.inf if family_shift is None else family_shift}
         return DenoiseRequest(
             text=positive.arrays,
             negative={} if negative is None else negative.arrays,
             noise=noise,
-            width=settings.width,
-            height=settings.height,
-            seed=settings.seed,
-            sampler=settings.sampler,
-            scheduler=scheduler,
-            steps=settings.steps,
+            settings={**settings.native(), **own},
             sigmas=sigmas,
-            cfg_scale=settings.cfg_scale,
-            threads=self.options.threads,
-            guidance=settings.guidance,
-            flow_shift=self.files.family.flow_shift,
-            strength=settings.strength,
         )

@@ -5,11 +5,34 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import typing
 from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+
+def spelt_out(names: Iterable[str], kind: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Puts keyword arguments that a function takes as ``**more`` into its signature, so that ``help`` shows them.
+
+    Args:
+        names: which of them.
+        kind: the TypedDict that has their types. Each one's default is None: not given.
+    """
+
+    def spell(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        own = inspect.signature(function)
+        plain = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        types = typing.get_type_hints(kind)
+        more = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=types[name])
+            for name in names
+        ]
+        function.__signature__ = own.replace(parameters=[*plain, *more])  # type: ignore[attr-defined]
+        return function
+
+    return spell
 
 
 def checked_names(function: Callable[_P, _R]) -> Callable[_P, _R]:

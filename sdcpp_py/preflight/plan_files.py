@@ -11,7 +11,7 @@ from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.files import ModelFiles, arguments_of, check_files
-from sdcpp_py.pipeline.pipeline import Session, SessionOptions
+from sdcpp_py.pipeline.pipeline import Pipeline, PipelineOptions
 from sdcpp_py.preflight.named_files import files_named
 from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.system.paths import StrPath
@@ -39,15 +39,15 @@ def plan_files(
     Raises as ``Generator`` does, but a plan that does not fit says so by ``fits``.
     """
     checked = files if isinstance(files, ModelFiles) else check_files(**arguments_of(files))
-    options = SessionOptions.of(device, memory, threads)
+    options = PipelineOptions.of(device, memory, threads)
     settings = GenerationSettings.for_family(
         checked.family, prompt, width=width, height=height, vae_tile_size=vae_tile_size
     )
-    session = Session(checked, options)
+    pipeline = Pipeline(checked, options)
     try:
-        return session.open(Demand(settings.width, settings.height, (prompt,), settings.vae_tile_size))
+        return pipeline.open(Demand(settings, (prompt,)))
     finally:
-        session.close()
+        pipeline.close()
 
 
 @dataclass(frozen=True)

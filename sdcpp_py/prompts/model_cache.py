@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 from sdcpp_py._native import library
 from sdcpp_py.errors import ModelMismatchError
 from sdcpp_py.models.files import ModelFiles
+from sdcpp_py.progress import Phase
 from sdcpp_py.prompts.cache import PromptCache, cache_key
 from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.prompts.fingerprint import fingerprint
+from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.version import __version__
 
 logger = logging.getLogger("sdcpp_py")
@@ -40,9 +43,9 @@ class Encodings:
         self._kernels = _kernels()  # tables are loaded in other types without them
         self._fingerprint = ""
 
-    def find(self, prompt: str, width: int, height: int) -> EncodedPrompt | None:
-        """What was kept for a prompt, or None. The size is the picture's, in pixels."""
-        key = self._key(prompt, width, height)
+    def find(self, prompt: str, settings: GenerationSettings) -> EncodedPrompt | None:
+        """What was kept for a prompt of a picture with these settings, or None."""
+        key = self._key(prompt, settings)
         found = self._cache.find(key, prompt) if key and self._cache is not None else None
         try:
             if found is not None:
@@ -52,16 +55,16 @@ class Encodings:
             return None
         return found
 
-    def keep(self, encoded: EncodedPrompt, width: int, height: int) -> None:
-        """Keeps what the text encoder made just now for a picture of that size."""
-        key = self._key(encoded.prompt, width, height)
+    def keep(self, encoded: EncodedPrompt, settings: GenerationSettings) -> None:
+        """Keeps what the text encoder made just now for a picture with these settings."""
+        key = self._key(encoded.prompt, settings)
         if key and self._cache is not None:
             self._cache.keep(key, encoded)
 
     def _identify(self) -> list[tuple[int, ...]]:
         return [_identity(file) for file in self._files.of_part("text_encoder")]
 
-    def _key(self, prompt: str, width: int, height: int) -> str:
+    def _key(self, prompt: str, settings: GenerationSettings) -> str:
         """The cache's key of a prompt; "" where an encoder's file is no longer the one that was opened."""
         if self._cache is None or self._identify() != self._identity:
             return ""
@@ -73,7 +76,7 @@ class Encodings:
                 "family": self._files.family.name,
                 "prompt": prompt,
                 "reading": _READING,
-                "size": [width, height] if self._files.family.prompts_have_sizes else [],
+                "options": self._read_by_encoding(settings),
                 # What the last bits may depend on.
                 "device": self._device,
                 "threads": self._threads,
@@ -82,6 +85,11 @@ class Encodings:
                 "versions": [__version__, library.engine_commit(), library.ggml_version()],
             }
         )
+
+    def _read_by_encoding(self, settings: GenerationSettings) -> dict[str, Any]:
+        """The options that decide what the encoder gives."""
+        sizes = () if self._files.family.prompts_have_sizes else ("width", "height")
+        return {name: value for name, value in settings.of_phase(Phase.ENCODE).items() if name not in sizes}
 
 
 def check_encoded(prompt: EncodedPrompt, files: ModelFiles) -> None:

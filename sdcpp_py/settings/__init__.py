@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import math
-import numbers
+import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypedDict
 
 from sdcpp_py.errors import MetadataError, SettingsError
-from sdcpp_py.models.families import DEFAULTS, REFERENCE_SCHEDULER, SAMPLERS, SCHEDULERS, Family
 from sdcpp_py.naming import named, naming
+from sdcpp_py.progress import Phase
+from sdcpp_py.settings.domains import (
+    MAX_EDGE,
+    MIN_EDGE,
+    Choice,
+    Edge,
+    Number,
+    Text,
+    Whole,
+    check_edge,
+    check_whole,
+    nearest_edge,
+)
+from sdcpp_py.settings.options import ModelDefaults, Option, option
+from sdcpp_py.settings.samplers import REFERENCE_SCHEDULER, SAMPLERS, SCHEDULERS
 
-MIN_EDGE, MAX_EDGE = 64, 4096
+__all__ = ["FAMILY_DEFAULTS", "MAX_EDGE", "MAX_SEED", "MIN_EDGE", "OPTIONS", "GenerationSettings", "SettingsArguments"]
+__all__ += ["check_edge", "check_whole", "random_seed", "unknown_names"]
+
 MAX_STEPS = 1000
-MAX_CFG_SCALE = 100.0
-MAX_GUIDANCE = 100.0
 MAX_SEED = 2**63 - 1
-MAX_PROMPT_CHARACTERS = 8192
-MIN_TILE, MAX_TILE = 64, 2048
 
 
 @dataclass(frozen=True)
@@ -51,51 +63,94 @@ class GenerationSettings:
         SettingsError: a value is of another type or out of its domain.
     """
 
-    prompt: str
-    negative_prompt: str = ""
-    width: int = 512
-    height: int = 512
-    steps: int = 4
-    cfg_scale: float = 1.0
-    seed: int = 0
-    sampler: str = "euler"
-    scheduler: str = REFERENCE_SCHEDULER
-    vae_tile_size: int = 0
-    guidance: float = 0.0
-    strength: float = 1.0
+    prompt: str = option(dataclasses.MISSING, Text(), native=False)
+    negative_prompt: str = option(
+        "", Text(), "-n", "--negative-prompt", group="picture", metavar="TEXT", native=False,
+        help="what to keep away from, with --cfg-scale",
+    )  # fmt: skip
+    width: int = option(
+        512, Edge(), "-W", "--width", group="picture", metavar="PIXELS", phase=Phase.ENCODE, family_default=True
+    )
+    height: int = option(
+        512, Edge(), "-H", "--height", group="picture", metavar="PIXELS", phase=Phase.ENCODE, family_default=True
+    )
+    steps: int = option(4, Whole(1, MAX_STEPS), "--steps", common="Steps", family_default=True, help="sampling steps")
+    cfg_scale: float = option(
+        1.0, Number(0, 100), "--cfg-scale", common="CFG scale", family_default=True,
+        help="scale of the classifier-free guidance; 1 turns it off",
+    )  # fmt: skip
+    seed: int = option(
+        0, Whole(0, MAX_SEED), "-s", "--seed", group="picture", common="Seed",
+        help="the same seed gives the same picture; -1: a random one",
+    )  # fmt: skip
+    sampler: str = option(
+        "euler", Choice(SAMPLERS), "--sampler", "--sampling-method", metavar="NAME", family_default=True,
+        help=", ".join(SAMPLERS),
+    )  # fmt: skip
+    scheduler: str = option(
+        REFERENCE_SCHEDULER, Choice(SCHEDULERS), "--scheduler", metavar="NAME", family_default=True,
+        help=", ".join(SCHEDULERS),
+    )  # fmt: skip
+    vae_tile_size: int = option(
+        0, Whole(64, 2048, off=0), "--vae-tile-size", metavar="PIXELS", phase=Phase.DECODE, native=False,
+        help="decode in tiles of this edge, for less memory",
+    )  # fmt: skip
+    guidance: float = option(
+        0.0, Number(0, 100), "--guidance", common="Distilled CFG Scale", read_as=("distilled cfg scale", "guidance"),
+        family_default=True, help="distilled guidance, for models that take it",
+    )  # fmt: skip
+    # Not read from "Denoising strength": other tools write that for pictures without an init image, too.
+    strength: float = option(
+        1.0, Number(0, 1, above=True), "--strength", group="images", metavar="0..1", common="Denoising strength",
+        read_as=(), help="denoising strength: above 0 to 1, which ignores the init image",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
-        check_prompt("prompt", self.prompt)
-        check_prompt("negative_prompt", self.negative_prompt)
-        for name in ("width", "height"):
-            _set(self, name, check_edge(name, getattr(self, name), 16))
-        _set(self, "steps", check_whole("steps", self.steps, 1, MAX_STEPS))
-        _set(self, "cfg_scale", _finite("cfg_scale", self.cfg_scale, 0.0, MAX_CFG_SCALE))
-        _set(self, "guidance", _finite("guidance", self.guidance, 0.0, MAX_GUIDANCE))
-        _set(self, "strength", _finite("strength", self.strength, 0.0, 1.0))
-        if self.strength == 0:
-            raise SettingsError(
-                f"{named('strength')} must be above 0 (0.05 changes hardly anything); 0 would draw nothing"
-            )
-        _set(self, "seed", check_whole("seed", self.seed, 0, MAX_SEED))
-        _choice("sampler", self.sampler, SAMPLERS)
-        _choice("scheduler", self.scheduler, SCHEDULERS)
-        tile = _whole("vae_tile_size", self.vae_tile_size)
-        _set(self, "vae_tile_size", tile and check_whole("vae_tile_size", tile, MIN_TILE, MAX_TILE))
+        for name, one in OPTIONS.items():
+            # The dataclass is frozen; numpy's numbers become Python's here, so that settings compare, print and store
+            # alike.
+            object.__setattr__(self, name, one.domain.check(name, getattr(self, name)))
 
     @classmethod
-    def for_family(cls, family: Family, prompt: str, **given: Any) -> GenerationSettings:
+    def for_family(cls, family: ModelDefaults, prompt: str, **given: Any) -> GenerationSettings:
         """Settings with the family's defaults for all that is not given (None counts as not given).
 
         A seed that is not given is drawn at random. Raises SettingsError.
         """
-        defaults: dict[str, Any] = {name: getattr(family, name) for name in DEFAULTS}
+        defaults: dict[str, Any] = {name: getattr(family, name) for name in FAMILY_DEFAULTS}
         defaults.update({name: value for name, value in given.items() if value is not None})
         if "seed" not in defaults:
             defaults["seed"] = random_seed()
         for name in ("width", "height"):
             check_edge(name, defaults[name], family.size_multiple)
-        return cls(prompt=prompt, **defaults)
+        settings = cls(prompt=prompt, **defaults)
+        settings.check_for(family)
+        return settings
+
+    def check_for(self, family: ModelDefaults) -> None:
+        """Raises SettingsError where a family's pictures cannot have this size, or it does not read what was set."""
+        for name in ("width", "height"):
+            check_edge(name, getattr(self, name), family.size_multiple)
+        for field in fields(self):
+            only_for = OPTIONS[field.name].only_for
+            if only_for is not None and not only_for(family) and self._differs(field):
+                value = getattr(self, field.name)
+                raise SettingsError(
+                    f"{named(field.name)} is {value!r}, and {family.title} does not read it; leave it out"
+                )
+
+    def of_phase(self, phase: Phase) -> dict[str, Any]:
+        """The options that a phase is the first to read, by name, and of which value they are; without the texts."""
+        return {
+            name: getattr(self, name)
+            for name, option in OPTIONS.items()
+            if option.phase is phase and not isinstance(option.domain, Text)
+        }
+
+    def native(self) -> dict[str, Any]:
+        """What the engine is handed, by the names in ``sdpy_settings``."""
+        values = {name: (getattr(self, name), option) for name, option in OPTIONS.items() if option.native}
+        return {name: option.unset if value is None else value for name, (value, option) in values.items()}
 
     @classmethod
     def from_png(cls, file: str | os.PathLike[str]) -> GenerationSettings:
@@ -192,82 +247,24 @@ def random_seed() -> int:
     return int.from_bytes(os.urandom(4), "little")
 
 
-def check_prompt(name: str, text: object) -> None:
-    """Raises SettingsError where ``text`` cannot be given to the text encoder."""
-    if not isinstance(text, str):
-        raise SettingsError(f"{named(name)} must be a string, not {type(text).__name__}")
-    if len(text) > MAX_PROMPT_CHARACTERS:
-        raise SettingsError(
-            f"{named(name)} is {len(text):,} characters long; text encoders read some hundred tokens, "
-            f"so shorten it to some 2,000 characters (the limit is {MAX_PROMPT_CHARACTERS:,})"
-        )
-    if "\0" in text:
-        raise SettingsError(f"{named(name)} contains a NUL character at position {text.index(chr(0))}; remove it")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise SettingsError(
-            f"{named(name)} contains a lone surrogate (U+{ord(text[error.start]):04X}) at position {error.start}, "
-            "which is no character; it often comes from text decoded with errors='surrogateescape'"
-        ) from None
+OPTIONS: Mapping[str, Option] = MappingProxyType(
+    {field.name: field.metadata["option"] for field in fields(GenerationSettings)}
+)
+"""All options by name. Validation, command line, PNG texts, catalogues and the prompt cache's key follow from them."""
+FAMILY_DEFAULTS = tuple(name for name, option in OPTIONS.items() if option.family_default)
+"""The options that a family has a default for, and one model may have another."""
 
 
-def check_edge(name: str, value: object, multiple: int) -> int:
-    """``value`` as an int, where a picture may have such an edge. Raises SettingsError with the nearest valid size."""
-    edge = _whole(name, value)
-    nearest = nearest_edge(edge, multiple)
-    if edge < MIN_EDGE or edge > MAX_EDGE:
-        raise SettingsError(
-            f"{named(name)} must be from {MIN_EDGE} to {MAX_EDGE} pixels, not {_shown(edge)}; the nearest is {nearest}"
-        )
-    if edge % multiple:
-        raise SettingsError(
-            f"{named(name)} must be a multiple of {multiple} pixels, not {edge}; the nearest is {nearest}"
-        )
-    return edge
+class SettingsArguments(TypedDict, total=False):
+    """The options as keyword arguments, where None leaves them to their defaults (a test holds them to ``OPTIONS``)."""
 
-
-def nearest_edge(edge: int, multiple: int) -> int:
-    """The edge nearest to ``edge`` that a picture may have, in pixels."""
-    return min(max(round(edge / multiple) * multiple, MIN_EDGE), MAX_EDGE) if abs(edge) < 10**9 else MAX_EDGE
-
-
-def _set(settings: GenerationSettings, name: str, value: object) -> None:
-    # The dataclass is frozen; numpy's numbers become Python's here, so that settings compare, print and store alike.
-    object.__setattr__(settings, name, value)
-
-
-def _whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise SettingsError(f"{named(name)} must be a whole number, not {value!r}")
-    return int(value)
-
-
-def check_whole(name: str, value: object, low: int, high: int) -> int:
-    """``value`` as an int from ``low`` to ``high``. Raises SettingsError."""
-    whole = _whole(name, value)
-    if not low <= whole <= high:
-        raise SettingsError(f"{named(name)} must be from {low} to {high}, not {_shown(whole)}")
-    return whole
-
-
-def _shown(number: int) -> str:
-    """A number in words that fit a line; Python refuses to print numbers of thousands of digits."""
-    return str(number) if abs(number) < 10**30 else f"a number of {number.bit_length()} bits"
-
-
-def _finite(name: str, value: object, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise SettingsError(f"{named(name)} must be a number, not {value!r}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number) or not low <= number <= high:
-        raise SettingsError(f"{named(name)} must be from {low:g} to {high:g}, not {number}")
-    return number
-
-
-def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise SettingsError(f"{named(name)} must be one of {', '.join(choices)}; not {value!r}")
+    width: int | None
+    height: int | None
+    steps: int | None
+    cfg_scale: float | None
+    guidance: float | None
+    seed: int | None
+    sampler: str | None
+    scheduler: str | None
+    vae_tile_size: int | None
+    strength: float | None

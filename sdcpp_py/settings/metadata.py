@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from sdcpp_py.errors import MetadataError
 from sdcpp_py.image_files.png_chunks import Texts
-from sdcpp_py.settings import GenerationSettings, unknown_names
+from sdcpp_py.settings import OPTIONS, GenerationSettings, unknown_names
 from sdcpp_py.settings.png_text import (
     COMMON,
     FORMAT,
@@ -158,10 +158,9 @@ def to_common_text(metadata: PictureMetadata) -> str:
         "Seed": settings.seed,
         "Size": f"{settings.width}x{settings.height}",
     }
-    if settings.strength < 1:
-        pairs["Denoising strength"] = f"{settings.strength:g}"
-    if settings.guidance:
-        pairs["Distilled CFG Scale"] = f"{settings.guidance:g}"
+    for name, value in settings.beyond_defaults().items():
+        if OPTIONS[name].common:
+            pairs.setdefault(OPTIONS[name].common, f"{value:g}" if isinstance(value, float) else value)
     model = Path(metadata.model.get("diffusion_model", metadata.model.get("model", ""))).stem
     if model:
         pairs["Model"] = _quoted(model)

@@ -17,6 +17,7 @@ from typing import Any
 from sdcpp_py.errors import ImageError, ImageNotFoundError, MetadataError, MetadataNotFoundError, MetadataWarning
 from sdcpp_py.image_files import read_texts
 from sdcpp_py.image_files.png_chunks import Texts
+from sdcpp_py.settings import OPTIONS
 from sdcpp_py.settings.sampler_names import find_both, find_sampler, find_scheduler, is_automatic
 
 OURS, COMMON = "sdcpp_py", "parameters"
@@ -130,11 +131,12 @@ _PAIR = re.compile(r'\s*([\w][\w \-/]*):\s*("(?:\\.|[^\\"])+"|\[[^\]]*\]|[^,]*)(
 # sd-cli ends its line with all that it knows, as JSON.
 _SDCLI = ", SDCPP: {"
 
-# Not "denoising strength": other tools write it for pictures that began from nothing, too.
 _NUMBERS: Mapping[str, tuple[str, type[int] | type[float]]] = {
-    "steps": ("steps", int), "cfg scale": ("cfg_scale", float), "distilled cfg scale": ("guidance", float),
-    "guidance": ("guidance", float), "seed": ("seed", int),
-}  # fmt: skip
+    common: (name, option.domain.kind)
+    for name, option in OPTIONS.items()
+    for common in option.common_names
+    if option.domain.kind in (int, float)
+}
 _MODEL = {"model": "diffusion_model", "unet": "diffusion_model", "te": "text_encoder", "vae": "vae"}
 # These say who drew the picture and which files it read ("Model hash", "Lora hashes"), or they are read elsewhere.
 _DESCRIBING = {"version", "user", "size", "sampler", "schedule type"}

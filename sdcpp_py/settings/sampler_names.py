@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sdcpp_py.models.families import SAMPLERS, SCHEDULERS
+from sdcpp_py.settings.samplers import SAMPLERS, SCHEDULERS
 
 COMMON_SAMPLERS = {
     "euler": "Euler", "euler_a": "Euler a", "heun": "Heun", "dpm2": "DPM2", "dpm++2s_a": "DPM++ 2S a",

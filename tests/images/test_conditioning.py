@@ -167,7 +167,7 @@ def test_every_prompt_of_a_batch_is_checked_before_the_first_is_drawn(generator:
     """Settings in a list that begin from a picture are refused without one, wherever in the list they are."""
     first = GenerationSettings("cat", width=64, height=64, steps=1)
     drawn: list[object] = []
-    with pytest.raises(SettingsError, match="no image to begin from"):
+    with pytest.raises(SettingsError, match="there is no init image"):
         generator.generate_batch([first, first.replace(strength=0.5)], on_image=drawn.append)
     assert not drawn
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sdcpp_py import SAMPLERS, SCHEDULERS
 from sdcpp_py.errors import CatalogueError, ModelNotFoundError, SdcppError
 from sdcpp_py.models.catalogue import (
     BUILT_IN,
@@ -20,7 +21,7 @@ from sdcpp_py.models.catalogue import (
     read_catalogues,
 )
 from sdcpp_py.models.catalogue.entries import AUTOENCODERS, CHECKPOINT, DENOISER
-from sdcpp_py.models.families import FAMILIES_BY_NAME, SAMPLERS, SCHEDULERS
+from sdcpp_py.models.families import FAMILIES_BY_NAME
 from sdcpp_py.parts import ENCODERS
 
 GOOD = """

@@ -111,10 +111,10 @@ def test_a_large_picture_is_nearly_the_same_by_the_engine(
 ) -> None:
     """Decoding 512x512, where convolutions are done by Winograd's way, is within 60 dB of the engine's own."""
     latent = np.random.default_rng(1).standard_normal((128, 32, 32)).astype(np.float32)
-    engine = klein_generator._session.engine
+    engine = klein_generator._pipeline.engine
 
     def decoded() -> np.ndarray:
-        return engine.run(DecodeRequest(latent, 0, 2))["image"].astype(float)
+        return engine.run(DecodeRequest(latent, 0))["image"].astype(float)
 
     ours = decoded()
     assert (decoded() == ours).all()

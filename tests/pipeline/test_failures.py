@@ -68,12 +68,12 @@ def test_every_fault_becomes_its_error_and_the_generator_lives(generator: Genera
     expected = np.asarray(generator.generate("cat", **SMALL))
     kind, says = FAULTS[fault]
     with pytest.raises(kind, match=says) as caught:
-        generator._session.engine.run(FaultRequest(enumerators("SDPY_FAULT_")[fault]))
+        generator._pipeline.engine.run(FaultRequest(enumerators("SDPY_FAULT_")[fault]))
     assert type(caught.value) is kind
     assert "a fault was asked for" in caught.value.detail
-    assert generator._session.engine.broken == (fault in ("POOLED_ASSERTION", "DEVICE_LOST"))
+    assert generator._pipeline.engine.broken == (fault in ("POOLED_ASSERTION", "DEVICE_LOST"))
     assert np.array_equal(np.asarray(generator.generate("cat", **SMALL)), expected)
-    assert not generator._session.engine.broken
+    assert not generator._pipeline.engine.broken
 
 
 def test_the_list_of_faults_is_whole() -> None:
@@ -116,7 +116,7 @@ def test_a_reload_that_was_stopped_is_made_up_for(generator: Generator) -> None:
     """After a failed check, a loading that does not come to its end leaves the next call to load again."""
     expected = np.asarray(generator.generate("cat", **SMALL))
     with pytest.raises(GenerationError):
-        generator._session.engine.run(FaultRequest(enumerators("SDPY_FAULT_")["POOLED_ASSERTION"]))
+        generator._pipeline.engine.run(FaultRequest(enumerators("SDPY_FAULT_")["POOLED_ASSERTION"]))
 
     def stop(progress: Progress) -> None:
         raise ZeroDivisionError
@@ -139,7 +139,7 @@ def test_a_refused_request_is_an_error() -> None:
     engine = Engine()
     engine.cancel()
     with pytest.raises(SdcppError):
-        engine.run(DecodeRequest(np.zeros((16, 8, 8), np.float32), 0, 1))
+        engine.run(DecodeRequest(np.zeros((16, 8, 8), np.float32), 0))
     engine.close()
     engine.close()
 

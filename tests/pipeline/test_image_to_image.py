@@ -175,7 +175,7 @@ def test_the_png_remembers(klein_generator: Generator, work: Path) -> None:
     # Other tools write it for pictures that began from nothing too, and so it is not read.
     assert from_common_text(text).settings == settings.replace(strength=1)
     assert np.array_equal(pixels(klein_generator.generate(settings, image=image)), pixels(picture))
-    with pytest.raises(SettingsError, match="no image to begin from"):
+    with pytest.raises(SettingsError, match="there is no init image"):
         klein_generator.generate(settings)
 
 

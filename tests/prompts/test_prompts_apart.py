@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from sdcpp_py import EncodedPrompt, GenerationCancelled, Generator, Progress, SdcppError, SettingsError
+from sdcpp_py import (
+    EncodedPrompt,
+    GenerationCancelled,
+    GenerationSettings,
+    Generator,
+    Progress,
+    SdcppError,
+    SettingsError,
+)
 from sdcpp_py._native import library
 from sdcpp_py._native.engine import Engine
 from sdcpp_py._native.requests import FaultRequest
@@ -55,6 +63,9 @@ class Watched:
         return list(self.cache.folder.iterdir())
 
 
+SMALLEST = GenerationSettings("", width=64, height=64)
+
+
 @pytest.fixture(scope="module", params=SETS)
 def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Each kind of encoder in turn, with all of it in memory."""
@@ -68,21 +79,21 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         expected = {probe: generator.encode(probe) for probe in PROBES}
     folder = tmp_path_factory.mktemp("cache")
     with Generator(**files, device="cpu", memory="all", cache_dir=folder) as generator:
-        cache = generator._session.options.cache
+        cache = generator._pipeline.options.cache
         assert cache is not None
         yield Watched(generator, cache, expected)
 
 
 def engine_of(generator: Generator) -> Engine:
     """Its engine, made anew where a failure has ended the last one."""
-    generator._session.revive()
-    return generator._session.engine
+    generator._pipeline.revive()
+    return generator._pipeline.engine
 
 
 def refuse_as_too_long(generator: Generator, text: str, limit: int) -> None:
     """A prompt that is refused where its tokens are counted: in the template's head, in the text or behind it."""
     if "llm" in generator.files.sources:  # CLIP and T5 read prompts of any length
-        request = encode_request(generator.files, text, 64, 64, generator.threads)
+        request = encode_request(generator.files, text, SMALLEST)
         with pytest.raises(SettingsError, match="too long"):
             engine_of(generator).measure(replace(request, max_tokens=limit))
     if generator.family.max_tokens:
@@ -115,14 +126,14 @@ def cancel(generator: Generator, text: str, limit: int) -> None:
 
 def measure(generator: Generator, text: str, limit: int) -> None:
     """A prompt that is tokenized and comes to no graph."""
-    engine_of(generator).measure(encode_request(generator.files, text, 64, 64, generator.threads))
+    engine_of(generator).measure(encode_request(generator.files, text, SMALLEST))
 
 
 def fail(generator: Generator, text: str, limit: int) -> None:
     """A failure of the engine, from which some leave it to be opened again."""
     fault = getattr(library.lib, f"SDPY_FAULT_{FAULTS[limit % len(FAULTS)]}")
     with pytest.raises(SdcppError):
-        generator._session.engine.run(FaultRequest(fault))
+        generator._pipeline.engine.run(FaultRequest(fault))
 
 
 ENDINGS = (refuse_as_too_long, refuse_as_no_text, stop, cancel, measure, fail)

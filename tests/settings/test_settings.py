@@ -5,32 +5,38 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import typing
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdcpp_py import SAMPLERS, SCHEDULERS, GenerationSettings, Generator, SettingsError
+from sdcpp_py import GenerationSettings, Generator, SettingsError
+from sdcpp_py.cli.parser import build_parser
 from sdcpp_py.models.families import FAMILIES, FLUX2_KLEIN
-from sdcpp_py.pipeline.arguments import DrawingArguments
-from sdcpp_py.settings import MAX_CFG_SCALE, MAX_EDGE, MAX_SEED, MAX_STEPS, MIN_EDGE, check_edge
+from sdcpp_py.settings import MAX_EDGE, MIN_EDGE, OPTIONS, SettingsArguments, check_edge
+from sdcpp_py.settings.domains import Choice, Domain, Edge, Number, Text, Whole
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200)
-EDGES = st.integers(MIN_EDGE // 16, MAX_EDGE // 16).map(lambda n: 16 * n)
-SETTINGS = st.builds(
-    GenerationSettings,
-    prompt=TEXT,
-    negative_prompt=TEXT,
-    width=EDGES,
-    height=EDGES,
-    steps=st.integers(1, MAX_STEPS),
-    cfg_scale=st.floats(0, MAX_CFG_SCALE),
-    seed=st.integers(0, MAX_SEED),
-    sampler=st.sampled_from(SAMPLERS),
-    scheduler=st.sampled_from(SCHEDULERS),
-    vae_tile_size=st.just(0) | st.integers(64, 2048),
-)
+
+
+def values(domain: Domain) -> st.SearchStrategy[object]:
+    """Any value of a domain."""
+    if isinstance(domain, Edge):
+        return st.integers(MIN_EDGE // 16, MAX_EDGE // 16).map(lambda n: 16 * n)
+    if isinstance(domain, Whole):
+        return st.integers(domain.low, domain.high) | (st.nothing() if domain.off is None else st.just(domain.off))
+    if isinstance(domain, Number):
+        numbers = st.floats(domain.low, domain.high, exclude_min=domain.above)
+        return numbers | (st.none() if domain.optional else st.nothing())
+    if isinstance(domain, Choice):
+        return st.sampled_from(domain.names)
+    assert isinstance(domain, Text)
+    return TEXT
+
+
+SETTINGS = st.builds(GenerationSettings, **{name: values(option.domain) for name, option in OPTIONS.items()})
 
 
 @given(SETTINGS)
@@ -140,5 +146,29 @@ def test_generate_takes_every_setting_by_its_name() -> None:
         if field.name != "prompt":
             assert parameters[field.name].default is None
             assert parameters[field.name].kind is inspect.Parameter.KEYWORD_ONLY
-    batch = {*inspect.signature(Generator.generate_batch).parameters, *DrawingArguments.__annotations__}
+    batch = set(inspect.signature(Generator.generate_batch).parameters)
     assert batch >= {field.name for field in dataclasses.fields(GenerationSettings)}
+
+
+def test_keyword_arguments_are_the_options() -> None:
+    """The typed arguments are the options of the table, with the types of its fields or None, and no others."""
+    types = typing.get_type_hints(GenerationSettings)
+    arguments = typing.get_type_hints(SettingsArguments)
+    assert arguments == {name: types[name] | None for name in OPTIONS if name not in ("prompt", "negative_prompt")}
+
+
+def test_the_command_line_has_the_options() -> None:
+    """``generate`` on the command line takes each option, and reads it as the type of its field."""
+    parsed = vars(build_parser().parse_args(["generate", "cat"]))
+    assert set(OPTIONS) <= set(parsed)
+    for name, option in OPTIONS.items():
+        if option.flags and option.domain.kind is not str:
+            value = option.domain.kind(3)
+            given = build_parser().parse_args(["generate", "cat", f"{option.flags[-1]}={value}"])
+            assert getattr(given, name) == value
+
+
+def test_documents_name_every_option() -> None:
+    """Each option is described in the docstring of ``GenerationSettings``."""
+    text = GenerationSettings.__doc__ or ""
+    assert all(f"        {name}:" in text for name in OPTIONS)

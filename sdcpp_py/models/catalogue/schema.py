@@ -18,7 +18,7 @@ from sdcpp_py.models.catalogue.entries import (
     CatalogueFile,
     CatalogueModel,
 )
-from sdcpp_py.models.families import SAMPLERS, SCHEDULERS
+from sdcpp_py.settings.samplers import SAMPLERS, SCHEDULERS
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _QUANT = re.compile(r"[A-Z0-9][A-Z0-9_]*")

@@ -9,14 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sdcpp_py.models.families.chroma import CHROMA
-from sdcpp_py.models.families.family import (
-    DEFAULTS,
-    REFERENCE_SCHEDULER,
-    SAMPLERS,
-    SCHEDULERS,
-    Family,
-    LanguageModel,
-)
+from sdcpp_py.models.families.family import Family, LanguageModel
 from sdcpp_py.models.families.flux1 import FLUX1, FLUX1_FILL, FLUX1_SCHNELL
 from sdcpp_py.models.families.klein import FLUX2_KLEIN
 from sdcpp_py.models.families.qwen_image import QWEN_IMAGE
@@ -28,7 +21,6 @@ from sdcpp_py.models.families.z_image import Z_IMAGE
 
 __all__ = [
     "CHROMA",
-    "DEFAULTS",
     "FAMILIES",
     "FAMILIES_BY_NAME",
     "FLUX1",
@@ -36,9 +28,6 @@ __all__ = [
     "FLUX1_SCHNELL",
     "FLUX2_KLEIN",
     "QWEN_IMAGE",
-    "REFERENCE_SCHEDULER",
-    "SAMPLERS",
-    "SCHEDULERS",
     "SD1",
     "SD2",
     "SD3",

@@ -9,18 +9,8 @@ from typing import Any
 
 from sdcpp_py.models.families.traits import DenoiserTensors, DenoiserTraits, LoraLayers
 from sdcpp_py.models.sigmas import Schedule
-
-REFERENCE_SCHEDULER = "reference"
-"""The schedule of the model's reference pipeline; every other name is one of the engine's own."""
-
-SAMPLERS = (
-    "euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "dpm++2mv2", "ipndm", "ipndm_v", "lcm",
-    "ddim_trailing", "tcd", "res_multistep", "res_2s", "er_sde",
-)  # fmt: skip
-SCHEDULERS = (
-    REFERENCE_SCHEDULER, "discrete", "karras", "exponential", "ays", "gits", "sgm_uniform", "simple", "smoothstep",
-    "kl_optimal", "lcm", "bong_tangent",
-)  # fmt: skip
+from sdcpp_py.settings import FAMILY_DEFAULTS
+from sdcpp_py.settings.samplers import REFERENCE_SCHEDULER
 
 Recognise = Callable[[DenoiserTensors], DenoiserTraits | None]
 """What a denoiser's tensors say where they are of a family; None where they are not."""
@@ -157,10 +147,6 @@ class Family:
         return replace(self, width=width, height=height)
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> Family:
-        """The same family with other values of ``DEFAULTS`` and another ``flow_shift``, by name."""
-        names = (*DEFAULTS, "flow_shift")
+        """The same family with other values of ``settings.FAMILY_DEFAULTS`` and another ``flow_shift``, by name."""
+        names = (*FAMILY_DEFAULTS, "flow_shift")
         return replace(self, **{name: defaults[name] for name in names if defaults.get(name) is not None})
-
-
-DEFAULTS = ("steps", "cfg_scale", "guidance", "sampler", "scheduler", "width", "height")
-"""What is drawn with when nothing is said: what one model may have otherwise than its family."""
