@@ -1,4 +1,4 @@
-"""The U-Nets of Stable Diffusion 1, 2 and XL, and ControlNets for them: tensors in their original names."""
+"""U-Nets of Stable Diffusion 1, 2, XL and of what was distilled from them, and ControlNets: in their original names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sdcpp_py.synth.tensors import Tensor, convolution, linear, matrix, norm
 _LATENT_CHANNELS = 4
 _CHANNELS = 320
 _TIME_CHANNELS = 4 * _CHANNELS
-_RESNETS = 2
+_NUMBERS = 3  # of blocks in each scale's names: two with a residual block, and one that changes the scale
 _HINTS = (3, 16, 16, 32, 32, 96, 96, 256)  # widths of the layers that read a ControlNet's picture
 
 
@@ -21,20 +21,25 @@ class UNet:
     Attributes:
         multipliers: width of each scale, in 320s.
         depths: transformer blocks of each scale; 0 for none.
-        middle: transformer blocks between the halves.
+        middle: transformer blocks between the halves; 0 for a residual block alone, None for nothing at all.
         context: width of the text states.
         vector: width of the vector beside them (pooled text and sizes), 0 for none.
         linear_projections: whether the layers around the transformer blocks are linear ones, or convolutions.
         image: channels that go in: 9 for inpainting, with a mask and the masked picture.
+        resnets: residual blocks of each scale in the first half; the second has one more.
+        depths_up: transformer blocks behind each residual block of each scale in the second half; () where they are as
+            many as in the first.
     """
 
     multipliers: tuple[int, ...]
     depths: tuple[int, ...]
-    middle: int
+    middle: int | None
     context: int
     vector: int = 0
     linear_projections: bool = True
     image: int = _LATENT_CHANNELS
+    resnets: int = 2
+    depths_up: tuple[tuple[int, ...], ...] = ()
 
     def tensors(self, quant: str, prefix: str = "model.diffusion_model.") -> Iterator[Tensor]:
         """All tensors in the file's order."""
@@ -49,7 +54,7 @@ class UNet:
         widths = [_CHANNELS]
         for multiplier in self.multipliers:
             # The last of a scale is what halves height and width, and the smallest scale has none.
-            widths += (_RESNETS + 1) * [_CHANNELS * multiplier]
+            widths += (self.resnets + 1) * [_CHANNELS * multiplier]
         return widths[:-1]
 
     def down(self, prefix: str, quant: str) -> Iterator[Tensor]:
@@ -62,30 +67,38 @@ class UNet:
         yield from convolution(f"{prefix}input_blocks.0.0", _CHANNELS, self.image, quant)
         widths = self.widths
         for place in range(1, len(widths)):
-            level, index = divmod(place - 1, _RESNETS + 1)
-            block = f"{prefix}input_blocks.{place}"
-            if index < _RESNETS:
+            level, index = divmod(place - 1, self.resnets + 1)
+            changes_scale = index == self.resnets
+            # Numbers of residual blocks that are not there are left out.
+            block = f"{prefix}input_blocks.{_NUMBERS * level + (_NUMBERS if changes_scale else index + 1)}"
+            if not changes_scale:
                 yield from _resnet(f"{block}.0", widths[place - 1], widths[place], quant)
                 yield from self._transformer(f"{block}.1", widths[place], self.depths[level], quant)
             else:
                 yield from convolution(f"{block}.0.op", widths[place], widths[place], quant)
-        yield from _resnet(f"{prefix}middle_block.0", widths[-1], widths[-1], quant)
-        yield from self._transformer(f"{prefix}middle_block.1", widths[-1], self.middle, quant)
-        yield from _resnet(f"{prefix}middle_block.2", widths[-1], widths[-1], quant)
+        if self.middle is not None:
+            yield from _resnet(f"{prefix}middle_block.0", widths[-1], widths[-1], quant)
+        if self.middle:
+            yield from self._transformer(f"{prefix}middle_block.1", widths[-1], self.middle, quant)
+            yield from _resnet(f"{prefix}middle_block.2", widths[-1], widths[-1], quant)
 
     def _up(self, prefix: str, quant: str) -> Iterator[Tensor]:
         widths = self.widths
-        width, place = widths[-1], 0
-        for level in reversed(range(len(self.multipliers))):
+        width = widths[-1]
+        depths_up = self.depths_up or [(depth,) * (self.resnets + 1) for depth in self.depths]
+        for scale, level in enumerate(reversed(range(len(self.multipliers)))):
             outputs = _CHANNELS * self.multipliers[level]
-            for index in range(_RESNETS + 1):
-                block = f"{prefix}output_blocks.{place}"
+            for index, depth in enumerate(depths_up[level]):
+                block = f"{prefix}output_blocks.{_NUMBERS * scale + index}"
                 yield from _resnet(f"{block}.0", width + widths.pop(), outputs, quant)
-                yield from self._transformer(f"{block}.1", outputs, self.depths[level], quant)
-                if level and index == _RESNETS:
-                    name = f"{block}.{2 if self.depths[level] else 1}.conv"
-                    yield from convolution(name, outputs, outputs, quant)
-                width, place = outputs, place + 1
+                yield from self._transformer(f"{block}.1", outputs, depth, quant)
+                width = outputs
+            if level:
+                # In the last of three blocks, behind its attention. The smallest scale of Stable Diffusion 1 has none,
+                # and U-Nets with fewer blocks keep its names.
+                behind = 2 if depths_up[level][-1] and (scale or self.resnets == 2) else 1
+                block = f"{prefix}output_blocks.{_NUMBERS * scale + _NUMBERS - 1}"
+                yield from convolution(f"{block}.{behind}.conv", outputs, outputs, quant)
 
     def _transformer(self, prefix: str, width: int, depth: int, quant: str) -> Iterator[Tensor]:
         if not depth:

@@ -34,6 +34,7 @@ from sdcpp_py.synth.formats import write_safetensors
 from sdcpp_py.synth.models import ModelShape
 from sdcpp_py.synth.recast import Recast
 from sdcpp_py.synth.tensors import BLOCKS, fitting, matrix
+from sdcpp_py.synth.unet import UNet
 
 # Bytes of files on the Hugging Face Hub with the same names, shapes and types (unsloth's encoder carries a tokenizer).
 PUBLISHED = [
@@ -172,6 +173,12 @@ def test_unet_parameters(name: str, millions: float) -> None:
     prefix = "model.diffusion_model."
     sizes = [tensor.elements for tensor in MODELS[name].tensors() if tensor.name.startswith(prefix)]
     assert sum(sizes) == pytest.approx(millions * 1e6, rel=1e-5)
+
+
+def test_a_unet_with_fewer_blocks() -> None:
+    """One residual block for each scale and nothing between the halves: as many parameters as BK-SDM-Tiny has."""
+    unet = UNet((1, 2, 4), (1, 1, 1), middle=None, context=768, linear_projections=False, resnets=1)
+    assert sum(tensor.elements for tensor in unet.tensors("F16")) == 323_384_964
 
 
 @pytest.mark.parametrize(("name", "quant", "published"), PUBLISHED)
