@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sdcpp_py.parts import ENCODERS
+from sdcpp_py.synth.shapes_true import CHECKPOINTS
 
 
 def _flux2(denoiser: str, llm: str, vae: str = "flux2-vae") -> dict[str, str]:
@@ -31,9 +32,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "chroma": {"diffusion_model": "chroma", "t5xxl": "t5xxl", "vae": "flux1-vae"},
         "sd3.5-medium": {**_flux1("sd3.5-medium"), "clip_g": "clip-g"},
         "qwen-image": {"diffusion_model": "qwen-image", "llm": "qwen2.5-vl-7b", "vae": "wan-vae"},
-        "sd1": {"model": "sd1"},
-        "sd2": {"model": "sd2"},
-        "sdxl": {"model": "sdxl"},
+        **{checkpoint.name: {"model": checkpoint.name} for checkpoint in CHECKPOINTS},
         "tiny-klein": _flux2("tiny-klein", "tiny-qwen3", "tiny-flux2-vae"),
         "tiny-z-image": {"diffusion_model": "tiny-z-image", "llm": "tiny-qwen3-36", "vae": "tiny-flux1-vae"},
         "tiny-flux1": _flux1("tiny-flux1", "tiny-"),

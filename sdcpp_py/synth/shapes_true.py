@@ -59,9 +59,8 @@ _DENOISERS = (
     ModelShape("sd3.5-medium", MMDiT(depth=24, self_attending=13), "sd3"),
     ModelShape("qwen-image", QwenImage(hidden=3072, layers=60, context=3584), "qwen_image"),
 )
-_CHECKPOINTS = (
+CHECKPOINTS = (
     ModelShape("sd1", Checkpoint(_SD1, _SD_VAE, (_SD1_CLIP,)), "sd1"),
-    ModelShape("sd1-inpaint", Checkpoint(_SD1_INPAINT, _SD_VAE, (_SD1_CLIP,)), "sd1"),
     ModelShape("sd2", Checkpoint(_SD2, _SD_VAE, (_SD2_CLIP,)), "sd1"),
     ModelShape("sdxl", Checkpoint(_SDXL, _SD_VAE, _SDXL_CLIPS), "sdxl"),
 )
@@ -86,6 +85,7 @@ _VAES = (
 )
 # Files that are recognised, and not all of them drawn with.
 _OTHERS = (
+    ModelShape("sd1-inpaint", Checkpoint(_SD1_INPAINT, _SD_VAE, (_SD1_CLIP,)), "sd1"),
     ModelShape("klein-4b-lora", Lora(_KLEIN_4B, rank=16)),
     ModelShape("sd1-controlnet", Recast(ControlNet(_SD1), "F16")),
     ModelShape("esrgan", Esrgan(blocks=23)),
@@ -95,4 +95,4 @@ _OTHERS = (
     ModelShape("flux1-dev-fp8", Recast(_FLUX1_DEV, "F8_E4M3")),
 )
 
-SHAPES = (*_DENOISERS, *_CHECKPOINTS, *_ENCODERS, *_VAES, *_OTHERS)
+SHAPES = (*_DENOISERS, *CHECKPOINTS, *_ENCODERS, *_VAES, *_OTHERS)
