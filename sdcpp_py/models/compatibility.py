@@ -17,6 +17,8 @@ from sdcpp_py.models.families.traits import DenoiserTensors
 from sdcpp_py.naming import named
 from sdcpp_py.parts import ENCODERS
 
+# What a family reads, by the make of its own autoencoder: that one, and the tiny one that stands in for it.
+_READ = {"kl": ("kl", "taesd"), "wan": ("wan", "taehv"), "taesd": ("taesd",)}
 # What each part is given as.
 _ARGUMENTS = {
     Part.CHECKPOINT: "model",
@@ -119,7 +121,12 @@ def vae_fits(family: Family, vae: Described) -> bool:
 
 
 def _same_make(family: Family, vae: Described) -> bool:
-    return (vae.vae in ("wan", "taehv")) == (family.vae_make == "wan")
+    return vae.vae in _READ[family.vae_make]
+
+
+def holds_vae(family: Family, checkpoint: Described) -> bool:
+    """Whether a checkpoint holds the autoencoder that a family decodes with. A tiny stand-in is no such thing."""
+    return any(part.vae == family.vae_make and vae_fits(family, part) and not part.foreign for part in checkpoint.inner)
 
 
 def _check_storage(given: Given, right: str) -> None:
@@ -214,7 +221,7 @@ def check_vae(family: Family, denoiser: Given, vae: Given | None) -> str:
     """The role of the autoencoder: "vae", "tae", or "" where it lies in the checkpoint. Raises ModelMismatchError."""
     right = family.vae_file
     if vae is None:
-        if "vae" not in denoiser.described.holds:
+        if not holds_vae(family, denoiser.described):
             raise ModelMismatchError(f"{family.title} needs a VAE; get {right}")
         return ""
     described = vae.described

@@ -18,10 +18,11 @@ from sdcpp_py.models.compatibility import (
     check_encoders,
     check_vae,
     encoder_warnings,
+    holds_vae,
     warnings_of,
 )
 from sdcpp_py.models.detect import describe
-from sdcpp_py.models.detect.described import Part
+from sdcpp_py.models.detect.described import Described, Part
 from sdcpp_py.models.detect.headers import read_header
 from sdcpp_py.models.detect.shards import refuse_shard
 from sdcpp_py.models.detect.storage import fault_of
@@ -53,7 +54,7 @@ class ModelFiles:
     @property
     def vae_is_tiny(self) -> bool:
         """Whether the autoencoder is one in TAESD's format."""
-        return "tae" in self.sources
+        return "tae" in self.sources or self.family.vae_make == "taesd"
 
     def of_part(self, part: str) -> tuple[Path, ...]:
         """The files that hold the weights of a part, one of ``parts.PARTS``."""
@@ -117,7 +118,7 @@ def check_files(
     family = check_denoiser(denoiser, encoders, decoder)
     held = denoiser.described.holds
     whole = denoiser.described.part is Part.CHECKPOINT
-    if whole and argument == "diffusion_model" and not _has_everything(family, held):
+    if whole and argument == "diffusion_model" and not _has_everything(family, denoiser.described):
         raise ModelMismatchError(
             f"{denoiser.path} is {denoiser.described.title}, but not all of its parts are in it; give it as "
             f"{named('model')}, and the parts that it lacks beside it"
@@ -167,8 +168,8 @@ def _sequence(paths: StrPath | Sequence[StrPath] | None) -> tuple[StrPath, ...]:
     return tuple(paths)
 
 
-def _has_everything(family: Family, held: tuple[str, ...]) -> bool:
-    return {*family.needed_encoders, "vae"} <= set(held)
+def _has_everything(family: Family, checkpoint: Described) -> bool:
+    return set(family.needed_encoders) <= set(checkpoint.holds) and holds_vae(family, checkpoint)
 
 
 def _given(argument: str, path: StrPath) -> Given:

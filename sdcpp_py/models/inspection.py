@@ -11,7 +11,7 @@ from typing import Any
 
 from sdcpp_py.errors import ModelMismatchError
 from sdcpp_py.models import suggestions
-from sdcpp_py.models.compatibility import encoder_role, encoder_warnings, vae_fits
+from sdcpp_py.models.compatibility import encoder_role, encoder_warnings, holds_vae, vae_fits
 from sdcpp_py.models.detect import describe
 from sdcpp_py.models.detect.described import Described, Kind, Part
 from sdcpp_py.models.detect.headers import FileHeader
@@ -132,7 +132,7 @@ def _needs(described: Described, family: Family | None) -> tuple[str, str]:
         return "", ""
     missing = [role for role in family.encoders if role not in described.holds]
     encoders = [suggestions.encoder_of(family, role, described.context_width) for role in missing]
-    return suggestions.listed(encoders), "" if "vae" in described.holds else family.vae_file
+    return suggestions.listed(encoders), "" if holds_vae(family, described) else family.vae_file
 
 
 def _goes_with(described: Described) -> tuple[str, ...]:
@@ -180,7 +180,7 @@ def _notes(header: FileHeader, described: Described, fault: str) -> tuple[str, .
     if kind is not None and kind.nearest and kind.title:
         notes.append(_cannot(kind))
     if described.part is Part.DENOISER and described.family is not None and described.family.whole_only:
-        notes.append("the engine opens Stable Diffusion from whole checkpoints only")
+        notes.append(f"the engine opens {described.family.title} from whole checkpoints only")
     if described.inner:
         notes.append(f"beside the denoiser it holds {suggestions.listed([part.title for part in described.inner])}")
     notes.extend(encoder_warnings(header.path, header, described))

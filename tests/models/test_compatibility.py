@@ -16,7 +16,9 @@ from sdcpp_py.models.adapters import check_controlnet, check_lora, check_upscale
 from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.families import FAMILIES
 from sdcpp_py.models.files import check_files, check_text_encoder
+from sdcpp_py.models.inspection import inspect
 from sdcpp_py.parts import ROLES
+from sdcpp_py.synth.taesd import TinyAutoencoder
 
 from ..support import hollow_files as hollow
 
@@ -284,6 +286,19 @@ def test_a_checkpoint_that_lacks_parts_is_told_to_be_one(tmp_path: Path, files: 
     assert checked.of_part("text_encoder") == tuple(encoders)
     with pytest.raises(ModelMismatchError, match=r"further text encoders; get CLIP-L.*, CLIP-G.* and T5-XXL"):
         check_files(model=path)
+
+
+def test_an_autoencoder_that_is_not_read_in_a_checkpoint_is_none(tmp_path: Path, files: dict[str, Path]) -> None:
+    """Stable Diffusion 1 with a tiny autoencoder where its VAE was: the engine looks there for the VAE alone."""
+    tiny = TinyAutoencoder(latent=4, prefix="first_stage_model.")
+    kept = [tensor for tensor in synth.MODELS["sd1"].tensors("F16") if not tensor.name.startswith(tiny.prefix)]
+    shapes = {tensor.name: tensor.shape for tensor in (*kept, *tiny.tensors("F16"))}
+    path = hollow.safetensors(tmp_path / "model.safetensors", shapes)
+    assert inspect(path).vae == RIGHT["sd1"]["vae"] + " (stabilityai/sd-vae-ft-mse-original)"
+    with pytest.raises(ModelMismatchError, match="needs a VAE; get vae-ft-mse"):
+        check_files(model=path)
+    for vae in SD_VAES:
+        assert check_files(model=path, vae=files[vae]).of_part("vae") == (files[vae],)
 
 
 def test_stable_diffusion_3_can_do_without_t5(files: dict[str, Path]) -> None:

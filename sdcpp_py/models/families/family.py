@@ -66,7 +66,7 @@ class Family:
         fills: whether the denoiser itself reads a mask and the init image around it (FLUX.1 Fill).
         empty_is_nothing: whether an empty negative prompt is zeros, and not what the text encoder makes of it.
         prompts_have_sizes: whether a prompt embedding holds the size of the picture.
-        vae_make: "kl" (Stable Diffusion, FLUX) or "wan" (Qwen-Image).
+        vae_make: "kl" (Stable Diffusion, FLUX), "wan" (Qwen-Image), or "taesd" where there is none but a tiny one.
         vae_of_others: words in the name of a VAE's file by which it is another family's, where tensors cannot tell.
         whole_only: whether the engine opens it from whole checkpoints only, by whose text encoders it tells it.
         has_heads: whether tensors tell how many heads the denoiser has; the engine divides by it. Always, for most.
