@@ -216,7 +216,16 @@ FOREIGN: dict[str, tuple[str, Shapes]] = {
         {
             "conv_in.weight": (320, 4, 3, 3),
             "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight": (640, 2048),
-            "mid_block.resnets.0.conv1.weight": (1280, 1280, 3, 3),
+            "mid_block.attentions.0.norm.weight": (1280,),
+            "up_blocks.0.resnets.0.conv1.weight": (1280, 2560, 3, 3),
+        },
+    ),
+    "tiny sd1": (
+        "v1-5-pruned-emaonly",
+        {
+            "conv_in.weight": (320, 4, 3, 3),
+            "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight": (640, 768),
+            "up_blocks.2.attentions.0.transformer_blocks.0.attn2.to_k.weight": (320, 768),
         },
     ),
     "anything": ("flux1-dev", {"transformer_blocks.0.attn.to_q.weight": (8, 8)}),

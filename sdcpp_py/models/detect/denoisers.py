@@ -14,8 +14,6 @@ from sdcpp_py.models.families.traits import DenoiserTensors, DenoiserTraits
 from sdcpp_py.models.families.unet import traits_in_diffusers
 from sdcpp_py.models.tensors import Tensors
 
-_REFINER_WIDTH = 1280
-
 
 def as_denoiser(tensors: Tensors, token_width: int = 0, two_encoders: bool = False) -> Described | None:
     """The denoiser that these tensors make; None where they make none.
@@ -72,8 +70,8 @@ def _in_diffusers_names(seen: DenoiserTensors) -> Described | None:
         assert wide.hidden_size > WIDEST
         return _described(kinds.FLUX2_DEV, wide, foreign=True)
     unet = traits_in_diffusers(seen)
-    if unet is not None and unet.context_width == _REFINER_WIDTH:
-        return _described(kinds.SDXL_REFINER, unet, foreign=True)
+    if unet is not None and unet.context_width in kinds.IN_DIFFUSERS:
+        return _described(kinds.IN_DIFFUSERS[unet.context_width], unet, foreign=True)
     named = "transformer_blocks.0.attn.to_q.weight" in seen
     if named and "transformer_blocks.0.img_mod.1.weight" not in seen:
         title = "a denoiser in the diffusers format"

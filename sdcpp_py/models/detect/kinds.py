@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from sdcpp_py.models.detect.described import Kind
 from sdcpp_py.models.families.traits import DenoiserTensors, DenoiserTraits
@@ -116,6 +117,11 @@ def _no_traits(seen: DenoiserTensors) -> DenoiserTraits:
 def _flux_traits(seen: DenoiserTensors) -> DenoiserTraits:
     return DenoiserTraits(seen.extent("txt_in.weight"), seen.extent("txt_in.weight", 0), distilled=True)
 
+
+# U-Nets in the names of the diffusers format that no family takes for its own, by the width of the text states.
+IN_DIFFUSERS: Mapping[int, Kind] = MappingProxyType(
+    {768: SD1_TINY, 1024: SD2_TINY, 1280: SDXL_REFINER, 2048: SDXL_VEGA}
+)
 
 ENGINE_KNOWS: tuple[tuple[Kind, Traits, Rule], ...] = (
     (CHROMA_RADIANCE, _no_traits, lambda seen: "nerf_final_layer_conv" in seen.tops),

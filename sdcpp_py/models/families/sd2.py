@@ -19,7 +19,7 @@ def _recognise(seen: DenoiserTensors) -> DenoiserTraits | None:
 
 def _recognise_diffusers(seen: DenoiserTensors) -> DenoiserTraits | None:
     found = traits_in_diffusers(seen)
-    return found if found is not None and found.context_width == _WIDTH else None
+    return found if found is not None and found.context_width == _WIDTH and has_middle(seen) else None
 
 
 def _recognise_lora(lora: LoraLayers) -> int | None:

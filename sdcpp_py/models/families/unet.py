@@ -38,8 +38,8 @@ def inputs(seen: DenoiserTensors) -> int:
 
 
 def has_middle(seen: DenoiserTensors) -> bool:
-    """Whether a U-Net attends in its middle block; what was distilled to fewer blocks does not."""
-    return seen.has("middle_block.1.")
+    """Whether a U-Net attends in its middle block, in either names; what was distilled to fewer blocks does not."""
+    return seen.has("middle_block.1.") or seen.has("mid_block.attentions.")
 
 
 def traits(seen: DenoiserTensors) -> DenoiserTraits:
@@ -49,7 +49,7 @@ def traits(seen: DenoiserTensors) -> DenoiserTraits:
 
 def traits_in_diffusers(seen: DenoiserTensors) -> DenoiserTraits | None:
     """The traits of a U-Net in the names of the diffusers format; None where it is none."""
-    if not {"down_blocks", "mid_block"} <= seen.tops or not seen.extent("conv_in.weight", 1):
+    if not {"down_blocks", "up_blocks"} <= seen.tops or not seen.extent("conv_in.weight", 1):
         return None
     return DenoiserTraits(context_width(seen), seen.extent("conv_in.weight", 0))
 
