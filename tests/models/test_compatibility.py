@@ -28,6 +28,7 @@ QWEN25 = "Qwen2.5-VL-7B-Instruct (mradermacher/Qwen2.5-VL-7B-Instruct-GGUF)"
 CLIP_L, CLIP_G, T5 = "clip_l.safetensors", "clip_g.safetensors", "t5xxl_q4_k.gguf"
 AE = "ae.safetensors (Comfy-Org/z_image_turbo)"
 FLUX2_VAE = "flux2-vae.safetensors (Comfy-Org/flux2-dev)"
+SDXL_VAE = "sdxl_vae.safetensors (madebyollin/sdxl-vae-fp16-fix)"
 FLUX1_DEV = "get flux1-dev-Q4_K_S.gguf"
 FLUX1 = {"diffusion_model": FLUX1_DEV, "clip_l": CLIP_L, "t5xxl": T5, "vae": AE}
 
@@ -54,7 +55,8 @@ RIGHT: Mapping[str, Mapping[str, str]] = {
     },
     "sd1": {"vae": "vae-ft-mse-840000-ema-pruned.safetensors"},
     "sd2": {"vae": "vae-ft-mse-840000-ema-pruned.safetensors"},
-    "sdxl": {"vae": "sdxl_vae.safetensors (madebyollin/sdxl-vae-fp16-fix)"},
+    "sdxl": {"vae": SDXL_VAE},
+    "ssd-1b": {"vae": SDXL_VAE},
 }
 ENCODERS = ("qwen3-4b", "qwen3-8b", "qwen2.5-vl-7b", "clip-l", "clip-g", "t5xxl")
 FLUX2_VAES = ("flux2-vae", "flux2-vae-small-decoder", "taesd-32")
@@ -63,7 +65,7 @@ SD_VAES = ("sd-vae", "taesd-4")
 WAN_VAES = ("wan-vae", "taehv")
 VAES = (*FLUX2_VAES, *FLUX1_VAES, *SD_VAES, *WAN_VAES)
 VAES_OF = {"klein-4b": FLUX2_VAES, "klein-9b": FLUX2_VAES, "qwen-image": WAN_VAES} | dict.fromkeys(
-    ("sd1", "sd2", "sdxl"), SD_VAES
+    ("sd1", "sd2", "sdxl", "ssd-1b"), SD_VAES
 )
 # Given as a denoiser: what is told of its own accord, whatever is given with it.
 NO_DENOISERS = {
@@ -173,7 +175,7 @@ def pairings() -> Iterator[Pairing]:
         yield from with_wrong_encoders(family)
         if "model" not in synth.FAMILIES[family]:
             yield from with_wrong_denoisers(family)
-    for checkpoint in ("sd1", "sd2", "sdxl"):
+    for checkpoint in ("sd1", "sd2", "sdxl", "ssd-1b"):
         yield of_set(f"encoder {checkpoint}", "give it as model", "z-image-turbo", llm=checkpoint)
         yield of_set(f"vae {checkpoint}", "give it as model", "z-image-turbo", vae=checkpoint)
     yield Pairing("nothing", "no denoiser was given", None, ("qwen3-4b",), "flux1-vae")

@@ -79,7 +79,7 @@ VERSIONS: tuple[tuple[str, str, Shapes], ...] = (
     ("SDXL (Vega)", "sdxl-vega", TWO_CLIPS | unet(4, 2048)),
     (
         "SDXL (SSD1B)",
-        "sdxl-ssd1b",
+        "ssd-1b",
         TWO_CLIPS | unet(4, 2048) | block("output_blocks.3.1.transformer_blocks.1.norm1.weight", 640),
     ),
     ("SVD", "svd", unet(8, 1024) | block("input_blocks.8.0.time_mixer.mix_factor", 1)),
@@ -155,6 +155,7 @@ WORDS = {
     "sd1": "SD 1.x",
     "sd2": "SD 2.x",
     "sdxl": "SDXL",
+    "ssd-1b": "SDXL (SSD1B)",
 }
 
 
@@ -218,6 +219,15 @@ FOREIGN: dict[str, tuple[str, Shapes]] = {
             "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight": (640, 2048),
             "mid_block.attentions.0.norm.weight": (1280,),
             "up_blocks.0.resnets.0.conv1.weight": (1280, 2560, 3, 3),
+        },
+    ),
+    "ssd-1b": (
+        "SSD-1B-A1111",
+        {
+            "conv_in.weight": (320, 4, 3, 3),
+            "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight": (640, 2048),
+            "mid_block.resnets.0.conv1.weight": (1280, 1280, 3, 3),
+            "up_blocks.1.attentions.0.transformer_blocks.1.norm1.weight": (640,),
         },
     ),
     "tiny sd1": (

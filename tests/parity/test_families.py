@@ -144,7 +144,7 @@ def test_kontext_is_the_engines_own(
     assert_flux1_is_the_engines_own(sd_cli, files, flux1, options, reference_images=[picture] * count)
 
 
-@pytest.fixture(scope="module", params=["sd1", "sd2", "sdxl"])
+@pytest.fixture(scope="module", params=["sd1", "sd2", "sdxl", "ssd-1b"])
 def checkpoint(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A whole checkpoint of random weights."""
     path = write(request.param, os.environ["SDCPP_PY_MODELS"], quant="Q8_0")
@@ -163,9 +163,9 @@ def whole(checkpoint: Path) -> Iterator[Generator]:
 @pytest.mark.parametrize("negative", ["", "dogs"])
 @pytest.mark.usefixtures("work")
 def test_a_checkpoint_is_the_engines_own(sd_cli: Path, checkpoint: Path, whole: Generator, negative: str) -> None:
-    """Stable Diffusion 1, 2 and XL draw sd-cli's pixels, guided away from something or from nothing."""
-    cfg_scale = whole.family.cfg_scale
-    theirs = drawn_by_sd_cli(sd_cli, {"model": checkpoint}, *SQUARE, "--cfg-scale", cfg_scale, "-n", negative)
+    """Whole checkpoints draw sd-cli's pixels, guided away from something or from nothing."""
+    options = ("--cfg-scale", whole.family.cfg_scale, "--sampling-method", whole.family.sampler, "-n", negative)
+    theirs = drawn_by_sd_cli(sd_cli, {"model": checkpoint}, *SQUARE, *options)
     ours = whole.generate(PROMPT, negative_prompt=negative, width=64, height=64, steps=2, seed=42)
     assert np.array_equal(np.asarray(ours), theirs)
 
@@ -179,6 +179,7 @@ def test_a_checkpoint_draws_from_pictures_as_the_engine_does(
     for path in (picture, mask):
         Image.open(path).crop((0, 0, 64, 64)).save(path)
     options = ("-i", picture, "--strength", 0.6, *(("--mask", mask) if masked else ()))
+    options += ("--sampling-method", whole.family.sampler)
     theirs = drawn_by_sd_cli(sd_cli, {"model": checkpoint}, *SQUARE, "--steps", 4, "--cfg-scale", 5, *options)
     ours = whole.generate(
         PROMPT, image=picture, mask=mask if masked else None, keep_unmasked=False, strength=0.6, steps=4, seed=42,

@@ -34,7 +34,6 @@ SDXS_09 = Kind("sdxs-09", "SDXS-512-0.9", "SDXS (09)", nearest="sd2")
 SDXL_INPAINT = Kind("sdxl-inpaint", "Stable Diffusion XL Inpainting", "SDXL Inpaint", nearest="sdxl")
 SDXL_PIX2PIX = Kind("sdxl-pix2pix", "Stable Diffusion XL InstructPix2Pix", "SDXL Instruct-Pix2Pix", nearest="sdxl")
 SDXL_VEGA = Kind("sdxl-vega", "Segmind Vega", "SDXL (Vega)", nearest="sdxl")
-SDXL_SSD1B = Kind("sdxl-ssd1b", "SSD-1B", "SDXL (SSD1B)", nearest="sdxl")
 
 # What the engine cannot run. Lumina's and HunyuanVideo's tensors look to it like those of others.
 HIDREAM = Kind("hidream-i1", "HiDream-I1", nearest="flux1")
@@ -150,7 +149,6 @@ ENGINE_KNOWS: tuple[tuple[Kind, Traits, Rule], ...] = (
     ),
     (SDXL_INPAINT, traits, lambda seen: _reads(seen, 2048, 9)),
     (SDXL_PIX2PIX, traits, lambda seen: _reads(seen, 2048, 8)),
-    (SDXL_SSD1B, traits, lambda seen: _is_small(seen, 2048) and seen.has("output_blocks.3.1.transformer_blocks.1")),
     (SDXL_VEGA, traits, lambda seen: _is_small(seen, 2048) and not seen.has("output_blocks.3.1.transformer_blocks.1")),
     (SD1_INPAINT, traits, lambda seen: _reads(seen, 768, 9)),
     (SD1_PIX2PIX, traits, lambda seen: _reads(seen, 768, 8)),
