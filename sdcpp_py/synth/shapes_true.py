@@ -37,8 +37,10 @@ _SD1 = UNet(multipliers=(1, 2, 4, 4), depths=(1, 1, 1, 0), middle=1, context=768
 _SD2 = UNet(multipliers=(1, 2, 4, 4), depths=(1, 1, 1, 0), middle=1, context=1024)
 _SDXL = UNet(multipliers=(1, 2, 4), depths=(0, 2, 10), middle=10, context=2048, vector=2816)
 _SSD_1B = replace(_SDXL, depths=(0, 2, 4), middle=0, depths_up=((0, 0, 0), (2, 1, 1), (4, 4, 10)))
+_SDXS_512 = replace(_SD1, multipliers=(1, 2, 4), depths=(0, 1, 1), middle=None, resnets=1)
 _SD1_INPAINT = replace(_SD1, image=9)
 _SD_VAE = Autoencoder(latent=4, channels=128, convention="sd", encoder="", decoder="", prefix="first_stage_model.")
+_TAESD = TinyAutoencoder(latent=4, type="", prefix="first_stage_model.")
 _SD1_CLIP = replace(_CLIP_L, prefix="cond_stage_model.transformer.")
 _SD2_CLIP = OpenClip(hidden=1024, layers=24, ffn=4096, projected=True, prefix="cond_stage_model.")
 _SDXL_CLIPS = (
@@ -65,6 +67,7 @@ CHECKPOINTS = (
     ModelShape("sd2", Checkpoint(_SD2, _SD_VAE, (_SD2_CLIP,)), "sd1"),
     ModelShape("sdxl", Checkpoint(_SDXL, _SD_VAE, _SDXL_CLIPS), "sdxl"),
     ModelShape("ssd-1b", Checkpoint(_SSD_1B, _SD_VAE, _SDXL_CLIPS), "sdxl"),
+    ModelShape("sdxs-512", Checkpoint(_SDXS_512, _TAESD, (_SD1_CLIP,)), "sd1"),
 )
 _ENCODERS = (
     ModelShape("qwen3-4b", _QWEN3_4B, "qwen3", _QWEN3_4B.metadata),

@@ -68,7 +68,7 @@ def built_in() -> Catalogue:
 WANTED_MODELS = (
     "z-image-turbo", "twinflow-z-image-turbo", "z-image", "flux2-klein-4b", "flux2-klein-base-4b", "flux2-klein-9b",
     "flux2-klein-base-9b", "flux1-schnell", "flux1-dev", "flux1-fill-dev", "flux1-kontext-dev", "sd1.5", "sd-turbo",
-    "sdxl", "sdxl-turbo", "ssd-1b", "sd3.5-medium", "chroma", "qwen-image",
+    "sdxl", "sdxl-turbo", "ssd-1b", "sdxs-512", "sd3.5-medium", "chroma", "qwen-image",
 )  # fmt: skip
 
 

@@ -13,13 +13,13 @@ import pytest
 
 from sdcpp_py import EncodedPrompt, Generator
 from sdcpp_py._native.library import device_usage
-from sdcpp_py.models.families import SD1, SD2, SDXL, SSD_1B
+from sdcpp_py.models.families import SD1, SD2, SDXL, SDXS_512, SSD_1B
 from sdcpp_py.prompts.cache import SHARED
 from sdcpp_py.synth import write
 
 pytestmark = pytest.mark.full_size
 
-FAMILIES = {"sd1": SD1, "sd2": SD2, "sdxl": SDXL, "ssd-1b": SSD_1B}
+FAMILIES = {"sd1": SD1, "sd2": SD2, "sdxl": SDXL, "ssd-1b": SSD_1B, "sdxs-512": SDXS_512}
 POOLED = 1280  # of the vector that Stable Diffusion XL reads; sizes are behind it
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "steps": 1, "seed": 3}
 PICTURE = np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8)
@@ -41,17 +41,21 @@ def generator(checkpoint: tuple[str, Path]) -> Iterator[Generator]:
 
 
 def drawn(generator: Generator, prompt: str | EncodedPrompt = "a cat", **settings: Any) -> np.ndarray:
-    return np.asarray(generator.generate(prompt, **{**SMALL, **settings}))
+    """A small picture's pixels, guided, whatever the family is drawn with."""
+    arguments = {**SMALL, "cfg_scale": 3.0, **settings}
+    return np.asarray(generator.generate(prompt, **arguments))
 
 
 def test_a_checkpoint_draws(generator: Generator, checkpoint: tuple[str, Path]) -> None:
-    """One file draws, guided by its family's defaults; the seed, both prompts and their weight have their effects."""
+    """One file draws, with its family's defaults; the seed, both prompts and their weight have their effects."""
     assert generator.family == FAMILIES[checkpoint[0]]
-    picture = generator.generate("a cat", **SMALL)
-    assert picture.settings.cfg_scale == generator.family.cfg_scale > 1
+    picture = generator.generate("a cat", return_latent=True, **SMALL)
+    assert picture.settings.cfg_scale == generator.family.cfg_scale
     assert picture.model == {"family": checkpoint[0], "model": checkpoint[1].name}
-    expected = np.asarray(picture)
-    assert expected.std() > 5
+    assert np.asarray(picture).std() > 5
+    assert picture.latent is not None
+    assert np.isfinite(picture.latent).all()
+    expected = drawn(generator)
     assert np.array_equal(drawn(generator), expected)
     others = [
         drawn(generator, seed=4), drawn(generator, "a house"), drawn(generator, negative_prompt="dogs"),
@@ -59,6 +63,16 @@ def test_a_checkpoint_draws(generator: Generator, checkpoint: tuple[str, Path]) 
     ]  # fmt: skip
     assert len({array.tobytes() for array in [expected, *others]}) == len(others) + 1
     assert drawn(generator, width=128).shape == (64, 128, 3)
+
+
+def test_a_tiny_autoencoder_takes_the_place_of_what_decodes(
+    generator: Generator, checkpoint: tuple[str, Path], tmp_path: Path
+) -> None:
+    """Of a VAE, and of the tiny autoencoder that SDXS-512 has in its checkpoint: the picture is another."""
+    with Generator(model=checkpoint[1], vae=write("taesd-4", tmp_path), device="cpu", memory="all") as tiny:
+        assert tiny.files.vae_is_tiny
+        assert not np.array_equal(drawn(tiny), drawn(generator))
+        assert drawn(tiny, image=PICTURE, strength=0.5).std() > 5
 
 
 def encoded_for_a_picture(path: Path, folder: Path, prompt: str, negative: str) -> tuple[EncodedPrompt, EncodedPrompt]:

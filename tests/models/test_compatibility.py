@@ -57,6 +57,7 @@ RIGHT: Mapping[str, Mapping[str, str]] = {
     "sd2": {"vae": "vae-ft-mse-840000-ema-pruned.safetensors"},
     "sdxl": {"vae": SDXL_VAE},
     "ssd-1b": {"vae": SDXL_VAE},
+    "sdxs-512": {"vae": "diffusion_pytorch_model.safetensors (madebyollin/taesd)"},
 }
 ENCODERS = ("qwen3-4b", "qwen3-8b", "qwen2.5-vl-7b", "clip-l", "clip-g", "t5xxl")
 FLUX2_VAES = ("flux2-vae", "flux2-vae-small-decoder", "taesd-32")
@@ -64,9 +65,8 @@ FLUX1_VAES = ("flux1-vae", "taesd-16")
 SD_VAES = ("sd-vae", "taesd-4")
 WAN_VAES = ("wan-vae", "taehv")
 VAES = (*FLUX2_VAES, *FLUX1_VAES, *SD_VAES, *WAN_VAES)
-VAES_OF = {"klein-4b": FLUX2_VAES, "klein-9b": FLUX2_VAES, "qwen-image": WAN_VAES} | dict.fromkeys(
-    ("sd1", "sd2", "sdxl", "ssd-1b"), SD_VAES
-)
+VAES_OF = {"klein-4b": FLUX2_VAES, "klein-9b": FLUX2_VAES, "qwen-image": WAN_VAES, "sdxs-512": ("taesd-4",)}
+VAES_OF |= dict.fromkeys(("sd1", "sd2", "sdxl", "ssd-1b"), SD_VAES)
 # Given as a denoiser: what is told of its own accord, whatever is given with it.
 NO_DENOISERS = {
     "flux1-dev-diffusers": FLUX1_DEV,
@@ -175,7 +175,7 @@ def pairings() -> Iterator[Pairing]:
         yield from with_wrong_encoders(family)
         if "model" not in synth.FAMILIES[family]:
             yield from with_wrong_denoisers(family)
-    for checkpoint in ("sd1", "sd2", "sdxl", "ssd-1b"):
+    for checkpoint in ("sd1", "sd2", "sdxl", "ssd-1b", "sdxs-512"):
         yield of_set(f"encoder {checkpoint}", "give it as model", "z-image-turbo", llm=checkpoint)
         yield of_set(f"vae {checkpoint}", "give it as model", "z-image-turbo", vae=checkpoint)
     yield Pairing("nothing", "no denoiser was given", None, ("qwen3-4b",), "flux1-vae")
@@ -288,6 +288,23 @@ def test_a_checkpoint_that_lacks_parts_is_told_to_be_one(tmp_path: Path, files: 
     assert checked.of_part("text_encoder") == tuple(encoders)
     with pytest.raises(ModelMismatchError, match=r"further text encoders; get CLIP-L.*, CLIP-G.* and T5-XXL"):
         check_files(model=path)
+
+
+@pytest.mark.parametrize("prefix", ["first_stage_model.", "tae."])
+def test_sdxs_decodes_with_the_tiny_autoencoder_in_its_checkpoint(
+    tmp_path: Path, files: dict[str, Path], prefix: str
+) -> None:
+    """Under the name of a VAE, as it was published, or under its own, as the engine's converter writes it."""
+    shapes = {t.name.replace("first_stage_model.", prefix): t.shape for t in synth.MODELS["sdxs-512"].tensors("F16")}
+    path = hollow.safetensors(tmp_path / "sdxs.safetensors", shapes)
+    assert inspect(path).drawable
+    assert inspect(path).distilled
+    assert not inspect(path).vae
+    checked = check_files(path)
+    assert dict(checked.sources) == {"model": path}
+    assert checked.vae_is_tiny
+    assert checked.of_part("vae") == (path,)
+    assert check_files(path, vae=files["taesd-4"]).of_part("vae") == (files["taesd-4"],)
 
 
 def test_an_autoencoder_that_is_not_read_in_a_checkpoint_is_none(tmp_path: Path, files: dict[str, Path]) -> None:

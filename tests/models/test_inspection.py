@@ -156,6 +156,7 @@ WORDS = {
     "sd2": "SD 2.x",
     "sdxl": "SDXL",
     "ssd-1b": "SDXL (SSD1B)",
+    "sdxs-512": "SDXS (512-DS)",
 }
 
 
@@ -228,6 +229,14 @@ FOREIGN: dict[str, tuple[str, Shapes]] = {
             "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight": (640, 2048),
             "mid_block.resnets.0.conv1.weight": (1280, 1280, 3, 3),
             "up_blocks.1.attentions.0.transformer_blocks.1.norm1.weight": (640,),
+        },
+    ),
+    "sdxs-512": (
+        "sdxs.safetensors",
+        {
+            "conv_in.weight": (320, 4, 3, 3),
+            "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight": (640, 768),
+            "up_blocks.2.resnets.0.conv1.weight": (320, 960, 3, 3),
         },
     ),
     "tiny sd1": (

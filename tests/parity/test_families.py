@@ -144,7 +144,7 @@ def test_kontext_is_the_engines_own(
     assert_flux1_is_the_engines_own(sd_cli, files, flux1, options, reference_images=[picture] * count)
 
 
-@pytest.fixture(scope="module", params=["sd1", "sd2", "sdxl", "ssd-1b"])
+@pytest.fixture(scope="module", params=["sd1", "sd2", "sdxl", "ssd-1b", "sdxs-512"])
 def checkpoint(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A whole checkpoint of random weights."""
     path = write(request.param, os.environ["SDCPP_PY_MODELS"], quant="Q8_0")

@@ -27,7 +27,6 @@ SVD = Kind("svd", "Stable Video Diffusion", "SVD", nearest="sd1")
 SD1_INPAINT = Kind("sd1-inpaint", "Stable Diffusion 1 Inpainting", "SD 1.x Inpaint", nearest="sd1")
 SD1_PIX2PIX = Kind("sd1-pix2pix", "InstructPix2Pix", "Instruct-Pix2Pix", nearest="sd1")
 SD1_TINY = Kind("sd1-tiny", "Stable Diffusion 1 with a tiny UNet", "SD 1.x Tiny UNet", nearest="sd1")
-SDXS_512 = Kind("sdxs-512", "SDXS-512-DreamShaper", "SDXS (512-DS)", nearest="sd1")
 SD2_INPAINT = Kind("sd2-inpaint", "Stable Diffusion 2 Inpainting", "SD 2.x Inpaint", nearest="sd2")
 SD2_TINY = Kind("sd2-tiny", "Stable Diffusion 2 with a tiny UNet", "SD 2.x Tiny UNet", nearest="sd2")
 SDXS_09 = Kind("sdxs-09", "SDXS-512-0.9", "SDXS (09)", nearest="sd2")
@@ -153,7 +152,6 @@ ENGINE_KNOWS: tuple[tuple[Kind, Traits, Rule], ...] = (
     (SD1_INPAINT, traits, lambda seen: _reads(seen, 768, 9)),
     (SD1_PIX2PIX, traits, lambda seen: _reads(seen, 768, 8)),
     (SD1_TINY, traits, lambda seen: _is_small(seen, 768) and seen.has("output_blocks.7.1")),
-    (SDXS_512, traits, lambda seen: _is_small(seen, 768) and not seen.has("output_blocks.7.1")),
     (SD2_INPAINT, traits, lambda seen: _reads(seen, 1024, 9)),
     (SD2_TINY, traits, lambda seen: _is_small(seen, 1024) and _is_tiny_sd2(seen)),
     (SDXS_09, traits, lambda seen: _is_small(seen, 1024) and not _is_tiny_sd2(seen)),

@@ -17,6 +17,7 @@ from sdcpp_py.models.families.sd1 import SD1
 from sdcpp_py.models.families.sd2 import SD2
 from sdcpp_py.models.families.sd3 import SD3
 from sdcpp_py.models.families.sdxl import SDXL
+from sdcpp_py.models.families.sdxs_512 import SDXS_512
 from sdcpp_py.models.families.ssd_1b import SSD_1B
 from sdcpp_py.models.families.z_image import Z_IMAGE
 
@@ -33,6 +34,7 @@ __all__ = [
     "SD2",
     "SD3",
     "SDXL",
+    "SDXS_512",
     "SSD_1B",
     "VARIANTS",
     "Z_IMAGE",
@@ -40,7 +42,7 @@ __all__ = [
     "LanguageModel",
 ]
 
-FAMILIES = (FLUX2_KLEIN, Z_IMAGE, FLUX1, FLUX1_FILL, CHROMA, QWEN_IMAGE, SD3, SD1, SD2, SDXL, SSD_1B)
+FAMILIES = (FLUX2_KLEIN, Z_IMAGE, FLUX1, FLUX1_FILL, CHROMA, QWEN_IMAGE, SD3, SD1, SD2, SDXL, SSD_1B, SDXS_512)
 """All of them, in the order in which they are named to people. A file is of one of them at most."""
 VARIANTS = (FLUX1_SCHNELL,)
 """Models with defaults of their own, under a family's name."""
