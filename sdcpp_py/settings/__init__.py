@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields, replace
@@ -58,6 +59,8 @@ class GenerationSettings:
         guidance: the distilled guidance of FLUX.1 dev, Fill and Kontext, 0 to 100; other models do not read it.
         strength: denoising strength, 0 < s <= 1; 1 ignores the init image. With the reference schedule it is the sigma
             to begin at, with the engine's schedules the part of the steps that are run.
+        eta: share of fresh noise in each step, 0 to 1, for the samplers that can add any (euler_a, dpm++2s_a,
+            ddim_trailing, tcd, er_sde, res_2s, res_multistep); None for the sampler's own.
 
     Raises:
         SettingsError: a value is of another type or out of its domain.
@@ -103,6 +106,10 @@ class GenerationSettings:
     strength: float = option(
         1.0, Number(0, 1, above=True), "--strength", group="images", metavar="0..1", common="Denoising strength",
         read_as=(), help="denoising strength: above 0 to 1, which ignores the init image",
+    )  # fmt: skip
+    eta: float | None = option(
+        None, Number(0, 1, optional=True), "--eta", common="Eta", unset=math.inf,
+        help="fresh noise in each step of the ancestral, DDIM and TCD samplers (default: the sampler's own)",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -268,3 +275,4 @@ class SettingsArguments(TypedDict, total=False):
     scheduler: str | None
     vae_tile_size: int | None
     strength: float | None
+    eta: float | None

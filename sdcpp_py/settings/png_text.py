@@ -181,7 +181,7 @@ def parse_common(text: str) -> Record:
 
 def _take_numbers(pairs: Mapping[str, str], record: Record) -> None:
     for common, (ours, kind) in _NUMBERS.items():
-        if common in pairs:
+        if common in pairs and (common, pairs[common]) not in _NOTHING:
             try:
                 record.settings[ours] = kind(pairs[common])
             except ValueError:

@@ -160,6 +160,18 @@ def test_every_sampler_draws(generator: Generator, sampler: str) -> None:
     assert pixels(picture).shape == (64, 64, 3)
 
 
+def test_eta_is_the_fresh_noise_of_ancestral_samplers(generator: Generator) -> None:
+    """With eta 0, euler_a is euler; it alone reads the value, and its own is 1."""
+
+    def drawn(sampler: str, eta: float | None) -> np.ndarray:
+        return pixels(generator.generate("cat", sampler=sampler, eta=eta, seed=1, width=64, height=64, steps=3))
+
+    assert np.array_equal(drawn("euler_a", 0), drawn("euler", None))
+    assert np.array_equal(drawn("euler_a", 1), drawn("euler_a", None))
+    assert not np.array_equal(drawn("euler_a", 0.5), drawn("euler_a", None))
+    assert np.array_equal(drawn("euler", 0.5), drawn("euler", None))
+
+
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_every_scheduler_draws(generator: Generator, scheduler: str) -> None:
     """Each scheduler that is listed exists in the engine and draws."""
