@@ -130,6 +130,7 @@ typedef struct {
     float guidance;   /* distilled guidance, for denoisers that take it */
     float eta;        /* INFINITY: the sampler's own */
     float flow_shift; /* INFINITY: the model's own */
+    int clip_skip;    /* layers of CLIP from its end; 0: the model's own */
 } sdpy_settings;
 
 typedef struct {

@@ -178,6 +178,7 @@ class EnginePipeline : public Pipeline {
         params.text = request.prompt;
         params.width = request.settings.width;
         params.height = request.settings.height;
+        params.clip_skip = request.settings.clip_skip > 0 ? request.settings.clip_skip : -1;
         params.adm_in_channels = static_cast<int>(sd_->diffusion_model->get_adm_in_channels());
         Conditioner &conditioner = *sd_->cond_stage_model;
         if (run.measuring()) {

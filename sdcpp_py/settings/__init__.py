@@ -61,6 +61,8 @@ class GenerationSettings:
             to begin at, with the engine's schedules the part of the steps that are run.
         eta: share of fresh noise in each step, 0 to 1, for the samplers that can add any (euler_a, dpm++2s_a,
             ddim_trailing, tcd, er_sde, res_2s, res_multistep); None for the sampler's own.
+        clip_skip: the layer of CLIP whose states are read, counted from its end, 1 to 12; 0 for the model's own (the
+            last of Stable Diffusion 1, the second last of 2 and XL). Other families do not read it.
 
     Raises:
         SettingsError: a value is of another type or out of its domain.
@@ -110,6 +112,11 @@ class GenerationSettings:
     eta: float | None = option(
         None, Number(0, 1, optional=True), "--eta", common="Eta", unset=math.inf,
         help="fresh noise in each step of the ancestral, DDIM and TCD samplers (default: the sampler's own)",
+    )  # fmt: skip
+    clip_skip: int = option(
+        0, Whole(1, 12, off=0), "--clip-skip", phase=Phase.ENCODE, common="Clip skip",
+        only_for=lambda family: all(role.startswith("clip_") for role in family.encoders),
+        help="read CLIP this many layers before its end, for Stable Diffusion 1, 2 and XL; 1 is its last layer",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -276,3 +283,4 @@ class SettingsArguments(TypedDict, total=False):
     vae_tile_size: int | None
     strength: float | None
     eta: float | None
+    clip_skip: int | None

@@ -65,6 +65,16 @@ def test_a_checkpoint_draws(generator: Generator, checkpoint: tuple[str, Path]) 
     assert drawn(generator, width=128).shape == (64, 128, 3)
 
 
+def test_clip_is_read_some_layers_before_its_end(generator: Generator) -> None:
+    """``clip_skip`` chooses the layer; the family's own is the last, or the second last of 2 and XL."""
+    own = 1 if generator.family.clip_width == 768 and generator.family.encoders == ("clip_l",) else 2
+    states = {skip: generator.encode("a cat", clip_skip=skip).arrays["crossattn"] for skip in (0, 1, 2, 3)}
+    assert np.array_equal(states[0], states[own])
+    assert len({states[skip].tobytes() for skip in (1, 2, 3)}) == 3
+    assert np.array_equal(drawn(generator, clip_skip=own), drawn(generator))
+    assert not np.array_equal(drawn(generator, clip_skip=3), drawn(generator))
+
+
 def test_a_tiny_autoencoder_takes_the_place_of_what_decodes(
     generator: Generator, checkpoint: tuple[str, Path], tmp_path: Path
 ) -> None:

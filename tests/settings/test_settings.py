@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import re
 import typing
 
 import numpy as np
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from sdcpp_py import GenerationSettings, Generator, SettingsError
 from sdcpp_py.cli.parser import build_parser
-from sdcpp_py.models.families import FAMILIES, FLUX2_KLEIN
+from sdcpp_py.models.families import FAMILIES, FLUX2_KLEIN, Family
+from sdcpp_py.progress import Phase
 from sdcpp_py.settings import MAX_EDGE, MIN_EDGE, OPTIONS, SettingsArguments, check_edge
 from sdcpp_py.settings.domains import Choice, Domain, Edge, Number, Text, Whole
 
@@ -166,6 +168,22 @@ def test_the_command_line_has_the_options() -> None:
             value = option.domain.kind(3)
             given = build_parser().parse_args(["generate", "cat", f"{option.flags[-1]}={value}"])
             assert getattr(given, name) == value
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_clip_skip_is_for_those_that_read_clip_alone(family: Family) -> None:
+    """Stable Diffusion 1, 2, XL and their kin take ``clip_skip``; others refuse it, and say so."""
+    if set(family.encoders) <= {"clip_l", "clip_g"}:
+        assert GenerationSettings.for_family(family, "cat", clip_skip=2).clip_skip == 2
+    else:
+        with pytest.raises(SettingsError, match=f"clip_skip is 2, and {re.escape(family.title)} does not read it"):
+            GenerationSettings.for_family(family, "cat", clip_skip=2)
+
+
+def test_states_are_kept_apart_by_what_encoding_reads() -> None:
+    """The options that a prompt's states depend on are those whose phase is encoding, the layer of CLIP among them."""
+    read = GenerationSettings("cat", clip_skip=2).of_phase(Phase.ENCODE)
+    assert read == {"width": 512, "height": 512, "clip_skip": 2}
 
 
 def test_documents_name_every_option() -> None:
