@@ -17,9 +17,8 @@ from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.models.families import Family
 from sdcpp_py.models.files import ModelFiles, check_files
 from sdcpp_py.models.pretrained import resolve
-from sdcpp_py.pipeline.arguments import GenerationArguments
+from sdcpp_py.pipeline.arguments import GenerationArguments, check_noise
 from sdcpp_py.pipeline.batch import Prompt, encode_prompt, generate_images, make_requests, requests_and_pictures
-from sdcpp_py.pipeline.noise import check_noise
 from sdcpp_py.pipeline.open import GivenEncoder, checked_pretrained, open_pipeline, shared_encoder
 from sdcpp_py.pipeline.pipeline import PipelineOptions
 from sdcpp_py.pipeline.progress_meter import Meter

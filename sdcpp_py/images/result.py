@@ -6,7 +6,6 @@ import contextlib
 import functools
 import io
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from sdcpp_py.errors import OutOfMemoryError, OutputError
 from sdcpp_py.image_files import without_warnings
 from sdcpp_py.settings import MIN_EDGE, GenerationSettings
 from sdcpp_py.settings.metadata import PictureMetadata, to_png_info
+from sdcpp_py.system.atomic_write import partial_name, whole_or_absent
 from sdcpp_py.system.paths import absolute
 
 
@@ -88,18 +88,13 @@ def write_image(image: Image.Image, path: Path, texts: PngInfo | None = None) ->
     Returns the path. Raises OutputError, OutOfMemoryError.
     """
     check_name(path)
-    partial = _partial(path)
     try:
-        with open(partial, "wb") as stream:
+        with whole_or_absent(path) as partial, partial.open("wb") as stream:
             _encode(image, stream, _format_of(path), texts)
-        partial.replace(path)
     except MemoryError as error:
         raise OutOfMemoryError(f"memory ran out while {path} was written") from error
     except Exception as error:  # Pillow raises almost anything over a picture that a format cannot hold
         raise OutputError(f"{path} cannot be written: {_reason(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
     return path
 
 
@@ -108,7 +103,7 @@ def check_output(path: Path) -> None:
     path = absolute(path)
     check_name(path)
     # Only writing shows whether one may: root may everywhere but where the file system takes no files.
-    trial = _partial(path)
+    trial = partial_name(path)
     try:
         trial.touch(exist_ok=False)
         trial.unlink()
@@ -143,11 +138,6 @@ def _check_place(path: Path) -> None:
         raise OutputError(f"{path} is a folder; give a file name inside it")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"nothing may be written in the folder {folder}")
-
-
-def _partial(path: Path) -> Path:
-    """The name under which a file is written before it gets its own."""
-    return path.with_name(f".{secrets.token_hex(8)}.partial")
 
 
 def _format_of(path: Path) -> str:

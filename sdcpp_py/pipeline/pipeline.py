@@ -26,9 +26,8 @@ from sdcpp_py.memory.residency import Residency
 from sdcpp_py.models.files import ModelFiles
 from sdcpp_py.parts import PARTS
 from sdcpp_py.pipeline.progress_meter import Meter
-from sdcpp_py.prompts.cache import PromptCache
+from sdcpp_py.prompts.cache import Encodings, PromptCache, check_encoded
 from sdcpp_py.prompts.encoded import EncodedPrompt
-from sdcpp_py.prompts.model_cache import Encodings, check_encoded
 from sdcpp_py.prompts.text_encoder import TextEncoder
 from sdcpp_py.settings import MIN_EDGE, GenerationSettings, check_whole
 from sdcpp_py.settings.samplers import REFERENCE_SCHEDULER

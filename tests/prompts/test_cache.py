@@ -29,8 +29,7 @@ from sdcpp_py import (
     Progress,
     SettingsError,
 )
-from sdcpp_py.prompts.cache import SHARED, PromptCache
-from sdcpp_py.prompts.fingerprint import fingerprint
+from sdcpp_py.prompts.cache import SHARED, PromptCache, fingerprint
 from sdcpp_py.synth import SyntheticSet
 from tests.conftest import open_generator
 
@@ -139,7 +138,7 @@ def test_states_of_another_reading_are_not_taken(
 ) -> None:
     """What an earlier version read a prompt as may be other tokens: its states stay on disk, and are not used."""
     for reading in (1, 2):
-        monkeypatch.setattr("sdcpp_py.prompts.model_cache._READING", reading)
+        monkeypatch.setattr("sdcpp_py.prompts.cache._READING", reading)
         with open_generator(model, cache_dir=tmp_path) as generator:
             generator.encode("a cat of another reading")
         assert len(list(tmp_path.iterdir())) == reading
