@@ -81,7 +81,7 @@ class GenerationSettings:
     )
     steps: int = option(4, Whole(1, MAX_STEPS), "--steps", common="Steps", family_default=True, help="sampling steps")
     cfg_scale: float = option(
-        1.0, Number(0, 100), "--cfg-scale", common="CFG scale", family_default=True,
+        1.0, Number(0.0, 100.0), "--cfg-scale", common="CFG scale", family_default=True,
         help="scale of the classifier-free guidance; 1 turns it off",
     )  # fmt: skip
     seed: int = option(
@@ -101,16 +101,16 @@ class GenerationSettings:
         help="decode in tiles of this edge, for less memory",
     )  # fmt: skip
     guidance: float = option(
-        0.0, Number(0, 100), "--guidance", common="Distilled CFG Scale", read_as=("distilled cfg scale", "guidance"),
+        0.0, Number(0.0, 100.0), "--guidance", common="Distilled CFG Scale", read_as=("distilled cfg scale", "guidance"),
         family_default=True, help="distilled guidance, for models that take it",
     )  # fmt: skip
     # Not read from "Denoising strength": other tools write that for pictures without an init image, too.
     strength: float = option(
-        1.0, Number(0, 1, above=True), "--strength", group="images", metavar="0..1", common="Denoising strength",
+        1.0, Number(0.0, 1.0, above=True), "--strength", group="images", metavar="0..1", common="Denoising strength",
         read_as=(), help="denoising strength: above 0 to 1, which ignores the init image",
     )  # fmt: skip
     eta: float | None = option(
-        None, Number(0, 1, optional=True), "--eta", common="Eta", unset=math.inf,
+        None, Number(0.0, 1.0, optional=True), "--eta", common="Eta", unset=math.inf,
         help="fresh noise in each step of the ancestral, DDIM and TCD samplers (default: the sampler's own)",
     )  # fmt: skip
     clip_skip: int = option(

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sdcpp_py import SAMPLERS, SCHEDULERS
-from sdcpp_py.errors import CatalogueError, ModelNotFoundError, SdcppError
+from sdcpp_py.errors import CatalogueError, ModelNotFoundError, SdcppError, SettingsError
 from sdcpp_py.models.catalogue import (
     BUILT_IN,
     VARIABLE,
@@ -21,8 +23,9 @@ from sdcpp_py.models.catalogue import (
     read_catalogues,
 )
 from sdcpp_py.models.catalogue.entries import AUTOENCODERS, CHECKPOINT, DENOISER
-from sdcpp_py.models.families import FAMILIES_BY_NAME
+from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, Family
 from sdcpp_py.parts import ENCODERS
+from sdcpp_py.settings import GenerationSettings
 
 GOOD = """
 schema = 1
@@ -206,6 +209,10 @@ def _without(line: str) -> str:
         (GOOD.replace("steps = 4", "steps = true"), "steps must be a whole number"),
         (GOOD.replace("steps = 4", "steps = 4\nstepz = 5"), "stepz is no field"),
         (GOOD.replace("cfg_scale = 1.0", "cfg_scale = nan"), "cfg_scale is nan"),
+        (GOOD.replace("width = 512", "width = 8192"), "width must be from 64 to 4096 pixels, not 8192"),
+        (GOOD.replace("height = 512", "height = 500"), "height must be a multiple of 16 pixels, not 500"),
+        (GOOD.replace("height = 512", "height = 512\nedges = [64, 8192]"), "edges must be"),
+        (GOOD.replace("height = 512", "height = 512\nnative = 8192"), "native is 8192"),
         (GOOD.replace('"maker/encoder"', '"maker"'), "must be a Hub repository"),
         (GOOD.replace('"maker/encoder"', '"https://example.com/x"'), "must be a Hub repository"),
         (GOOD.replace('"encoder.gguf"', '"../../etc/passwd"'), "path of a file in the repository"),
@@ -233,6 +240,31 @@ def test_a_wrong_catalogue_is_named(tmp_path: Path, text: str, says: str) -> Non
     assert isinstance(caught.value, SdcppError)
     assert isinstance(caught.value, ValueError)
     assert str(path) in str(caught.value)
+
+
+@given(
+    st.sampled_from(FAMILIES),
+    st.integers(-1, 9000) | st.sampled_from((64, 512, 4096)),
+    st.integers(1, 200).map(lambda edge: 64 * edge),
+    st.integers(-1, 1500),
+    st.floats(allow_nan=False),
+)
+def test_what_a_catalogue_may_say_can_be_drawn(
+    tmp_path_factory: pytest.TempPathFactory, family: Family, width: int, height: int, steps: int, scale: float
+) -> None:
+    """An entry's defaults are settings of its family, or the catalogue is refused: never a picture later."""
+    values = {"width": width, "height": height, "steps": steps, "cfg_scale": scale}
+    text = GOOD.replace('"z-image"', f'"{family.name}"')
+    for name, value in values.items():
+        text = re.sub(rf"{name} = .*", f"{name} = {value}", text)
+    path = written(tmp_path_factory.getbasetemp(), text)
+    try:
+        GenerationSettings.for_family(family, "", **values)  # type: ignore[arg-type]
+    except SettingsError:
+        with pytest.raises(CatalogueError):
+            read_catalogues([path])
+    else:
+        assert read_catalogues([path]).model("mine").defaults.width == width
 
 
 def test_bytes_that_are_no_text_are_an_error(tmp_path: Path) -> None:

@@ -190,3 +190,16 @@ def test_documents_name_every_option() -> None:
     """Each option is described in the docstring of ``GenerationSettings``."""
     text = GenerationSettings.__doc__ or ""
     assert all(f"        {name}:" in text for name in OPTIONS)
+
+
+@given(st.sampled_from(FAMILIES), st.integers(-100, 9000), st.integers(1, 300).map(lambda edge: 16 * edge))
+def test_a_size_of_a_file_s_own_can_be_drawn(family: Family, width: int, height: int) -> None:
+    """The default size that a denoiser's file says counts where settings allow it, and else the family's own does."""
+    sized = family.sized(width, height)
+    GenerationSettings.for_family(sized, "")
+    try:
+        GenerationSettings.for_family(family, "", width=width, height=height)
+    except SettingsError:
+        assert sized is family
+    else:
+        assert (sized.width, sized.height) == (width, height)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from types import MappingProxyType
 from typing import Any
 
-from sdcpp_py.errors import CatalogueError
+from sdcpp_py.errors import CatalogueError, SettingsError
 from sdcpp_py.models.catalogue.entries import (
     CHECKPOINT,
     DEFAULT_REVISION,
@@ -18,7 +19,9 @@ from sdcpp_py.models.catalogue.entries import (
     CatalogueFile,
     CatalogueModel,
 )
-from sdcpp_py.settings.samplers import SAMPLERS, SCHEDULERS
+from sdcpp_py.models.families import FAMILIES_BY_NAME
+from sdcpp_py.settings import FAMILY_DEFAULTS, MAX_EDGE, MIN_EDGE, OPTIONS, check_edge
+from sdcpp_py.settings.domains import Choice, Edge, Number, Whole
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _QUANT = re.compile(r"[A-Z0-9][A-Z0-9_]*")
@@ -159,7 +162,7 @@ def read_model(entry: Entry, name: str, files: Mapping[str, CatalogueFile]) -> C
         page=entry.text("page", ""),
         note=entry.text("note", ""),
         shape=entry.text("shape", ""),
-        defaults=_read_defaults(Entry(f"{entry.where}.defaults", entry.table("defaults"))),
+        defaults=_read_defaults(Entry(f"{entry.where}.defaults", entry.table("defaults")), family),
         quantizations=_read_quantizations(entry, name, role, licence),
         parts=_read_parts(entry, family, files),
     )
@@ -197,21 +200,37 @@ def _read_parts(entry: Entry, family: str, files: Mapping[str, CatalogueFile]) -
     return MappingProxyType(parts)
 
 
-def _read_defaults(entry: Entry) -> CatalogueDefaults:
-    edges = entry.take("edges", list, [0, 0])
+def _read_defaults(entry: Entry, family: str) -> CatalogueDefaults:
+    """What a model of a family is drawn with: within the limits of settings, or no picture could be drawn."""
+    optional = {field.name: field.default for field in fields(CatalogueDefaults) if field.default is not MISSING}
+    options = {name: _read_option(entry, name, family, optional.get(name, ...)) for name in FAMILY_DEFAULTS}
     made = CatalogueDefaults(
-        steps=entry.number("steps", 1, 1000),
-        cfg_scale=float(entry.number("cfg_scale", 0.0, 100.0)),
-        sampler=entry.one_of("sampler", SAMPLERS),
-        scheduler=entry.one_of("scheduler", SCHEDULERS),
-        width=entry.number("width", 64, 8192),
-        height=entry.number("height", 64, 8192),
-        guidance=entry.number("guidance", 0.0, 100.0, None),
+        **options,
         flow_shift=entry.number("flow_shift", 0.0, 100.0, None),
-        native=entry.number("native", 64, 8192, 0),
-        edges=(0, 0),
+        native=entry.number("native", MIN_EDGE, MAX_EDGE, 0),
+        edges=_edges(entry),
     )
     entry.finish()
-    if len(edges) != 2 or not all(type(edge) is int for edge in edges) or not 0 <= edges[0] <= edges[1] <= 8192:
+    return made
+
+
+def _read_option(entry: Entry, name: str, family: str, default: Any) -> Any:
+    """A model's default of an option, one that its domain has."""
+    domain = OPTIONS[name].domain
+    if isinstance(domain, Choice):
+        return entry.one_of(name, domain.names, default)
+    if isinstance(domain, Edge):
+        try:
+            return check_edge(name, entry.take(name, int), FAMILIES_BY_NAME[family].size_multiple)
+        except SettingsError as error:
+            raise entry.wrong(name, str(error).removeprefix(f"{name} ")) from error
+    assert isinstance(domain, Whole | Number)
+    value = entry.number(name, domain.low, domain.high, default)
+    return value if value is default else domain.kind(value)
+
+
+def _edges(entry: Entry) -> tuple[int, int]:
+    edges = entry.take("edges", list, [0, 0])
+    if len(edges) != 2 or not all(type(edge) is int for edge in edges) or not 0 <= edges[0] <= edges[1] <= MAX_EDGE:
         raise entry.wrong("edges", f"must be the shortest and longest edge in pixels, not {edges!r}")
-    return CatalogueDefaults(**{**vars(made), "edges": (edges[0], edges[1])})
+    return edges[0], edges[1]

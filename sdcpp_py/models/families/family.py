@@ -9,7 +9,7 @@ from typing import Any
 
 from sdcpp_py.models.families.traits import DenoiserTensors, DenoiserTraits, LoraLayers
 from sdcpp_py.models.sigmas import Schedule
-from sdcpp_py.settings import FAMILY_DEFAULTS
+from sdcpp_py.settings import FAMILY_DEFAULTS, MAX_EDGE, MIN_EDGE
 from sdcpp_py.settings.samplers import REFERENCE_SCHEDULER
 
 Recognise = Callable[[DenoiserTensors], DenoiserTraits | None]
@@ -142,7 +142,7 @@ class Family:
 
     def sized(self, width: int, height: int) -> Family:
         """The same family with another default size, in pixels. The family's own where a side is none it can draw."""
-        if any(side <= 0 or side % self.size_multiple for side in (width, height)):
+        if any(not MIN_EDGE <= side <= MAX_EDGE or side % self.size_multiple for side in (width, height)):
             return self
         return replace(self, width=width, height=height)
 
