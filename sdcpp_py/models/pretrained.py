@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from sdcpp_py.errors import ModelMismatchError, ModelNotFoundError, SettingsError
+from sdcpp_py.errors import DownloadError, GatedModelError, ModelMismatchError, ModelNotFoundError, SettingsError
 from sdcpp_py.models.bundled import TINY, bundled_files
 from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import AUTOENCODERS, DENOISER, CatalogueFile, CatalogueModel
 from sdcpp_py.models.catalogue.schema import is_file_path, is_repository
 from sdcpp_py.models.hub import Access, Wanted, fetch_all
 from sdcpp_py.models.hub.cache import PathLike, find_cached
+from sdcpp_py.models.local_paths import refuse_path
 from sdcpp_py.models.quantization import choose_quant, find_quant, machine_memory
 from sdcpp_py.naming import named
 
@@ -68,6 +69,7 @@ def parse_name(name: str | tuple[str, str]) -> Request:
 
     Raises:
         SettingsError: it is none of these.
+        ModelNotFoundError: it is the path of a file, and there is none.
     """
     if isinstance(name, tuple):
         if len(name) != 2 or not all(isinstance(part, str) for part in name):
@@ -78,6 +80,7 @@ def parse_name(name: str | tuple[str, str]) -> Request:
         return Request(repository, file=file)
     if not isinstance(name, str):
         raise SettingsError(f"a model is named by a text such as 'z-image-turbo:Q4_K', not by {name!r}")
+    refuse_path(name)
     parts = name.split("/", 2)
     if len(parts) == 3:
         return parse_name((f"{parts[0]}/{parts[1]}", parts[2]))
@@ -167,7 +170,10 @@ def resolve(
     )
     main = next(iter(chosen.files))
     wanted = [as_wanted(file, revision if role == main else None) for role, file in chosen.files.items()]
-    paths = fetch_all(wanted, access)
+    try:
+        paths = fetch_all(wanted, access)
+    except DownloadError as error:
+        raise _or_here(error, name) from error
     return Pretrained(
         chosen.name, chosen.quant, chosen.model, MappingProxyType(dict(zip(chosen.files, paths, strict=True)))
     )
@@ -184,6 +190,13 @@ def _bundled(request: Request, given: Mapping[str, object]) -> Pretrained:
     files = bundled_files(TINY)
     by_role = {"diffusion_model": files.diffusion_model, "llm": files.text_encoder, "tae": files.vae}
     return Pretrained(TINY, "", None, MappingProxyType(by_role))
+
+
+def _or_here(error: DownloadError, name: str | tuple[str, str]) -> DownloadError:
+    """The same error; of a name that may be meant as a path, it says that no file is here either."""
+    if isinstance(name, tuple) or name.count("/") < 2 or isinstance(error, GatedModelError):
+        return error
+    return type(error)(f"{error}; and there is no file {name} here", detail=error.detail)
 
 
 def as_wanted(file: CatalogueFile, revision: str | None = None) -> Wanted:

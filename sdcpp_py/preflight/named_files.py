@@ -62,7 +62,7 @@ def files_named(
         hub_cache: where downloads are kept; where None, huggingface_hub's own cache.
 
     Raises:
-        ModelNotFoundError: there is no such model.
+        ModelNotFoundError: there is no such model, or it is the path of a file and there is none.
         SettingsError: it is no name, or there is no such quantization.
         DownloadError: it has no known shape, and is not on disk.
         OutputError: the files cannot be written.

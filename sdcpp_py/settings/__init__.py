@@ -101,8 +101,9 @@ class GenerationSettings:
         help="decode in tiles of this edge, for less memory",
     )  # fmt: skip
     guidance: float = option(
-        0.0, Number(0.0, 100.0), "--guidance", common="Distilled CFG Scale", read_as=("distilled cfg scale", "guidance"),
-        family_default=True, help="distilled guidance, for models that take it",
+        0.0, Number(0.0, 100.0), "--guidance", common="Distilled CFG Scale",
+        read_as=("distilled cfg scale", "guidance"), family_default=True,
+        help="distilled guidance, for models that take it",
     )  # fmt: skip
     # Not read from "Denoising strength": other tools write that for pictures without an init image, too.
     strength: float = option(

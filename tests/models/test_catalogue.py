@@ -259,7 +259,7 @@ def test_what_a_catalogue_may_say_can_be_drawn(
         text = re.sub(rf"{name} = .*", f"{name} = {value}", text)
     path = written(tmp_path_factory.getbasetemp(), text)
     try:
-        GenerationSettings.for_family(family, "", **values)  # type: ignore[arg-type]
+        GenerationSettings.for_family(family, "", **values)
     except SettingsError:
         with pytest.raises(CatalogueError):
             read_catalogues([path])

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
-from sdcpp_py.errors import ModelError, ModelLoadError, ModelNotFoundError
+from sdcpp_py.errors import ModelError, ModelLoadError
+from sdcpp_py.models.local_paths import not_found
 from sdcpp_py.models.tensors import TensorInfo
 from sdcpp_py.system.paths import absolute
 
@@ -71,13 +72,13 @@ def read_header(file: str | os.PathLike[str]) -> FileHeader:
     """Reads the header of a GGUF or safetensors file.
 
     Raises:
-        ModelNotFoundError: there is no such file.
+        ModelNotFoundError: there is no such file; the message names those beside it.
         ModelLoadError: it is a directory, unreadable, empty, truncated, damaged, or something else than a model.
     """
     path = absolute(file)
     try:
         if not path.exists():
-            raise ModelNotFoundError(f"there is no file {path}")
+            raise not_found(path)
         if path.is_dir():
             raise ModelLoadError(f"{path} is a directory; give the model file inside it")
         size = path.stat().st_size

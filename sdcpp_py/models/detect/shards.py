@@ -13,6 +13,7 @@ from pathlib import Path
 from sdcpp_py.errors import ModelLoadError, ModelMismatchError, ModelNotFoundError
 from sdcpp_py.models.detect.headers import FileHeader, read_header
 from sdcpp_py.models.families import FAMILIES
+from sdcpp_py.models.local_paths import not_found
 from sdcpp_py.models.tensors import TensorInfo
 from sdcpp_py.system.paths import absolute
 
@@ -79,7 +80,7 @@ def _index_of(path: Path) -> Path | None:
 
 def _read_index(path: Path, index: Path) -> FileHeader:
     if not index.exists():
-        raise ModelNotFoundError(f"there is no file {index}")
+        raise not_found(index)
     try:
         content = json.loads(index.read_text(encoding="utf-8"))
         files = {str(name): str(file) for name, file in content["weight_map"].items()}
