@@ -11,6 +11,8 @@
 #include "kernels/nodes.h"
 #include "kernels/product_nodes.h"
 #include "kernels/winograd.h"
+#include "model_io/gguf_io.h"
+#include "model_io/safetensors_io.h"
 #include "base/sdpy.h"
 #include "tokenizer/qwen_tokenizer.h"
 
@@ -119,6 +121,26 @@ int sdpy_tokenize(const char *tokenizer, const char *text, int *tokens, int capa
         const std::vector<int> found = name == "clip" ? clip.tokens(text) : qwen.tokens(text);
         *count = static_cast<int>(found.size());
         std::copy_n(found.begin(), std::min<size_t>(found.size(), capacity), tokens);
+    });
+}
+
+int sdpy_read_header(const char *path, sdpy_stored_tensor *tensors, int capacity, int *count, sdpy_failure *failure) {
+    return sdpy::guarded(failure, [&] {
+        std::vector<TensorStorage> found;
+        std::string error;
+        const bool gguf = is_gguf_file(path);
+        if (!(gguf ? read_gguf_file(path, found, &error)
+                   : is_safetensors_file(path) && read_safetensors_file(path, found, &error))) {
+            throw sdpy::LoadFailed(error.empty() ? "neither GGUF nor safetensors" : error);
+        }
+        *count = static_cast<int>(found.size());
+        for (size_t i = 0; i < found.size() && i < static_cast<size_t>(capacity); ++i) {
+            sdpy::copy_text(tensors[i].name, sizeof tensors[i].name, found[i].name);
+            tensors[i].type = found[i].type;
+            std::copy_n(found[i].ne, SD_MAX_DIMS, tensors[i].shape);
+            tensors[i].offset = found[i].offset;
+            tensors[i].bytes = static_cast<uint64_t>(found[i].nbytes_to_read());
+        }
     });
 }
 

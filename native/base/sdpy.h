@@ -191,6 +191,15 @@ typedef struct {
     double longest_submission_ms; /* of a GPU; single operations are not counted */
 } sdpy_device_usage;
 
+/* A tensor as the header of a file has it. */
+typedef struct {
+    char name[256]; /* cut where it is longer */
+    int type;       /* ggml's number of the type that it has in memory */
+    int64_t shape[5]; /* the fastest axis first */
+    uint64_t offset;  /* from the file's begin */
+    uint64_t bytes;   /* in the file */
+} sdpy_stored_tensor;
+
 /* Ways to fail on purpose, so that the road from each kind of failure to Python is tested and not assumed. */
 typedef enum {
     SDPY_FAULT_ASSERTION,         /* a failed check on the job's own thread */
@@ -278,6 +287,9 @@ int sdpy_winograd(const char *level, const float *picture, const uint16_t *weigh
  * type of that number. */
 int sdpy_multiply(const char *level, int type, const void *weights, const float *activations, float *out, int inputs,
                   int outputs, int tokens, int parts, sdpy_failure *failure);
+/* What the engine reads in the header of a GGUF or safetensors file: at most `capacity` tensors; `count` is how many there
+ * are. Not SDPY_OK where it refuses the file. */
+int sdpy_read_header(const char *path, sdpy_stored_tensor *tensors, int capacity, int *count, sdpy_failure *failure);
 /* What the engine takes files for ("Flux.2 klein", "SDXL"), by sdpy_file; "" where it knows no such model. */
 int sdpy_detect(const char *const *files, char *name, int capacity, sdpy_failure *failure);
 /* The tokens of a UTF-8 text in NFC as the models of a kind ("qwen", "clip") number them, without those that CLIP has

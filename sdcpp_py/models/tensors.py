@@ -1,22 +1,38 @@
-"""The tensors of a model file, as its header names them, and questions about their names and shapes."""
+"""The tensors of a model file, as its header names them, and the two ways in which a header can be refused."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One tensor of a file: its shape in numpy's order (rows first), its type's name, and its bytes in the file."""
+    """One tensor of a file.
+
+    Attributes:
+        shape: in numpy's order (rows first).
+        dtype: the name of its type.
+        nbytes: bytes in the file; 0 where an axis is empty.
+        offset: where they begin, in bytes from the file's begin.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     nbytes: int
+    offset: int
 
 
 Tensors = Mapping[str, TensorInfo]
 """Tensors by name."""
+
+
+class Damaged(Exception):
+    """The bytes contradict the format: no program wrote them so."""
+
+
+class Unsupported(Exception):
+    """The file may be whole, and the engine does not read it, or would read something else in it than is there."""
 
 
 def extent(tensors: Tensors, name: str, axis: int = -1) -> int:
@@ -33,3 +49,20 @@ def count_of(tensors: Tensors, name: str) -> int:
     while name.format(count) in tensors:
         count += 1
     return count
+
+
+def elements_of(shape: Iterable[int]) -> int:
+    """How many numbers a tensor of that shape holds."""
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def check_empty(name: str, shape: tuple[int, ...], dtype: str) -> None:
+    """Raises Unsupported for a matrix of nothing. An empty list is a mark, such as ComfyUI's ``v_pred``.
+
+    The engine takes widths from matrices, and divides by them.
+    """
+    if 0 in shape and len(shape) > 1:
+        raise Unsupported(f"tensor '{name}' of type {dtype} and shape {shape} is empty")

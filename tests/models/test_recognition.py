@@ -17,7 +17,7 @@ PREFIX = "model.diffusion_model."
 
 def denoiser(name: str) -> DenoiserTensors:
     """The tensors of a model's denoiser; of a checkpoint, told as the engine tells them by the text encoders."""
-    found = {tensor.name: TensorInfo(tensor.shape, tensor.type, 0) for tensor in synth.MODELS[name].tensors("Q8_0")}
+    found = {tensor.name: TensorInfo(tensor.shape, tensor.type, 0, 0) for tensor in synth.MODELS[name].tensors("Q8_0")}
     own = {name.removeprefix(PREFIX): tensor for name, tensor in found.items() if name.startswith(PREFIX)}
     return DenoiserTensors(own or found)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sdcpp_py.models.detect.headers import FileHeader
+from sdcpp_py.models.detect.safetensors import READ
+from sdcpp_py.models.tensors import elements_of
 
-# Of safetensors: what the engine reads. It leaves out U8, and refuses a file with any other.
-_READ = {"F64", "F32", "F16", "BF16", "I64", "I32", "F8_E4M3", "F8_E5M2", "U8"}
 # Tensors that say how the ones beside them are scaled or packed: ComfyUI's, bitsandbytes', Nunchaku's.
 _SCALES = (".scale_weight", ".weight_scale", ".weight_scale_2", ".comfy_quant", "scaled_fp8", ".wscales")
 _SMALL = 0.05  # of a file's bytes; a stray tensor is no reason to refuse it
@@ -21,17 +21,13 @@ def mix_of(header: FileHeader) -> dict[str, int]:
 
 def parameters_of(header: FileHeader) -> int:
     """How many numbers a file holds; weights packed two to a byte count as one."""
-    count = 0
-    for tensor in header.tensors.values():
-        elements = 1
-        for extent in tensor.shape:
-            elements *= extent
-        count += elements
-    return count
+    return sum(elements_of(tensor.shape) for tensor in header.tensors.values())
 
 
 def fault_of(header: FileHeader) -> str:
     """What is wrong with how a file stores its weights, to be said after its name; "" where nothing is."""
+    if not header.tensors:
+        return "holds no tensor"
     if header.format != "safetensors":
         return ""
     mix = mix_of(header)
@@ -40,9 +36,9 @@ def fault_of(header: FileHeader) -> str:
     packed = any("bitsandbytes__" in name or name.endswith(".qweight") for name in header.tensors)
     if packed or mix.get("U8", 0) > _SMALL * total:
         return "holds weights of 4 bits packed into bytes (fp4, nf4), which the engine cannot read"
-    unread = next((name for name in mix if name not in _READ), "")
+    unread = next((name for name, tensor in header.tensors.items() if tensor.dtype not in READ), "")
     if unread:
-        return f"holds tensors of type {unread}, which the engine cannot read"
+        return f"holds tensor '{unread}' of type {header.tensors[unread].dtype}, which the engine cannot read"
     if sum(size for name, size in mix.items() if name.startswith("F8_")) > _SMALL * total:
         if scaled:
             return "holds scaled fp8 weights, whose scales the engine leaves out: the picture would be wrong"
