@@ -1,6 +1,7 @@
 #include "overrides/model_loader.h"
 
 #include <algorithm>
+#include <cctype>
 #include <memory>
 #include <vector>
 
@@ -36,6 +37,17 @@ void check_shape(const TensorStorage &stored, const ggml_tensor *target) {
     if (stored.nelements() <= 0 || stored.ne[0] % ggml_blck_size(stored.type) != 0 ||
         stored.nbytes_to_read() % (stored.nelements() / stored.ne[0]) != 0) {
         throw LoadFailed("tensor '" + stored.name + "' has a shape that its type cannot have");
+    }
+}
+
+// ggml stores more types than it computes with. Their products are a null pointer that is called, and their values cannot
+// be turned into others.
+void check_type(const TensorStorage &stored, const std::string &path) {
+    if (stored.type != GGML_TYPE_F32 && ggml_get_type_traits(stored.type)->to_float == nullptr) {
+        std::string type = stored.is_i64 ? "i64" : ggml_type_name(stored.type);
+        std::transform(type.begin(), type.end(), type.begin(), [](unsigned char letter) { return std::toupper(letter); });
+        throw LoadFailed(path + " holds tensor '" + stored.name + "' of type " + type +
+                         ", which is not computed with; get the file with weights of another type");
     }
 }
 
@@ -143,8 +155,9 @@ bool PlanningLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors,
             }
             continue;
         }
-        check_shape(stored, target->second);
         const WeightFile &file = *files[stored.file_index];
+        check_type(stored, file.path());
+        check_shape(stored, target->second);
         const uint64_t size = file.size(), bytes = static_cast<uint64_t>(stored.nbytes_to_read());
         if (stored.offset > size || bytes > size - stored.offset) {
             throw LoadFailed(file.path() + " is truncated: tensor '" + name + "' ends " +

@@ -20,7 +20,7 @@ class PlanningLoader : public ::ModelLoader {
     // only. A table of Q6_K in Qwen3-4B takes 0.4 GB so instead of 1.6. Not where SDCPP_PY_KERNELS is "off".
     void convert_tensors_name();
 
-    // Throws LoadFailed: a tensor is missing, of a wrong shape, or past the end of its file.
+    // Throws LoadFailed: a tensor is missing, of a wrong shape or type, or past the end of its file.
     bool load_tensors(std::map<std::string, ggml_tensor *> &tensors, std::set<std::string> ignored, int threads,
                       bool use_mmap);
 };

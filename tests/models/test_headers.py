@@ -15,10 +15,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sdcpp_py import Generator, ModelLoadError
+from sdcpp_py import Generator, ModelLoadError, ModelMismatchError
 from sdcpp_py.models.detect.gguf import GGML_TYPES
 from sdcpp_py.models.detect.headers import FileHeader, read_header
 from sdcpp_py.models.detect.storage import fault_of
+from sdcpp_py.models.files import check_files
 from sdcpp_py.models.inspection import inspect
 from sdcpp_py.synth import SyntheticSet
 
@@ -322,3 +323,54 @@ def test_marks_of_nothing_change_no_picture(klein: SyntheticSet, klein_generator
     assert accepted(marked) is not None
     with open_generator(SyntheticSet(klein.diffusion_model, klein.text_encoder, marked)) as generator:
         assert np.array_equal(np.asarray(generator.generate("a cat", **settings)), expected)  # type: ignore[arg-type]
+
+
+NOT_COMPUTED = {9: "Q8_1", 15: "Q8_K", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64"}
+
+
+def retyped(source: Path, path: Path, tensor: str, kind: int) -> Path:
+    """A GGUF file in which one tensor claims another type, and lies behind all others."""
+    content = bytearray(source.read_bytes())
+    info = read_header(source).tensors[tensor]
+    raw = tensor.encode()
+    place = content.index(text(raw) + struct.pack("<I", len(info.shape))) + 8 + len(raw) + 4 + 8 * len(info.shape)
+    begin = min(stored.offset for stored in read_header(source).tensors.values())
+    content += bytes(-(len(content) - begin) % 32)
+    content[place : place + 12] = struct.pack("<IQ", kind, len(content) - begin)
+    path.write_bytes(bytes(content) + bytes(prod(info.shape) * 8))
+    return path
+
+
+@pytest.mark.parametrize("kind", NOT_COMPUTED)
+@pytest.mark.parametrize(
+    ("part", "tensor"), [("diffusion_model", "time_in.in_layer.weight"), ("text_encoder", "blk.0.attn_output.weight")]
+)
+def test_a_matrix_of_a_type_without_a_product_is_refused(
+    klein: SyntheticSet, tmp_path: Path, part: str, tensor: str, kind: int
+) -> None:
+    """Ggml stores such types and has no product of them: it would call a null pointer."""
+    path = retyped(getattr(klein, part), tmp_path / "odd.gguf", tensor, kind)
+    parts = {name: getattr(klein, name) for name in ("diffusion_model", "text_encoder", "vae")}
+    with pytest.raises(ModelMismatchError, match=f"tensor '{tensor}' of type {NOT_COMPUTED[kind]}") as caught:
+        check_files(**{**parts, part: path})
+    assert str(path) in str(caught.value)
+    assert not inspect(path).drawable
+
+
+@pytest.mark.parametrize("kind", [9, 26, 28])
+def test_a_list_of_a_type_that_cannot_be_converted_is_refused(klein: SyntheticSet, tmp_path: Path, kind: int) -> None:
+    """A norm may be of any type that becomes F32; the loader names the file, the tensor and the type of another."""
+    path = retyped(klein.text_encoder, tmp_path / "odd.gguf", "blk.0.attn_norm.weight", kind)
+    with pytest.raises(ModelLoadError, match=rf"of type {NOT_COMPUTED[kind]}") as caught:
+        open_generator(SyntheticSet(klein.diffusion_model, path, klein.vae))
+    assert str(path) in str(caught.value)
+    assert "layers.0.input_layernorm.weight" in str(caught.value)
+
+
+def test_a_matrix_of_whole_numbers_in_safetensors_is_refused(klein: SyntheticSet, tmp_path: Path) -> None:
+    """The same in the other format, where a list of places is no weight and passes."""
+    places = rewritten(klein.vae, tmp_path / "places.safetensors", {"position_ids": (1, 77)}, "I64")
+    check_files(klein.diffusion_model, klein.text_encoder, places)
+    matrix = rewritten(klein.vae, tmp_path / "matrix.safetensors", {"decoder.odd.weight": (8, 8)}, "I64")
+    with pytest.raises(ModelMismatchError, match=r"'decoder\.odd\.weight' of type I64"):
+        check_files(klein.diffusion_model, klein.text_encoder, matrix)

@@ -6,6 +6,9 @@ from sdcpp_py.models.detect.headers import FileHeader
 from sdcpp_py.models.detect.safetensors import READ
 from sdcpp_py.models.tensors import elements_of
 
+# Types that are stored and not computed with: ggml has no product of them. F64 is F32 in memory where it comes from
+# safetensors.
+_NOT_COMPUTED = {"gguf": {"Q8_1", "Q8_K", "I8", "I16", "I32", "I64", "F64"}, "safetensors": {"I32", "I64"}}
 # Tensors that say how the ones beside them are scaled or packed: ComfyUI's, bitsandbytes', Nunchaku's.
 _SCALES = (".scale_weight", ".weight_scale", ".weight_scale_2", ".comfy_quant", "scaled_fp8", ".wscales")
 _SMALL = 0.05  # of a file's bytes; a stray tensor is no reason to refuse it
@@ -28,6 +31,10 @@ def fault_of(header: FileHeader) -> str:
     """What is wrong with how a file stores its weights, to be said after its name; "" where nothing is."""
     if not header.tensors:
         return "holds no tensor"
+    for name, tensor in header.tensors.items():
+        # A list of numbers, such as the places of a CLIP's tokens, is no weight.
+        if tensor.dtype in _NOT_COMPUTED[header.format] and sum(extent > 1 for extent in tensor.shape) > 1:
+            return f"holds tensor '{name}' of type {tensor.dtype}, which the engine does not compute with"
     if header.format != "safetensors":
         return ""
     mix = mix_of(header)
