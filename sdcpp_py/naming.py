@@ -18,7 +18,8 @@ def named(argument: str, value: object = None) -> str:
     """
     options = _options.get()
     if options is None:
-        return argument if value is None else f"{argument}={value!r}"
+        shown = f'"{value}"' if isinstance(value, str) else value
+        return argument if value is None else f"{argument}={shown}"
     option = options.get(argument, argument.replace("_", " "))
     return option if value is None else f"{option} {value}"
 

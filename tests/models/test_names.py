@@ -276,7 +276,7 @@ def test_a_checked_function_stays_itself() -> None:
 def test_arguments_are_called_as_the_caller_calls_them() -> None:
     """By their names in Python, by their options on the command line, by their words where there is no option."""
     assert (named("vae_tile_size"), named("vae_tile_size", 256)) == ("vae_tile_size", "vae_tile_size=256")
-    assert named("resize", "cover") == "resize='cover'"
+    assert named("resize", "cover") == 'resize="cover"'
     with naming({"resize": "--resize"}):
         assert (named("resize", "cover"), named("vae_tile_size", 256)) == ("--resize cover", "vae tile size 256")
         found: list[str] = []
