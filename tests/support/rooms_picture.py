@@ -16,11 +16,12 @@ from tests.test_architecture import PACKAGE, PACKAGES, ROOT, imports_of, modules
 PICTURE = ROOT / "docs/architecture.svg"
 
 COLUMNS = {
-    "__main__": 0, "cli": 0, "preflight": 0, "synth": 0,
-    "__init__": 1, "generator": 1, "pipeline": 1, "memory": 1, "images": 1, "settings": 1, "models": 1, "system": 1,
+    "__main__": 0, "cli": 0, "preflight": 0, "synth": 0, "models": 0,
+    "__init__": 1, "generator": 1, "pipeline": 1, "memory": 1, "images": 1, "settings": 1, "image_files": 1,
+    "system": 1,
     "prompts": 2, "_native": 2,
 }  # fmt: skip
-"""Rooms above the ground floor by their column, so that no arrow runs through a room."""
+"""Rooms above the ground floor by their column, so that no arrow runs through a room. Others take one that is free."""
 
 WAY = (
     ("generator", "generate(prompt, ...)", "waits for its turn: one call at a time"),
@@ -37,6 +38,8 @@ WAY = (
 WIDTH, GAP, MARGIN, RISE, LINE = 252, 26, 28, 34, 16
 LETTERS = 36
 """How many letters of a description go into the width of a room."""
+MOST_LINES = 4
+"""Of a longer description, what stands before its colon is enough."""
 
 STYLE = """
   text { font: 12px system-ui, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif }
@@ -80,10 +83,11 @@ class Box:
 
 
 def imports() -> dict[str, set[str]]:
-    """For each room those that it imports from."""
+    """For each room those below that it imports from; tests/test_architecture.py refuses an import that points up."""
     found: dict[str, set[str]] = {room: set() for room in PACKAGES}
     for name, file in modules().items():
-        found[package_of(name)] |= {package_of(other) for other in imports_of(file)} - {package_of(name)}
+        lower = PACKAGES[PACKAGES.index(package_of(name)) + 1 :]
+        found[package_of(name)] |= {package_of(other) for other in imports_of(file)}.intersection(lower)
     return found
 
 
@@ -125,15 +129,24 @@ def lines_of(room: str, width: float) -> list[str]:
     """What is written in a room below its name: as few lines as its width in pixels allows, of similar length."""
     if says(room) == title_of(room):
         return []
-    letters = int(LETTERS * width / WIDTH)
-    lines = _wrapped(says(room), letters)
-    while letters > 1 and len(narrower := _wrapped(says(room), letters - 1)) == len(lines):
+    words, letters = says(room), int(LETTERS * width / WIDTH)
+    if len(_wrapped(words, letters)) > MOST_LINES:
+        words = words.partition(":")[0]
+    lines = _wrapped(words, letters)
+    while letters > 1 and len(narrower := _wrapped(words, letters - 1)) == len(lines):
         letters, lines = letters - 1, narrower
     return lines
 
 
 def _wrapped(words: str, letters: int) -> list[str]:
     return textwrap.wrap(words, letters, break_on_hyphens=False)
+
+
+def columns_of(rooms: list[str]) -> dict[str, int]:
+    """The column of each room of a floor above the ground."""
+    chosen = {room: COLUMNS[room] for room in rooms if room in COLUMNS}
+    free = [column for column in range(3) if column not in chosen.values()]
+    return {**chosen, **dict(zip((room for room in rooms if room not in chosen), free, strict=False))}
 
 
 def places(storeys: Mapping[str, int]) -> dict[str, Box]:
@@ -144,8 +157,8 @@ def places(storeys: Mapping[str, int]) -> dict[str, Box]:
         here = [room for room in PACKAGES if storeys[room] == storey]
         width = WIDTH if storey else (3 * WIDTH + 2 * GAP - (len(here) - 1) * GAP) / len(here)
         height = 37.0 + max(6 + LINE * len(lines) if (lines := lines_of(room, width)) else 0 for room in here)
-        for index, room in enumerate(here):
-            column = COLUMNS[room] if storey else index
+        columns = columns_of(here) if storey else {room: index for index, room in enumerate(here)}
+        for room, column in columns.items():
             found[room] = Box(MARGIN + column * (width + GAP), top, width, height)
         top += height + RISE
     return found
