@@ -240,5 +240,5 @@ def test_a_mask_that_cannot_be_used_is_named(generator: Generator, mask: object,
 
 def test_a_mask_needs_a_picture(generator: Generator) -> None:
     """A mask without an image is refused, with what to give."""
-    with pytest.raises(SettingsError, match="give that picture as image"):
+    with pytest.raises(SettingsError, match="part of an init image is generated anew; give that one as image"):
         generator.generate("cat", mask=np.full((64, 64), 255, np.uint8), **SMALL)
