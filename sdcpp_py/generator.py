@@ -22,11 +22,11 @@ from sdcpp_py.pipeline.batch import Prompt, encode_prompt, generate_images, make
 from sdcpp_py.pipeline.open import GivenEncoder, checked_pretrained, open_pipeline, shared_encoder
 from sdcpp_py.pipeline.pipeline import PipelineOptions
 from sdcpp_py.pipeline.progress_meter import Meter
-from sdcpp_py.pipeline.signatures import checked_names, spelt_out
 from sdcpp_py.progress import Phase, ProgressCallback
 from sdcpp_py.prompts.cache import chosen_cache
 from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.settings import OPTIONS, GenerationSettings, SettingsArguments
+from sdcpp_py.signatures import checked_names, spelt_out
 from sdcpp_py.system.paths import StrPath
 
 if TYPE_CHECKING:

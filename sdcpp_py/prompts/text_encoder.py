@@ -8,7 +8,7 @@ from types import TracebackType
 from sdcpp_py._native.engine import Engine, HeldWeights
 from sdcpp_py.errors import GeneratorClosedError
 from sdcpp_py.models.files import check_text_encoder
-from sdcpp_py.pipeline.signatures import checked_names
+from sdcpp_py.signatures import checked_names
 from sdcpp_py.system.paths import StrPath, absolute
 
 

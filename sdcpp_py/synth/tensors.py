@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from sdcpp_py.models.detect.gguf import GGML_TYPES
+from sdcpp_py.ggml_types import GGML_TYPES
 
 UNQUANTIZED = ("F32", "F16", "BF16")
 QUANTIZATIONS = (*UNQUANTIZED, "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sdcpp_py import Generator, ModelLoadError, ModelMismatchError
-from sdcpp_py.models.detect.gguf import GGML_TYPES
+from sdcpp_py.ggml_types import GGML_TYPES
 from sdcpp_py.models.detect.headers import FileHeader, read_header
 from sdcpp_py.models.detect.storage import fault_of
 from sdcpp_py.models.files import check_files

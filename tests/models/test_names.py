@@ -20,8 +20,8 @@ from sdcpp_py.models.catalogue import BUILT_IN, read_catalogues
 from sdcpp_py.models.hub.errors import not_on_disk
 from sdcpp_py.models.pretrained import resolve
 from sdcpp_py.naming import named, naming
-from sdcpp_py.pipeline.signatures import checked_names, refuse_unknown
 from sdcpp_py.preflight.named_files import files_named, written_file
+from sdcpp_py.signatures import checked_names, refuse_unknown
 from sdcpp_py.synth import FAMILIES, SyntheticSet
 
 CATALOGUE = read_catalogues([BUILT_IN])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sdcpp_py._native.library import ffi, lib
-from sdcpp_py.models.detect.gguf import GGML_TYPES
+from sdcpp_py.ggml_types import GGML_TYPES
 from sdcpp_py.models.detect.headers import FileHeader
 from sdcpp_py.models.tensors import TensorInfo
 
