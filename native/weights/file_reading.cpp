@@ -203,7 +203,7 @@ class FileReading {
    private:
     // Joins its threads on every way out: a thread that is destroyed unjoined ends the process.
     struct Pool {
-        explicit Pool(std::atomic<bool> &stopped) : stopped(stopped) {}
+        explicit Pool(std::atomic<bool> &stop) : stopped(stop) {}
         ~Pool() {
             stopped = true;
             join();

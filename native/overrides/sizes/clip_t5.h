@@ -58,9 +58,9 @@ class SizedT5 : public ::T5Runner {
 
 class SizedClipModel : public ::CLIPTextModel {
    public:
-    SizedClipModel(CLIPVersion version, bool with_final_ln, bool force_clip_f32, bool proj_in, int64_t width,
+    SizedClipModel(CLIPVersion clip_version, bool final_ln, bool force_clip_f32, bool proj_in, int64_t width,
                    int64_t inner, int64_t layers)
-        : ::CLIPTextModel(version, with_final_ln, force_clip_f32, proj_in) {
+        : ::CLIPTextModel(clip_version, final_ln, force_clip_f32, proj_in) {
         n_head = static_cast<int32_t>(width / (hidden_size / n_head));  // heads have one size in all of a kind
         hidden_size = static_cast<int32_t>(width);
         intermediate_size = static_cast<int32_t>(inner);

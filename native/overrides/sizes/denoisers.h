@@ -50,8 +50,9 @@ namespace Qwen {
 class SizedQwenImageRunner : public QwenImageRunner {
    public:
     SizedQwenImageRunner(ggml_backend_t backend, bool offload_params_to_cpu, const String2TensorStorage &stored = {},
-                         const std::string &prefix = "", SDVersion version = VERSION_QWEN_IMAGE, bool zero_cond_t = false)
-        : QwenImageRunner(backend, offload_params_to_cpu, stored, prefix, version, zero_cond_t) {
+                         const std::string &prefix = "", SDVersion model_version = VERSION_QWEN_IMAGE,
+                         bool zero_cond_t = false)
+        : QwenImageRunner(backend, offload_params_to_cpu, stored, prefix, model_version, zero_cond_t) {
         const auto [width, context] = sdpy::matrix_size(stored, prefix + ".txt_in.weight");
         if (width == 0 || width % qwen_image_params.attention_head_dim != 0) {
             return;  // the loader will name the missing tensors
@@ -86,16 +87,17 @@ class SizedApproximator : public ChromaApproximator {
 
 class SizedFlux : public Flux {
    public:
-    SizedFlux(const FluxParams &params, int64_t inner) : Flux(params) {
-        blocks["distilled_guidance_layer"] = std::make_shared<SizedApproximator>(params.in_dim, inner, params.hidden_size);
+    SizedFlux(const FluxParams &sizes, int64_t inner) : Flux(sizes) {
+        blocks["distilled_guidance_layer"] =
+            std::make_shared<SizedApproximator>(sizes.in_dim, inner, sizes.hidden_size);
     }
 };
 
 class SizedFluxRunner : public FluxRunner {
    public:
     SizedFluxRunner(ggml_backend_t backend, bool offload_params_to_cpu, const String2TensorStorage &stored = {},
-                    const std::string &prefix = "", SDVersion version = VERSION_FLUX, bool use_mask = false)
-        : FluxRunner(backend, offload_params_to_cpu, stored, prefix, version, use_mask) {
+                    const std::string &prefix = "", SDVersion model_version = VERSION_FLUX, bool masked = false)
+        : FluxRunner(backend, offload_params_to_cpu, stored, prefix, model_version, masked) {
         const int64_t inner = sdpy::matrix_size(stored, prefix + ".distilled_guidance_layer.in_proj.weight").first;
         if (inner == 0) {
             return;  // no Chroma

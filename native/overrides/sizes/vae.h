@@ -30,11 +30,12 @@ class SizedKlModel : public ::AutoEncoderKLModel {
 class SizedAutoEncoder : public ::AutoEncoderKL {
    public:
     SizedAutoEncoder(ggml_backend_t backend, bool offload_params_to_cpu, const String2TensorStorage &stored,
-                     const std::string &prefix, bool decode_only = false, bool use_video_decoder = false,
-                     SDVersion version = VERSION_SD1)
-        : ::AutoEncoderKL(backend, offload_params_to_cpu, stored, prefix, decode_only, use_video_decoder, version) {
+                     const std::string &prefix, bool without_encoder = false, bool use_video_decoder = false,
+                     SDVersion model_version = VERSION_SD1)
+        : ::AutoEncoderKL(backend, offload_params_to_cpu, stored, prefix, without_encoder, use_video_decoder,
+                          model_version) {
         const int64_t width = channels_out(stored, prefix + ".encoder.conv_in.weight");
-        if (decode_only || width == 0 || width == SizedKlModel::usual_width) {
+        if (without_encoder || width == 0 || width == SizedKlModel::usual_width) {
             return;
         }
         const auto projection = stored.find(prefix + ".encoder.mid.attn_1.proj_out.weight");
@@ -65,8 +66,9 @@ class SizedWanVae : public WanVAE {
 class SizedWanVAERunner : public WanVAERunner {
    public:
     SizedWanVAERunner(ggml_backend_t backend, bool offload_params_to_cpu, const String2TensorStorage &stored = {},
-                      const std::string &prefix = "", bool decode_only = false, SDVersion version = VERSION_WAN2)
-        : WanVAERunner(backend, offload_params_to_cpu, stored, prefix, decode_only, version) {
+                      const std::string &prefix = "", bool without_encoder = false,
+                      SDVersion model_version = VERSION_WAN2)
+        : WanVAERunner(backend, offload_params_to_cpu, stored, prefix, without_encoder, model_version) {
         // A bias tells the channels of a three-dimensional convolution, whose weights files flatten.
         const int64_t decoder = sdpy::channels_out(stored, prefix + ".decoder.conv1.bias") / ae.dim_mult.back();
         const int64_t encoder = sdpy::channels_out(stored, prefix + ".encoder.conv1.bias");

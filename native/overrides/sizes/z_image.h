@@ -13,8 +13,8 @@ namespace ZImage {
 class SizedRunner : public ZImageRunner {
    public:
     SizedRunner(ggml_backend_t backend, bool offload_params_to_cpu, const String2TensorStorage &stored = {},
-                const std::string &prefix = "", SDVersion version = VERSION_Z_IMAGE)
-        : ZImageRunner(backend, offload_params_to_cpu, stored, prefix, version) {
+                const std::string &prefix = "", SDVersion model_version = VERSION_Z_IMAGE)
+        : ZImageRunner(backend, offload_params_to_cpu, stored, prefix, model_version) {
         read_sizes(stored, prefix + ".");
         // The base class has described its default model in the parameter context; describe the real one instead.
         free_params_ctx();
