@@ -19,11 +19,19 @@ function(sdcpp_add_ggml engine)
     set(GGML_BUILD_EXAMPLES OFF)
     set(GGML_CPU ON)
     set(GGML_CPU_ALL_VARIANTS OFF)
-    # The module without a suffix is the fallback for any x86-64 CPU.
+    sdcpp_decide_cpu_kinds(only SDCPP_OTHER_CPU_KINDS)
+    # The module without a suffix is the fallback for any x86-64 CPU, unless one kind is built in its place.
     foreach(feature SSE42 AVX AVX2 AVX_VNNI BMI2 FMA F16C AVX512 AVX512_VBMI AVX512_VNNI AVX512_BF16
                     AMX_TILE AMX_INT8 AMX_BF16)
         set(GGML_${feature} OFF)
     endforeach()
+    foreach(feature IN LISTS SDCPP_CPU_KIND_${only})
+        set(GGML_${feature} ON)
+    endforeach()
+
+    if(SDCPP_SANITIZE MATCHES "thread")
+        set(GGML_OPENMP OFF)  # libgomp's barriers are unknown to the sanitizer, which would take all threads for racing
+    endif()
 
     list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/hooks")
     # EXCLUDE_FROM_ALL keeps ggml's own install rules out of the wheel.
@@ -39,13 +47,13 @@ function(sdcpp_add_ggml engine)
     endforeach()
 
     set(modules ggml-cpu)
-    if(TARGET ggml-cpu-haswell OR SDCPP_CPU_KINDS)
-        foreach(kind IN LISTS SDCPP_CPU_KINDS)
-            if(TARGET ggml-cpu-${kind})
-                list(APPEND modules ggml-cpu-${kind})
-            endif()
-        endforeach()
+    if(only)
+        # Under a kind's name the loader asks the module whether it suits the CPU, and finds none on another one.
+        set_target_properties(ggml-cpu PROPERTIES OUTPUT_NAME ggml-cpu-${only})
     endif()
+    foreach(kind IN LISTS SDCPP_OTHER_CPU_KINDS)
+        list(APPEND modules ggml-cpu-${kind})
+    endforeach()
     if(vulkan)
         list(APPEND modules ggml-vulkan)
     endif()

@@ -8,8 +8,10 @@
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <mutex>
 #include <string>
+#include <system_error>
 
 #include "base/status.h"
 #include "base/errors.h"
@@ -44,6 +46,14 @@ void log_of_ggml(ggml_log_level level, const char *text, void *) {
     }
 }
 
+// The kind of CPU that a module of this file name is for.
+std::string kind_of(const std::string &name) {
+    const std::string prefix = "libggml-cpu-";
+    const size_t dot = name.rfind(".so");
+    // The module without a suffix is the one for any x86-64 CPU.
+    return name.compare(0, prefix.size(), prefix) == 0 ? name.substr(prefix.size(), dot - prefix.size()) : "x64";
+}
+
 // The registry does not keep the file it came from, but the dynamic linker knows where a function of it lies.
 std::string module_of(ggml_backend_reg_t registry) {
     Dl_info info{};
@@ -51,12 +61,8 @@ std::string module_of(ggml_backend_reg_t registry) {
     if (function == nullptr || dladdr(function, &info) == 0 || info.dli_fname == nullptr) {
         return "unknown";
     }
-    std::string name = info.dli_fname;
-    name = name.substr(name.find_last_of('/') + 1);
-    const std::string prefix = "libggml-cpu-";
-    const size_t dot = name.rfind(".so");
-    // The module without a suffix is the one for any x86-64 CPU.
-    return name.compare(0, prefix.size(), prefix) == 0 ? name.substr(prefix.size(), dot - prefix.size()) : "x64";
+    const std::string path = info.dli_fname;
+    return kind_of(path.substr(path.find_last_of('/') + 1));
 }
 
 std::string features_of(ggml_backend_reg_t registry) {
@@ -80,6 +86,29 @@ ggml_backend_dev_t find_device(const std::string &name) {
         }
     }
     throw NoBackend("there is no device called '" + name + "'");
+}
+
+// Why the installation has no module for this CPU.
+std::string why_no_cpu_module(const std::string &module_dir) {
+    std::string others;
+    std::error_code ignored;
+    for (const auto &entry : std::filesystem::directory_iterator(module_dir, ignored)) {
+        const std::string name = entry.path().filename().string();
+        if (name.compare(0, 11, "libggml-cpu") != 0) {
+            continue;
+        }
+        void *module = dlopen(entry.path().c_str(), RTLD_NOW | RTLD_LOCAL);
+        if (module == nullptr) {
+            return std::string("no CPU module can be loaded: ") + dlerror();
+        }
+        dlclose(module);
+        others += (others.empty() ? "" : ", ") + kind_of(name);
+    }
+    if (others.empty()) {
+        return "there is no CPU module in " + module_dir + "; install this library anew";
+    }
+    return "no CPU module in " + module_dir + " is for this CPU, only for: " + others +
+           "; it was built on another machine with SDCPP_CPU_KINDS, so build it here, or with all kinds";
 }
 
 // The one CPU module that SDCPP_PY_CPU_MODULE in the environment names, and every module for GPUs.
@@ -112,7 +141,7 @@ void load_backend_modules(const std::string &module_dir) {
     }
     ggml_backend_reg_t cpu = ggml_backend_reg_by_name("CPU");
     if (cpu == nullptr) {
-        throw NoBackend("no CPU module in " + module_dir + " can be loaded (is libgomp1 installed?)");
+        throw NoBackend(why_no_cpu_module(module_dir));
     }
     chosen_cpu_module = module_of(cpu);
     chosen_cpu_features = features_of(cpu);
