@@ -1,0 +1,41 @@
+"""What is re-pointed in the engine, and what the documents say of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+OVERRIDES = ROOT / "native" / "overrides"
+# Not names of the engine: a guard, and a name that widens each graph of the denoisers.
+OURS = re.compile(r"SDPY_\w+")
+
+
+def defined(folder: Path) -> set[str]:
+    """The names that the files of a folder re-point."""
+    found = set()
+    for file in folder.rglob("*.*"):
+        found |= set(re.findall(r"^#define (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE))
+    return {name for name in found if not OURS.fullmatch(name)}
+
+
+def documented() -> set[str]:
+    """The names in the first column of the table in docs/native.md."""
+    page = (ROOT / "docs" / "native.md").read_text(encoding="utf-8")
+    table = page.partition("| name in the engine | here |")[2].partition("\n\n")[0]
+    names = set()
+    for row in table.splitlines()[2:]:
+        names |= {name.rpartition("::")[2] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+    return names
+
+
+def test_each_name_that_is_re_pointed_has_a_row() -> None:
+    """The table in docs/native.md names what is re-pointed, no more and no less."""
+    assert documented() == defined(OVERRIDES)
+
+
+def test_names_are_re_pointed_in_one_place() -> None:
+    """No file outside native/overrides re-points a name of the engine: its own macros bear our prefix."""
+    for folder in (ROOT / "native").iterdir():
+        if folder.is_dir() and folder != OVERRIDES:
+            assert not defined(folder), folder.name
