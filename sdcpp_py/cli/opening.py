@@ -10,7 +10,7 @@ from typing import Any
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.generator import Generator
 from sdcpp_py.models.bundled import TINY
-from sdcpp_py.models.local_paths import is_path
+from sdcpp_py.models.local_paths import is_file, is_path
 from sdcpp_py.naming import named
 from sdcpp_py.system.paths import absolute
 
@@ -65,7 +65,7 @@ def open_model(options: argparse.Namespace) -> Generator:
     """The generator over the model that the options name: by files, by a name, or not at all."""
     files = files_given(options)
     # A path that leads nowhere is refused as a file, with what lies beside it; no name is looked for on the Hub then.
-    if options.model is not None and (absolute(options.model).is_file() or is_path(options.model)):
+    if options.model is not None and (is_file(absolute(options.model)) or is_path(options.model)):
         files["model"] = options.model
     elif options.model is not None and files:
         raise SettingsError("--model names a whole model; leave out its files, or leave out --model")

@@ -17,17 +17,33 @@ _NO_OWNERS = ("models", "datasets", "spaces")
 _SHOWN = 3
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there. A name that no file can have, such as one that is too long, is that of none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there, likewise."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def is_path(text: str) -> bool:
     """Whether a text names a place on disk rather than a model or a file of the Hub.
 
     "owner/repository/file.gguf" could be either: it is a path where a folder called "owner" is here.
     """
-    if _BEGINS_AS_A_PATH.match(text) or "\\" in text or text.endswith("/"):
+    if _BEGINS_AS_A_PATH.match(text) or "\\" in text:
         return True
     if not text.lower().endswith(MODEL_ENDINGS):
         return False
     owner, *inside = text.split("/")
-    return len(inside) < 2 or owner.lower() in _NO_OWNERS or Path(owner).is_dir()
+    return len(inside) < 2 or owner.lower() in _NO_OWNERS or is_folder(Path(owner))
 
 
 def not_found(path: Path) -> ModelNotFoundError:
@@ -43,7 +59,7 @@ def refuse_path(name: str) -> None:
     if not is_path(name):
         return
     path = absolute(name)
-    if not path.exists():
+    if not (is_file(path) or is_folder(path)):
         raise not_found(path)
     raise SettingsError(f"{name} is a file and no name; give it as {named('model')} or {named('diffusion_model')}")
 
@@ -51,7 +67,7 @@ def refuse_path(name: str) -> None:
 def _beside(path: Path) -> str:
     """The end of the sentence: the nearest names in the nearest folder that is there."""
     folder, missing = path.parent, path.name
-    while not folder.is_dir() and folder != folder.parent:
+    while not is_folder(folder) and folder != folder.parent:
         folder, missing = folder.parent, folder.name
     try:
         names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() or _is_model(entry.name))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdcpp_py import Generator, ModelNotFoundError, SettingsError, TextEncoder
+from sdcpp_py import Generator, ModelError, ModelNotFoundError, SettingsError, TextEncoder
 from sdcpp_py.cli import main
 from sdcpp_py.models.catalogue import BUILT_IN, read_catalogues
 from sdcpp_py.models.files import check_files
@@ -32,9 +32,12 @@ PATHS = (
     "C:/models/missing.gguf",
     "folder\\missing",
     "./folder",
-    "folder/",
     "data/models/x.safetensors",
 )
+
+
+# Nothing that a file can be called; no file in folders that are there.
+LONG = (f"{'a' * 300}.gguf", f"/{'a' * 300}/b")
 
 
 @pytest.fixture
@@ -89,6 +92,18 @@ def test_the_nearest_names_are_told(here: Path, path: str, says: str) -> None:
     with pytest.raises(ModelNotFoundError) as caught:
         inspect(path)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("path", LONG)
+def test_a_name_that_no_file_can_have_is_an_error_of_ours(
+    here: Path, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
+    """The system refuses it before it looks."""
+    for opener in OPENERS.values():
+        with pytest.raises(ModelError):
+            opener(path)
+    assert main(["generate", "a", "-m", path]) == 1
+    assert "error:" in capsys.readouterr().err
 
 
 def test_a_file_that_is_there_is_no_name(here: Path) -> None:

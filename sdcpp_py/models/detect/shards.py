@@ -13,7 +13,7 @@ from pathlib import Path
 from sdcpp_py.errors import ModelLoadError, ModelMismatchError, ModelNotFoundError
 from sdcpp_py.models.detect.headers import FileHeader, read_header
 from sdcpp_py.models.families import FAMILIES
-from sdcpp_py.models.local_paths import not_found
+from sdcpp_py.models.local_paths import is_folder, not_found
 from sdcpp_py.models.tensors import TensorInfo
 from sdcpp_py.system.paths import absolute
 
@@ -41,7 +41,7 @@ def refuse_shard(path: Path) -> None:
     advice = "the engine opens single files only; get the model as one file, best a GGUF"
     if shard is not None and int(shard[2]) > 1:
         raise ModelMismatchError(f"{path} is file {int(shard[1])} of {int(shard[2])} of a model; {advice}")
-    if path.name.endswith(INDEX) or (path.is_dir() and list(path.glob(f"*{INDEX}"))):
+    if path.name.endswith(INDEX) or (is_folder(path) and list(path.glob(f"*{INDEX}"))):
         raise ModelMismatchError(f"{path} is a model in several files; {advice}")
     pipeline = _pipeline_of(path)
     if pipeline:
@@ -63,7 +63,7 @@ def _pipeline_of(path: Path) -> str:
 def _index_of(path: Path) -> Path | None:
     if path.name.endswith(INDEX):
         return path
-    if not path.is_dir():
+    if not is_folder(path):
         return None
     found = sorted(path.glob(f"*{INDEX}"))
     if len(found) == 1:
