@@ -24,7 +24,16 @@ ENGINE = PROJECT / "vendor" / "stable-diffusion.cpp"
 
 def configure(folder: Path, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Configures the project into ``folder``."""
-    command = ["cmake", "-S", PROJECT, "-B", folder, "-G", "Ninja", f"-DPython_EXECUTABLE={sys.executable}"]
+    command: list[str | Path] = [
+        "cmake",
+        "-S",
+        PROJECT,
+        "-B",
+        folder,
+        "-G",
+        "Ninja",
+        f"-DPython_EXECUTABLE={sys.executable}",
+    ]
     options = ("-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", "-DSDCPP_VULKAN=OFF", *options)
     return subprocess.run([*command, *options], check=check, capture_output=True, text=True)
 

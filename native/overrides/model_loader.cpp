@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <initializer_list>
+#include <iterator>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/errors.h"
@@ -115,6 +118,103 @@ void check_numbers(const String2TensorStorage &stored) {
 }
 
 }  // namespace
+
+namespace {
+
+// The name without the first of these that it begins with.
+std::string without(const std::string &name, std::initializer_list<const char *> starts) {
+    for (const std::string start : starts) {
+        if (starts_with(name, start)) {
+            return name.substr(start.size());
+        }
+    }
+    return name;
+}
+
+const std::string t5 = "text_encoders.t5xxl.";
+
+// The name without what it begins with where ComfyUI has a Qwen ("text_encoders.qwen3_4b.transformer.").
+std::string without_qwen(const std::string &name) {
+    const size_t dot = starts_with(name, "text_encoders.qwen") ? name.find('.', sizeof "text_encoders.") : std::string::npos;
+    return without(dot == std::string::npos ? without(name, {"text_encoders.llm."}) : name.substr(dot + 1),
+                   {"transformer."});
+}
+
+// Of a tensor in a file with one part: the engine has put `prefix` before its name. The checkpoints' prefixes are those
+// of recognition/__init__.py.
+std::string name_in_part(const std::string &name, const std::string &prefix) {
+    const std::string own = name.substr(prefix.size());
+    if (prefix == "vae." || prefix == "tae.") {
+        return prefix + without(own, {"first_stage_model.", "vae.", "tae."});
+    }
+    if (prefix == "text_encoders.llm.") {
+        return prefix + without_qwen(own);
+    }
+    if (!ends_with(prefix, "transformer.")) {
+        return name;
+    }
+    return prefix + without(without(own, {"conditioner.embedders.0.", "conditioner.embedders.1.", "cond_stage_model.1.",
+                                          "cond_stage_model.", "text_encoders.clip_l.", "text_encoders.clip_g.",
+                                          "text_encoders.t5xxl."}),
+                            {"transformer."});
+}
+
+// Of a tensor in a whole checkpoint.
+std::string name_in_checkpoint(const std::string &name) {
+    if (starts_with(name, "text_encoders.qwen") || starts_with(name, "text_encoders.llm.")) {
+        return "text_encoders.llm." + without_qwen(name);
+    }
+    for (const std::string start : {"conditioner.embedders.0.", "conditioner.embedders.1.", "cond_stage_model.1.",
+                                    "cond_stage_model.", "text_encoders.clip_l.", "text_encoders.clip_g."}) {
+        const std::string own = without(name, {start.c_str()});
+        if (own.size() < name.size() && (starts_with(own, "text_model.") || starts_with(own, "text_projection."))) {
+            return start + "transformer." + own;
+        }
+    }
+    return starts_with(name, t5) ? t5 + "transformer." + without(name.substr(t5.size()), {"transformer."}) : name;
+}
+
+// What the names of a checkpoint's part begin with that a file with this prefix takes the place of.
+std::vector<std::string> places_of(const std::string &prefix) {
+    if (prefix == "vae.") {
+        return {"vae.", "first_stage_model."};
+    }
+    if (prefix == "cond_stage_model.transformer.") {
+        return {prefix, "cond_stage_model.model.", "conditioner.embedders.0."};
+    }
+    if (prefix == "cond_stage_model.1.transformer.") {
+        return {"cond_stage_model.1.", "conditioner.embedders.1."};
+    }
+    if (!starts_with(prefix, "text_encoders.")) {
+        return {};
+    }
+    return {prefix.substr(0, prefix.find('.', sizeof "text_encoders.") + 1)};
+}
+
+}  // namespace
+
+bool PlanningLoader::init_from_file(const std::string &path, const std::string &prefix) {
+    String2TensorStorage file;
+    std::swap(file, tensor_storage_map);
+    const bool read = ::ModelLoader::init_from_file(path, prefix);
+    std::swap(file, tensor_storage_map);
+    // A part of a checkpoint goes as a whole: layers that are left of it would count as those of the part that replaces it.
+    for (const std::string &place : places_of(prefix)) {
+        for (auto stored = tensor_storage_map.begin(); stored != tensor_storage_map.end();) {
+            stored = starts_with(stored->first, place) ? tensor_storage_map.erase(stored) : std::next(stored);
+        }
+    }
+    const std::string table = t5 + "transformer.shared.weight", copy = t5 + "transformer.encoder.embed_tokens.weight";
+    for (auto &[name, stored] : file) {
+        stored.name = prefix.empty() ? name_in_checkpoint(name) : name_in_part(name, prefix);
+        // T5 has its table of words under two names, and some files have it under the second alone.
+        if (stored.name == copy && file.count(table) == 0) {
+            stored.name = table;
+        }
+        add_tensor_storage(stored);
+    }
+    return read;
+}
 
 void PlanningLoader::convert_tensors_name() {
     check_numbers(tensor_storage_map);

@@ -16,6 +16,11 @@ class PlanningLoader : public ::ModelLoader {
    public:
     using ::ModelLoader::load_tensors;
 
+    // Gives the tensors of a file the names that the engine looks for, where the file has them as another program wrote
+    // them: a part that keeps the names it had in a checkpoint, or a checkpoint in ComfyUI's names. What a checkpoint has of a
+    // part is forgotten when another file brings it.
+    bool init_from_file(const std::string &path, const std::string &prefix = "");
+
     // Keeps tables of embeddings in eight bits where the engine would have them in float32: it looks rows up in a few types
     // only. A table of Q6_K in Qwen3-4B takes 0.4 GB so instead of 1.6. Not where SDCPP_PY_KERNELS is "off".
     void convert_tensors_name();

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/errors.h"
+#include "overrides/model_loader.h"
 #include "pipeline/pipeline.h"
 
 namespace sdpy {
@@ -35,7 +36,7 @@ inline sd_ctx_params_t context_params(const ModelPaths &files) {
 
 // What the engine takes the files for, by the names of their tensors.
 inline SDVersion version_of(const ModelPaths &files) {
-    ::ModelLoader loader;
+    PlanningLoader loader;
     if (!files[SDPY_FILE_MODEL].empty()) {
         loader.init_from_file(files[SDPY_FILE_MODEL]);
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sdcpp_py.errors import ModelMismatchError
@@ -51,7 +51,7 @@ def check_denoiser(given: Given, encoders: Sequence[Given], vae: Given | None) -
             f"{given.path} is {described.title}, whose names the engine does not read; get {right}"
         )
     _check_storage(given, right)
-    if not family.has_heads(DenoiserTensors(denoiser_tensors(given.header))):
+    if lacks_heads(family, given.header):
         raise ModelMismatchError(f"{given.path} is only a part of {described.title}; get {right}")
     if described.part is Part.DENOISER and family.whole_only:
         raise ModelMismatchError(
@@ -65,6 +65,11 @@ def check_denoiser(given: Given, encoders: Sequence[Given], vae: Given | None) -
             f"{named('text_encoder')}, and {family.vae_file} as {named('vae')}"
         )
     return family
+
+
+def lacks_heads(family: Family, header: FileHeader) -> bool:
+    """Whether a file is only a part of a FLUX, without the heads that the engine divides by."""
+    return not family.has_heads(DenoiserTensors(denoiser_tensors(header)))
 
 
 def _family_in_other_names(path: Path, described: Described, kind: Kind) -> Family:
@@ -149,13 +154,19 @@ def check_encoders(family: Family, denoiser: Given, encoders: Sequence[Given]) -
                 f"{found[role].path} and {given.path} are both {ENCODERS[role]} text encoders; give one of them"
             )
         _check_width(family, role, given, denoiser)
+        if given.described.foreign:
+            raise ModelMismatchError(
+                f"{given.path} is {given.described.title} in OpenCLIP's names, which the engine reads in whole "
+                f"checkpoints only; get {suggestions.encoder_of(family, role, width)}"
+            )
         _check_storage(given, suggestions.encoder_of(family, role, width))
         found[role] = given
     if family.whole_only and not {*family.encoders} <= {*held}:
         raise ModelMismatchError(
-            f"{denoiser.path} has no text encoder in it, by which the engine tells {family.title} from its kin; get "
-            "the whole checkpoint"
+            f"{denoiser.path} lacks a text encoder that can be read, by which the engine tells {family.title} from its "
+            "kin; get the whole checkpoint"
         )
+    _check_held(family, denoiser, {*found})
     missing = [role for role in family.encoders if role not in found and role not in held]
     if set(missing) - set(family.optional_encoders):
         wanted = suggestions.listed([suggestions.encoder_of(family, role, width) for role in missing])
@@ -164,10 +175,25 @@ def check_encoders(family: Family, denoiser: Given, encoders: Sequence[Given]) -
     return found
 
 
+def _check_held(family: Family, checkpoint: Given, replaced: set[str]) -> None:
+    """Raises ModelMismatchError where a text encoder in a checkpoint does not fit it, and no file replaces it."""
+    for role, part in zip(checkpoint.described.holds, checkpoint.described.inner, strict=True):
+        if role not in family.encoders or role in replaced:
+            continue
+        try:
+            _check_width(family, role, replace(checkpoint, described=part), checkpoint)
+        except ModelMismatchError as error:
+            right = suggestions.encoder_of(family, role, checkpoint.described.context_width)
+            raise ModelMismatchError(
+                f"{checkpoint.path} holds {part.title}, which does not fit its denoiser; give {right} as "
+                f"{named('text_encoder')}"
+            ) from error
+
+
 def encoder_role(family: Family, described: Described) -> str:
-    """The role of a text encoder in a family, which may read a CLIP of another make in CLIP-L's place."""
-    if described.encoder == "clip" and described.hidden_size == family.clip_width:
-        return "clip_l"
+    """The role of a text encoder in a family; "" for a CLIP of another width than the one that it reads as CLIP-L."""
+    if described.role in ("", "clip_l") and described.encoder.startswith("clip"):
+        return "clip_l" if described.hidden_size == family.clip_width else ""
     return described.role
 
 
@@ -222,6 +248,11 @@ def check_vae(family: Family, denoiser: Given, vae: Given | None) -> str:
     right = family.vae_file
     if vae is None:
         if not holds_vae(family, denoiser.described):
+            held = [part.title for part in denoiser.described.inner if part.part in (Part.VAE, Part.TINY_AUTOENCODER)]
+            if held:
+                raise ModelMismatchError(
+                    f"{denoiser.path} holds {held[0]}, which does not fit; give {right} as {named('vae')}"
+                )
             raise ModelMismatchError(f"{family.title} needs a VAE; get {right}")
         return ""
     described = vae.described

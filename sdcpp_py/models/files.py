@@ -154,6 +154,9 @@ def check_text_encoder(path: StrPath) -> tuple[str, ...]:
     given = _given("text_encoder", path)
     if given.described.part is not Part.TEXT_ENCODER:
         raise ModelMismatchError(f"{given.path} was given as a text encoder, but it is {given.described.title}")
+    # The CLIP of Stable Diffusion 2 is none of the roles, and is read in the place of one.
+    if given.described.foreign or (not given.described.role and given.described.encoder != "clip"):
+        raise ModelMismatchError(f"{given.path} is {given.described.title}, which no family reads in this form")
     fault = fault_of(given.header)
     if fault:
         raise ModelMismatchError(f"{given.path} {fault}; get a GGUF of it")

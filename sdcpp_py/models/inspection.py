@@ -11,7 +11,7 @@ from typing import Any
 
 from sdcpp_py.errors import ModelMismatchError
 from sdcpp_py.models import suggestions
-from sdcpp_py.models.compatibility import encoder_role, encoder_warnings, holds_vae, vae_fits
+from sdcpp_py.models.compatibility import encoder_role, encoder_warnings, holds_vae, lacks_heads, vae_fits
 from sdcpp_py.models.detect import describe
 from sdcpp_py.models.detect.described import Described, Kind, Part
 from sdcpp_py.models.detect.headers import FileHeader
@@ -102,7 +102,7 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     notes = list(_notes(header, described, fault))
     goes_with = _goes_with(described)
     drawable = not fault and not described.foreign and (family is not None or bool(goes_with))
-    if described.part is Part.DENOISER and family is not None and family.whole_only:
+    if family is not None and (_lacks_encoders(family, described) or lacks_heads(family, header)):
         drawable = False
     try:
         refuse_shard(path)
@@ -124,6 +124,11 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
         distilled=_distilled(header, described),
         notes=tuple(notes),
     )
+
+
+def _lacks_encoders(family: Family, described: Described) -> bool:
+    """Whether the engine does not open a file because its text encoders are not in it."""
+    return family.whole_only and not set(family.encoders) <= set(described.holds)
 
 
 def _needs(described: Described, family: Family | None) -> tuple[str, str]:
@@ -176,13 +181,19 @@ def _notes(header: FileHeader, described: Described, fault: str) -> tuple[str, .
     if fault:
         notes.append(f"it {fault}")
     if described.foreign:
-        notes.append("the engine does not read it under these names, those of the diffusers format")
+        of_clip = described.part is Part.TEXT_ENCODER
+        origin = "OpenCLIP, outside of a whole checkpoint" if of_clip else "the diffusers format"
+        notes.append(f"the engine does not read it under these names, those of {origin}")
     if kind is not None and kind.nearest and kind.title:
         notes.append(_cannot(kind))
-    if described.part is Part.DENOISER and described.family is not None and described.family.whole_only:
+    if described.family is not None and _lacks_encoders(described.family, described):
         notes.append(f"the engine opens {described.family.title} from whole checkpoints only")
+    if described.family is not None and lacks_heads(described.family, header):
+        notes.append(f"it is only a part of {described.title}")
     if described.inner:
         notes.append(f"beside the denoiser it holds {suggestions.listed([part.title for part in described.inner])}")
+    if described.unread:
+        notes.append(f"it also holds {suggestions.listed(described.unread)}, which the engine does not read there")
     notes.extend(encoder_warnings(header.path, header, described))
     return tuple(notes)
 

@@ -5,12 +5,13 @@ GGUF files written by stable-diffusion.cpp carry no architecture name, so none i
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from sdcpp_py.models.detect.adapters import as_adapter
 from sdcpp_py.models.detect.denoisers import as_denoiser
 from sdcpp_py.models.detect.described import Described, Part
-from sdcpp_py.models.detect.encoders import as_autoencoder, as_text_encoder
+from sdcpp_py.models.detect.encoders import LONG_CLIP, as_autoencoder, as_text_encoder
 from sdcpp_py.models.detect.headers import FileHeader
 from sdcpp_py.models.tensors import TensorInfo, Tensors, extent
 from sdcpp_py.parts import ENCODERS, ROLES
@@ -20,7 +21,8 @@ OWN_SIZE_KEYS = ("sdcpp_py.default_width", "sdcpp_py.default_height")
 
 _DENOISER = "model.diffusion_model."
 # What names start with in a whole checkpoint, and the role of what follows; the longer ones first. The second CLIP of
-# Stable Diffusion XL is always the larger one.
+# Stable Diffusion XL is always the larger one. A part that keeps these names in a file of its own is read too
+# (native/overrides/model_loader.cpp).
 _INNER = (
     ("conditioner.embedders.0.", "clip_l"),
     ("conditioner.embedders.1.", "clip_g"),
@@ -34,6 +36,10 @@ _INNER = (
     ("tae.", "tae"),
     ("vae.", "vae"),
 )
+# A Qwen in a checkpoint of ComfyUI's ("text_encoders.qwen3_4b.transformer.").
+_QWEN = re.compile(r"text_encoders\.qwen[^.]*\.")
+# Where the engine reads a CLIP in OpenCLIP's names.
+_OPENCLIP = ("conditioner.embedders.0.", "conditioner.embedders.1.", "cond_stage_model.1.", "cond_stage_model.")
 # Names of a CLIP's table, after those, by which the engine tells Stable Diffusion 1 from 2.
 _TOKENS = (
     "transformer.text_model.embeddings.token_embedding.weight",
@@ -51,7 +57,7 @@ def describe(header: FileHeader) -> Described:
     groups = _groups(tensors)
     denoiser = groups.pop("diffusion_model", None)
     if denoiser is not None:
-        return _with_own_size(_checkpoint(denoiser, groups), header)
+        return _with_own_size(_checkpoint(denoiser, groups, tensors), header)
     if len(groups) == 1:
         ((role, inner),) = groups.items()
         # An encoder or a VAE whose names are those that it has in a checkpoint.
@@ -78,6 +84,10 @@ def _groups(tensors: Tensors) -> dict[str, dict[str, TensorInfo]]:
             if name.startswith(prefix):
                 groups.setdefault(role, {})[name[len(prefix) :]] = tensor
                 break
+        else:
+            qwen = _QWEN.match(name)
+            if qwen is not None:
+                groups.setdefault("llm", {})[name[qwen.end() :]] = tensor
     return groups
 
 
@@ -89,8 +99,21 @@ def _part(role: str, tensors: Tensors) -> Described | None:
     return as_autoencoder(tensors)
 
 
-def _checkpoint(denoiser: Tensors, groups: dict[str, dict[str, TensorInfo]]) -> Described:
-    """A denoiser, with whatever lies beside it."""
+def _is_read(role: str, part: Described, inner: Tensors, tensors: Tensors) -> bool:
+    """Whether the engine reads a part in the place that it has in a checkpoint, under the names that it has there."""
+    if role not in ENCODERS:
+        return part.part is Part.VAE and not part.foreign
+    if part.encoder == LONG_CLIP:
+        return False
+    if part.foreign:
+        return any(f"{place}model.token_embedding.weight" in tensors for place in _OPENCLIP)
+    if role == "t5xxl":
+        return any(name.removeprefix("transformer.") in ("shared.weight", "token_embd.weight") for name in inner)
+    return True
+
+
+def _checkpoint(denoiser: Tensors, groups: dict[str, dict[str, TensorInfo]], tensors: Tensors) -> Described:
+    """A denoiser, with whatever lies beside it; ``tensors`` are those of the whole file."""
     first = groups.get("clip_l", {})
     token_width = next((extent(first, name) for name in _TOKENS if name in first), 0)
     described = as_denoiser(denoiser, token_width, "clip_g" in groups)
@@ -98,10 +121,12 @@ def _checkpoint(denoiser: Tensors, groups: dict[str, dict[str, TensorInfo]]) -> 
         return Described(Part.UNKNOWN, "a checkpoint of a kind that is not known here")
     if described.part is not Part.DENOISER:
         return described
-    parts = {role: _part(role, tensors) for role, tensors in groups.items()}
-    inner = {role: part for role in ROLES if (part := parts.get(role)) is not None}
+    found = {role: _part(role, group) for role, group in groups.items()}
+    parts = {role: part for role in ROLES if (part := found.get(role)) is not None}
+    inner = {role: part for role, part in parts.items() if _is_read(role, part, groups[role], tensors)}
+    unread = tuple(part.title for role, part in parts.items() if role not in inner)
     if not inner:
-        return described
+        return replace(described, unread=unread)
     title = described.title.removesuffix(" denoiser")
     title = title if title == (described.kind and described.kind.title) else title.removeprefix("the ")
     return replace(
@@ -110,6 +135,7 @@ def _checkpoint(denoiser: Tensors, groups: dict[str, dict[str, TensorInfo]]) -> 
         title=f"{Part.CHECKPOINT.value} of {title}",
         holds=tuple(inner),
         inner=tuple(inner.values()),
+        unread=unread,
     )
 
 

@@ -64,7 +64,9 @@ class Described:
         vae: of those: "kl" (Stable Diffusion, FLUX), "wan" (Qwen-Image, Wan), "taesd" or "taehv".
         holds: of a checkpoint: the roles of the parts in it besides the denoiser.
         inner: of a checkpoint: those parts.
-        foreign: whether its tensors bear the names of the diffusers format, which the engine does not read.
+        unread: of a file with a denoiser: what else is in it and is not read there, in words.
+        foreign: whether its tensors bear names that the engine does not read in a file of its own: those of the
+            diffusers format, or OpenCLIP's.
         distilled: of a denoiser: whether it draws without classifier-free guidance; None where tensors cannot tell.
     """
 
@@ -81,5 +83,6 @@ class Described:
     vae: str = ""
     holds: tuple[str, ...] = ()
     inner: tuple[Described, ...] = ()
+    unread: tuple[str, ...] = ()
     foreign: bool = False
     distilled: bool | None = None

@@ -7,11 +7,20 @@ from sdcpp_py.models.tensors import Tensors, count_of, extent
 
 # Of CLIP, by the width of its states. The engine has these sizes fixed.
 _CLIPS = {768: ("clip_l", "CLIP-L"), 1280: ("clip_g", "CLIP-G"), 1024: ("", "OpenCLIP-H")}
+LONG_CLIP = "long-clip"
+"""The make of a CLIP that reads more tokens than the engine gives it."""
+_CLIP_TOKENS = 77
+# A CLIP's table of tokens and its table of places, as transformers names them, and as OpenCLIP does.
 _CLIP_TABLES = (
-    "text_model.embeddings.token_embedding.weight",
-    "transformer.text_model.embeddings.token_embedding.weight",
-    "model.token_embedding.weight",
-    "token_embedding.weight",
+    ("text_model.embeddings.token_embedding.weight", "text_model.embeddings.position_embedding.weight"),
+    (
+        "transformer.text_model.embeddings.token_embedding.weight",
+        "transformer.text_model.embeddings.position_embedding.weight",
+    ),
+)
+_OPENCLIP_TABLES = (
+    ("model.token_embedding.weight", "model.positional_embedding"),
+    ("token_embedding.weight", "positional_embedding"),
 )
 # A language model's table, a tensor of each layer, the norm of queries (Qwen3) and their bias (Qwen2.5): as llama.cpp
 # names them and as transformers does.
@@ -40,13 +49,17 @@ def as_text_encoder(tensors: Tensors) -> Described | None:
 
 
 def _clip(tensors: Tensors) -> Described | None:
-    table = next((name for name in _CLIP_TABLES if name in tensors), None)
-    if table is None:
+    found = next(((table, places) for table, places in (*_CLIP_TABLES, *_OPENCLIP_TABLES) if table in tensors), None)
+    if found is None:
         return None
-    width = extent(tensors, table)
+    table, places = found
+    width, tokens = extent(tensors, table), extent(tensors, places, 0)
     role, name = _CLIPS.get(width, ("", f"CLIP of width {width}"))
-    title = f"the text encoder {name}"
-    return Described(Part.TEXT_ENCODER, title, hidden_size=width, role=role, encoder=role or "clip")
+    title, foreign = f"the text encoder {name}", found in _OPENCLIP_TABLES
+    if tokens > _CLIP_TOKENS:
+        title = f"{title.replace('CLIP', 'LongCLIP')} of {tokens} tokens, of which the engine reads {_CLIP_TOKENS}"
+        return Described(Part.TEXT_ENCODER, title, hidden_size=width, encoder=LONG_CLIP, foreign=foreign)
+    return Described(Part.TEXT_ENCODER, title, hidden_size=width, role=role, encoder=role or "clip", foreign=foreign)
 
 
 def _t5(tensors: Tensors) -> Described | None:
