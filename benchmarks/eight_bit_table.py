@@ -2,20 +2,20 @@
 
     python benchmarks/eight_bit_table.py FOLDER [--quant Q4_K] [--size 256] [--steps 2]
 
-FOLDER keeps the files of FLUX.2 Klein 4B with random weights. The switch that turns the kernels off is on while the
-first generator is opened and off again when it draws: both draw with the same kernels.
+FOLDER keeps the files of FLUX.2 Klein 4B with random weights. Our kernels are switched off while the first generator is
+opened and on again when it draws: both draw with the same kernels.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
 from full_size import PROMPT, SEED, written
 
 from sdcpp_py import Generator
+from sdcpp_py._native.library import choose_kernels
 
 
 def main() -> None:
@@ -30,9 +30,9 @@ def main() -> None:
     files = written("klein-4b", options.folder, options.quant)
     states, pictures, weights = [], [], []
     for switch in ("off", ""):
-        os.environ["SDCPP_PY_KERNELS"] = switch
+        choose_kernels(switch)
         with Generator(files.diffusion_model, files.text_encoder, files.vae, device="cpu") as generator:
-            os.environ["SDCPP_PY_KERNELS"] = ""
+            choose_kernels("")
             states.append(generator.encode(PROMPT).arrays["crossattn"])
             picture = generator.generate(
                 PROMPT, width=options.size, height=options.size, steps=options.steps, seed=SEED

@@ -9,6 +9,7 @@
 #include "base/errors.h"
 #include "jobs/fault_injection.h"
 #include "ggml.h"
+#include "kernels/levels.h"
 #include "devices/submission_pacing.h"
 #include "pipeline/pipeline.h"
 #include "base/sdpy.h"
@@ -90,12 +91,17 @@ int begin(sdpy_engine *engine, sdpy_failure *failure, Make &&make) {
 
 extern "C" {
 
-int sdpy_start(const char *module_dir, sdpy_failure *failure) {
+int sdpy_start(const char *module_dir, const char *cpu_module, sdpy_failure *failure) {
     return guarded(failure, [&] {
         sdpy::install_failed_check_handler();
-        sdpy::load_backend_modules(module_dir);
+        sdpy::load_backend_modules(module_dir, cpu_module);
     });
 }
+
+int sdpy_choose_kernels(const char *name, sdpy_failure *failure) {
+    return guarded(failure, [&] { sdpy::choose_kernels(name); });
+}
+const char *sdpy_kernels(void) { return sdpy::kernels_in_use(); }
 
 int sdpy_device_count(void) { return sdpy::device_count(); }
 

@@ -216,9 +216,15 @@ typedef struct sdpy_engine sdpy_engine;
 /* Keeps the weights of a part in memory, for engines to come. */
 typedef struct sdpy_weights sdpy_weights;
 
-/* Loads the backend modules found in `module_dir` (the CPU module that suits this CPU, Vulkan where it works). Once per
- * process; later calls only report the first one's result. */
-int sdpy_start(const char *module_dir, sdpy_failure *failure);
+/* Loads the backend modules found in `module_dir` (the CPU module of that name, or with "" the one that suits this CPU;
+ * Vulkan where it works). Once per process; later calls only report the first one's result. Nothing here reads the
+ * environment, which another thread of Python may be writing to. */
+int sdpy_start(const char *module_dir, const char *cpu_module, sdpy_failure *failure);
+/* Which of our kernels graphs use from now on: avx2, avx_vnni, avx512 or avx512_vnni, "off" for the engine's own, or "" for
+ * the fastest, which is also what they use before this is called. SDPY_NO_BACKEND for one that this CPU cannot run. */
+int sdpy_choose_kernels(const char *name, sdpy_failure *failure);
+/* What they use: one of these names; "" where this CPU runs none. */
+const char *sdpy_kernels(void);
 
 int sdpy_device_count(void);
 int sdpy_device_at(int index, sdpy_device *device, sdpy_failure *failure);

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <mutex>
@@ -111,12 +109,12 @@ std::string why_no_cpu_module(const std::string &module_dir) {
            "; it was built on another machine with SDCPP_CPU_KINDS, so build it here, or with all kinds";
 }
 
-// The one CPU module that SDCPP_PY_CPU_MODULE in the environment names, and every module for GPUs.
+// One CPU module, and every module for GPUs.
 void load_chosen_modules(const std::string &module_dir, const std::string &wish) {
-    const bool plain = std::all_of(wish.begin(), wish.end(), [](unsigned char c) { return std::isalnum(c) != 0; });
     const std::string file = module_dir + "/libggml-cpu" + (wish == "x64" ? "" : "-" + wish) + ".so";
-    if (!plain || ggml_backend_load(file.c_str()) == nullptr) {
-        throw NoBackend("SDCPP_PY_CPU_MODULE is '" + wish + "', and this CPU or this installation has no such module");
+    if (ggml_backend_load(file.c_str()) == nullptr) {
+        throw NoBackend("SDCPP_PY_CPU_MODULE is '" + wish + "', and this CPU cannot run that module; take x64, which every "
+                        "CPU runs, or leave it unset for the one that suits this CPU");
     }
     const std::string vulkan = module_dir + "/libggml-vulkan.so";
     if (access(vulkan.c_str(), R_OK) == 0) {
@@ -126,15 +124,14 @@ void load_chosen_modules(const std::string &module_dir, const std::string &wish)
 
 }  // namespace
 
-void load_backend_modules(const std::string &module_dir) {
+void load_backend_modules(const std::string &module_dir, const std::string &cpu_module) {
     // Closes the race of two threads that make their first engine at the same time.
     static std::mutex mutex;
     std::lock_guard<std::mutex> lock(mutex);
     if (ggml_backend_reg_by_name("CPU") == nullptr) {
         ggml_log_set(log_of_ggml, nullptr);
-        const char *wish = std::getenv("SDCPP_PY_CPU_MODULE");
-        if (wish != nullptr && *wish != '\0') {
-            load_chosen_modules(module_dir, wish);
+        if (!cpu_module.empty()) {
+            load_chosen_modules(module_dir, cpu_module);
         } else {
             ggml_backend_load_all_from_path(module_dir.c_str());
         }

@@ -9,8 +9,9 @@
 
 namespace sdpy {
 
-// Loads the backend modules of `module_dir`, once per process. Throws NoBackend.
-void load_backend_modules(const std::string &module_dir);
+// Loads the backend modules of `module_dir`, once per process: of the CPU's the one of that name, or the one that suits this
+// CPU. Throws NoBackend.
+void load_backend_modules(const std::string &module_dir, const std::string &cpu_module);
 
 int device_count();
 void describe_device(int index, sdpy_device *device);  // throws BadSettings

@@ -1,8 +1,10 @@
 #include "kernels/levels.h"
 
-#include <cstdlib>
+#include <atomic>
 #include <cstring>
+#include <string>
 
+#include "base/errors.h"
 #include "kernels/convolution.h"
 #include "kernels/product.h"
 #include "kernels/winograd.h"
@@ -27,9 +29,27 @@ const Level levels[] = {
     {"avx2", runs_avx2, &convolution_avx2, &winograd_avx2, &product_avx2},
 };
 
-const char *wish() {
-    const char *set = std::getenv("SDCPP_PY_KERNELS");
-    return set != nullptr ? set : "";
+const Level *fastest() {
+    for (const Level &level : levels) {
+        if (level.runs()) {
+            return &level;
+        }
+    }
+    return nullptr;
+}
+
+bool never() { return false; }
+const Level off = {"off", never, nullptr, nullptr, nullptr};
+
+// Read on the engines' threads, for every graph that is built.
+std::atomic<const Level *> chosen{fastest()};
+
+std::string names_of_those_that_run() {
+    std::string names;
+    for (const Level &level : levels) {
+        names += level.runs() ? std::string(level.name) + ", " : "";
+    }
+    return names;
 }
 
 }  // namespace
@@ -43,18 +63,23 @@ const Level *level_named(const char *name) {
     return nullptr;
 }
 
-bool switched_off() { return std::strcmp(wish(), "off") == 0; }
+void choose_kernels(const char *name) {
+    const bool none = std::strcmp(name, off.name) == 0;
+    const Level *wanted = none ? &off : *name == '\0' ? fastest() : level_named(name);
+    if (wanted == nullptr && *name != '\0') {
+        throw NoBackend("SDCPP_PY_KERNELS is '" + std::string(name) + "', and this CPU runs no kernels of that name; take " +
+                        names_of_those_that_run() + "or off for the engine's own, or leave it unset for the fastest");
+    }
+    chosen = wanted;
+}
 
-const Level *level_to_use() {
-    if (*wish() != '\0') {
-        return level_named(wish());  // null for "off"
-    }
-    for (const Level &level : levels) {
-        if (level.runs()) {
-            return &level;
-        }
-    }
-    return nullptr;
+bool switched_off() { return chosen == &off; }
+
+const Level *level_to_use() { return switched_off() ? nullptr : chosen.load(); }
+
+const char *kernels_in_use() {
+    const Level *level = chosen;
+    return level != nullptr ? level->name : "";
 }
 
 }  // namespace sdpy

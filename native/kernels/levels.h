@@ -19,10 +19,15 @@ struct Level {
 
 /* By its name, or null where this CPU cannot run it. */
 const Level *level_named(const char *name);
-/* Whether SDCPP_PY_KERNELS in the environment is "off". */
+/* Chooses kernels for graphs that are built from now on: a level's name, "off" for none, "" for the fastest. Throws
+ * NoBackend with the names there are. */
+void choose_kernels(const char *name);
+/* Whether "off" was chosen. */
 bool switched_off();
-/* The fastest that this CPU can run, or the one that SDCPP_PY_KERNELS names. Null if there is none. */
+/* What was chosen: null for "off", and where this CPU can run none. */
 const Level *level_to_use();
+/* Its name, "off", or "" where this CPU can run none. */
+const char *kernels_in_use();
 
 }  // namespace sdpy
 

@@ -22,7 +22,7 @@ class PlanningLoader : public ::ModelLoader {
     bool init_from_file(const std::string &path, const std::string &prefix = "");
 
     // Keeps tables of embeddings in eight bits where the engine would have them in float32: it looks rows up in a few types
-    // only. A table of Q6_K in Qwen3-4B takes 0.4 GB so instead of 1.6. Not where SDCPP_PY_KERNELS is "off".
+    // only. A table of Q6_K in Qwen3-4B takes 0.4 GB so instead of 1.6. Not where our kernels are switched off.
     void convert_tensors_name();
 
     // Throws LoadFailed: a tensor is missing, of a wrong shape or type, or past the end of its file.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,13 +64,24 @@ class Device:
 
 
 def start() -> None:
-    """Loads the backend modules beside the extension. Raises NativeLibraryError where no CPU module loads."""
+    """Loads the backend modules beside the extension, and reads the environment, once: later changes of it do nothing.
+
+    Raises NativeLibraryError where no CPU module loads, or the environment names one, or kernels, that there are not.
+    """
     global _started
     with _start_lock:
         if _started:
             return
+        # The environment is read here, where Python keeps other threads from writing to it, and never in C.
+        module, kernels = (os.environ.get(f"SDCPP_PY_{name}", "") for name in ("CPU_MODULE", "KERNELS"))
+        if module and module not in modules_built("cpu"):
+            raise NativeLibraryError(
+                f"SDCPP_PY_CPU_MODULE is {module!r}, and this installation has no such module; "
+                f"take one of {', '.join(modules_built('cpu'))}, or leave it unset"
+            )
+        choose_kernels(kernels)
         failure = ffi.new("sdpy_failure *")
-        if lib.sdpy_start(str(MODULE_DIR).encode(), failure):
+        if lib.sdpy_start(os.fsencode(MODULE_DIR), module.encode(), failure):
             raise_failure(failure, ffi)
         lib.sdpy_set_submission_target(submission_target())
         _started = True
@@ -182,6 +194,22 @@ def detect_family(files: Mapping[str, Path]) -> str:
     if lib.sdpy_detect(ffi.new("char *[]", paths), name, 64, failure):
         raise_failure(failure, ffi)
     return text(name)
+
+
+def choose_kernels(name: str) -> None:
+    """Which of our kernels are used for graphs from now on: a level, "off" for the engine's own, "" for the fastest.
+
+    Raises NativeLibraryError, which names those that this CPU can run, for any other.
+    """
+    failure = ffi.new("sdpy_failure *")
+    if lib.sdpy_choose_kernels(os.fsencode(name), failure):
+        raise_failure(failure, ffi)
+
+
+def kernels() -> str:
+    """Which of our kernels are used ("avx2", "avx512_vnni"); "off", or "" where this CPU can run none."""
+    start()
+    return text(lib.sdpy_kernels())
 
 
 def engine_commit() -> str:

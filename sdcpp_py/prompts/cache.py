@@ -172,7 +172,7 @@ class Encodings:
         self._device = device
         self._threads = threads
         self._identity = self._identify()
-        self._kernels = _kernels()  # tables are loaded in other types without them
+        self._kernels = library.kernels()  # tables are loaded in other types without them
         self._fingerprint = ""
 
     def find(self, prompt: str, settings: GenerationSettings) -> EncodedPrompt | None:
@@ -213,7 +213,7 @@ class Encodings:
                 "device": self._device,
                 "threads": self._threads,
                 "cpu": library.cpu_module(),
-                "kernels": [self._kernels, _kernels()],
+                "kernels": [self._kernels, library.kernels()],
                 "versions": [__version__, library.engine_commit(), library.ggml_version()],
             }
         )
@@ -228,10 +228,6 @@ def check_encoded(prompt: EncodedPrompt, files: ModelFiles) -> None:
     """Raises ModelMismatchError where a prompt was encoded for another model than that of the files."""
     family = files.family
     prompt.check_for(family.name, family.title, files.context_width, family.context_tokens)
-
-
-def _kernels() -> str:
-    return os.environ.get("SDCPP_PY_KERNELS", "")
 
 
 def _identity(file: Path) -> tuple[int, ...]:

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from PIL import Image
 
 import sdcpp_py
 from sdcpp_py import GeneratedImage, GenerationSettings, Generator
-from sdcpp_py._native.library import modules_built
 from sdcpp_py.cli import main
 from sdcpp_py.cli.drawing import output_names
 from sdcpp_py.synth import SyntheticSet
@@ -325,34 +323,6 @@ def test_info_shows_settings(model: SyntheticSet, work: Path, capsys: pytest.Cap
     assert main(["info", "out.png", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["settings"]["seed"] == 7
     assert main(["info", "missing.png"]) == 1
-
-
-@pytest.mark.parametrize("module", sorted({"x64", "haswell"} & set(modules_built("cpu"))))
-def test_the_environment_chooses_the_cpu_module(module: str, run_python: Callable[..., CompletedProcess[str]]) -> None:
-    """``SDCPP_PY_CPU_MODULE`` holds the library to one of its CPU modules, which then draws."""
-    code = (
-        f"import os; os.environ['SDCPP_PY_CPU_MODULE'] = {module!r}\n"
-        "from sdcpp_py import Generator\n"
-        "from sdcpp_py.preflight.machine import describe_machine\n"
-        "print(describe_machine()['cpu']['module'])\n"
-        "Generator.from_pretrained('tiny', device='cpu').generate('a red circle', steps=1).save('out.png')\n"
-    )
-    result = run_python(code)
-    assert (result.stdout.strip(), result.returncode) == (module, 0), result.stderr
-
-
-@pytest.mark.parametrize("module", ["pentium", "../evil", " "])
-def test_a_cpu_module_that_is_not_there_is_an_error(
-    module: str, run_python: Callable[..., CompletedProcess[str]]
-) -> None:
-    """Another name is an error that says which variable is wrong."""
-    code = (
-        f"import os; os.environ['SDCPP_PY_CPU_MODULE'] = {module!r}\n"
-        "from sdcpp_py import NativeLibraryError, devices\n"
-        "try: devices()\n"
-        "except NativeLibraryError as error: print(error)\n"
-    )
-    assert "SDCPP_PY_CPU_MODULE" in run_python(code).stdout
 
 
 def test_doctor_knows_the_machine(capsys: pytest.CaptureFixture[str]) -> None:

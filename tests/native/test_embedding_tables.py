@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from sdcpp_py import Generator
 from sdcpp_py.synth import SyntheticSet
@@ -14,12 +13,14 @@ from sdcpp_py.synth.klein import Klein
 from sdcpp_py.synth.models import ModelShape
 from sdcpp_py.synth.qwen3 import Qwen3
 
+from ..support.native_kernels import using_kernels
+
 HIDDEN = 256  # blocks of K-quants have 256 weights
 VOCABULARY = 151936
 
 
 def test_a_k_quantized_table_takes_a_byte_for_each_weight_and_draws_the_same(
-    klein: SyntheticSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    klein: SyntheticSet, tmp_path: Path
 ) -> None:
     """Against the float32 table that the engine makes: a quarter of the memory, encoder states within 5%, and 40 dB.
 
@@ -33,10 +34,9 @@ def test_a_k_quantized_table_takes_a_byte_for_each_weight_and_draws_the_same(
 
     bytes_of, states, pictures = {}, {}, {}
     for table in ("float32", "eight bits"):
-        if table == "float32":
-            monkeypatch.setenv("SDCPP_PY_KERNELS", "off")  # while loading alone
-        with Generator(denoiser, encoder, klein.vae, device="cpu", cache_prompts=False) as generator:
-            monkeypatch.delenv("SDCPP_PY_KERNELS", raising=False)
+        with using_kernels("off" if table == "float32" else ""):  # while loading alone
+            generator = Generator(denoiser, encoder, klein.vae, device="cpu", cache_prompts=False)
+        with generator:
             bytes_of[table] = generator.weight_bytes["text_encoder"]
             states[table] = generator.encode("a cat on a windowsill").arrays["crossattn"]
             picture = generator.generate("a cat on a windowsill", width=64, height=64, steps=2, seed=1)

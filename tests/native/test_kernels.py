@@ -13,7 +13,7 @@ from sdcpp_py._native.library import ffi, lib
 from sdcpp_py._native.requests import DecodeRequest
 from sdcpp_py._native.status import Status
 
-from ..support.native_kernels import RUNNING, convolved, convolved_by_winograd
+from ..support.native_kernels import RUNNING, convolved, convolved_by_winograd, using_kernels
 
 SIZES = st.integers(1, 70)
 PROMPTS = (
@@ -107,7 +107,7 @@ def test_winograd_gives_the_same_bits_however_it_is_run(level: str) -> None:
 
 
 def test_a_large_picture_is_nearly_the_same_by_the_engine(
-    klein_generator: Generator, monkeypatch: pytest.MonkeyPatch
+    klein_generator: Generator,
 ) -> None:
     """Decoding 512x512, where convolutions are done by Winograd's way, is within 60 dB of the engine's own."""
     latent = np.random.default_rng(1).standard_normal((128, 32, 32)).astype(np.float32)
@@ -118,8 +118,8 @@ def test_a_large_picture_is_nearly_the_same_by_the_engine(
 
     ours = decoded()
     assert (decoded() == ours).all()
-    monkeypatch.setenv("SDCPP_PY_KERNELS", "off")
-    difference = ours - decoded()
+    with using_kernels("off"):
+        difference = ours - decoded()
     assert difference.any()
     assert 20 * np.log10(255 / np.sqrt(np.mean(difference**2))) > 60
 
@@ -134,27 +134,26 @@ def test_an_unknown_level_is_refused() -> None:
     assert lib.sdpy_winograd(b"avx1024", nothing, nothing, nothing, 1, 1, 1, 1, 1, failure) == Status.BAD_SETTINGS
 
 
-def test_switched_off_the_picture_is_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``SDCPP_PY_KERNELS=off`` gives the engine's own work: equal encoder states, and pictures that differ by rounding.
+def test_switched_off_the_picture_is_nearly_the_same() -> None:
+    """Without our kernels there is the engine's own work: equal encoder states, and pictures that differ by rounding.
 
     Products and convolutions compute differently: 40 dB at the least.
     """
     with Generator.from_pretrained("tiny", device="cpu") as generator:
         for seed, prompt in enumerate(PROMPTS):
-            monkeypatch.delenv("SDCPP_PY_KERNELS", raising=False)
             states = generator.encode(prompt).arrays["crossattn"]
             ours = np.asarray(generator.generate(prompt, seed=seed).image, float)
-            monkeypatch.setenv("SDCPP_PY_KERNELS", "off")
-            difference = ours - np.asarray(generator.generate(prompt, seed=seed).image, float)
-            assert (generator.encode(prompt).arrays["crossattn"] == states).all()
+            with using_kernels("off"):
+                difference = ours - np.asarray(generator.generate(prompt, seed=seed).image, float)
+                assert (generator.encode(prompt).arrays["crossattn"] == states).all()
             assert difference.any(), "the switch changed nothing"
             assert 20 * np.log10(255 / np.sqrt(np.mean(difference**2))) > 40
 
 
 @pytest.mark.parametrize("level", RUNNING)
-def test_every_instruction_set_draws_the_same_pixels(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_instruction_set_draws_the_same_pixels(level: str) -> None:
     """Sums are added up in one order, however long the vectors: the kernels' level does not show in the picture."""
     with Generator.from_pretrained("tiny", device="cpu") as generator:
         best = np.asarray(generator.generate(PROMPTS[0], seed=4).image)
-        monkeypatch.setenv("SDCPP_PY_KERNELS", level)
-        assert (np.asarray(generator.generate(PROMPTS[0], seed=4).image) == best).all()
+        with using_kernels(level):
+            assert (np.asarray(generator.generate(PROMPTS[0], seed=4).image) == best).all()

@@ -14,6 +14,8 @@ import pytest
 from sdcpp_py import Generator
 from sdcpp_py.synth import SyntheticSet, write
 
+from ..support.native_kernels import using_kernels
+
 OUTPUTS = ("attn_output.weight", "ffn_down.weight")
 PROMPT = "a cat"
 
@@ -64,18 +66,13 @@ def states(files: SyntheticSet, encoder: Path, rounds: int = 1) -> tuple[np.ndar
 @pytest.mark.parametrize("chosen", [everything, attention, odd_layers])
 @pytest.mark.parametrize("but_one", [False, True])
 def test_leaving_them_out_changes_no_bit(
-    klein: SyntheticSet,
-    encoder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    chosen: Callable[[str], bool],
-    but_one: bool,
+    klein: SyntheticSet, encoder: Path, tmp_path: Path, chosen: Callable[[str], bool], but_one: bool
 ) -> None:
     """The states are those of the engine, which computes every layer; one weight that is not zero counts."""
     silent = silenced(encoder, tmp_path / "encoder.gguf", chosen, but_one=but_one)
     ours, _ = states(klein, silent)
-    monkeypatch.setenv("SDCPP_PY_KERNELS", "off")
-    plain, _ = states(klein, silent)
+    with using_kernels("off"):
+        plain, _ = states(klein, silent)
     assert (ours == plain).all()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from sdcpp_py.synth import SyntheticSet, write_set
 
 from ..conftest import open_generator
+from ..support.native_kernels import using_kernels
 
 pytestmark = pytest.mark.parity
 
@@ -26,9 +28,10 @@ def sd_cli() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def engines_own_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+def engines_own_kernels() -> Iterator[None]:
     """Our kernels switched off: the VAE's convolutions round differently (see ``test_kernels``)."""
-    monkeypatch.setenv("SDCPP_PY_KERNELS", "off")
+    with using_kernels("off"):
+        yield
 
 
 def draw_with_sd_cli(sd_cli: Path, files: SyntheticSet, output: Path, *options: str) -> np.ndarray:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcpp_py._native.library import ffi, lib
+from sdcpp_py._native.library import choose_kernels, ffi, kernels, lib
 from sdcpp_py._native.status import Status
 
 LEVELS = ("avx2", "avx_vnni", "avx512", "avx512_vnni")
 RUNNING = [level for level in LEVELS if lib.sdpy_kernels_run(level.encode())]
 """The levels that this CPU can run."""
+
+
+@contextmanager
+def using_kernels(name: str) -> Iterator[None]:
+    """All graphs that are built meanwhile use these kernels: a level, or "off" for the engine's own."""
+    before = kernels()
+    choose_kernels(name)
+    try:
+        yield
+    finally:
+        choose_kernels(before)
 
 
 def _pointer(kind: str, array: NDArray[Any]) -> Any:

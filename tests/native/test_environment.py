@@ -1,0 +1,110 @@
+"""The environment: read once, when the native library starts, and what cannot be is refused."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from sdcpp_py import Generator
+from sdcpp_py._native import library
+
+from ..support.native_kernels import LEVELS, RUNNING
+
+NATIVE = Path(__file__).parents[2] / "native"
+
+# A start that fails is tried anew, with the environment of then, so that one process tries many.
+WRONG_VALUES = """
+import os, sys
+from sdcpp_py import NativeLibraryError, devices
+for value in sys.argv[2:]:
+    os.environ[sys.argv[1]] = value
+    try:
+        devices()
+        print("nothing was wrong")
+    except NativeLibraryError as error:
+        print(error)
+del os.environ[sys.argv[1]]
+print(len(devices()) > 0)
+"""
+
+
+@pytest.mark.parametrize("variable", ["SDCPP_PY_KERNELS", "SDCPP_PY_CPU_MODULE"])
+def test_values_that_mean_nothing_are_refused(variable: str, run_python: Callable[..., CompletedProcess[str]]) -> None:
+    """Each is an error that names the variable, the value and what there is; without it, the library starts."""
+    values = ["avx999", "AVX2", "OFF", "../evil", " ", "avx2 ", "\N{SNOWMAN}"]
+    values += [level for level in LEVELS if level not in RUNNING]
+    result = run_python(WRONG_VALUES, variable, *values)
+    assert result.returncode == 0, result.stderr
+    *errors, starts = result.stdout.splitlines()
+    there = [*RUNNING, "off"] if variable == "SDCPP_PY_KERNELS" else library.modules_built("cpu")
+    for value, error in zip(values, errors, strict=True):
+        assert error.startswith(f"{variable} is '{value}'")
+        assert set(there) <= set(re.findall(r"\w+", error))
+    assert starts == "True"
+
+
+CHOSEN = """
+import os, sys
+os.environ["SDCPP_PY_CPU_MODULE"], os.environ["SDCPP_PY_KERNELS"] = sys.argv[1:]
+from sdcpp_py import Generator
+from sdcpp_py._native import library
+with Generator.from_pretrained("tiny", device="cpu") as generator:
+    os.environ["SDCPP_PY_CPU_MODULE"] = os.environ["SDCPP_PY_KERNELS"] = "avx999"
+    generator.generate("a red circle", width=64, height=64, steps=1)
+Generator.from_pretrained("tiny", device="cpu").generate("a red circle", width=64, height=64, steps=1)
+print(library.cpu_module(), library.kernels())
+"""
+
+
+@pytest.mark.parametrize(("module", "kernels"), [("x64", "avx2"), ("haswell", "off")])
+def test_the_environment_chooses_module_and_kernels_once(
+    module: str, kernels: str, run_python: Callable[..., CompletedProcess[str]]
+) -> None:
+    """Both hold for all generators of the process, which draw, whatever the environment becomes later."""
+    result = run_python(CHOSEN, module, kernels)
+    assert (result.stdout.split(), result.returncode) == ([module, kernels], 0), result.stderr
+
+
+def test_without_a_wish_the_fastest_kernels_are_used(generator: Generator) -> None:
+    """The first in the list of levels, which names the slowest first, that this CPU can run."""
+    assert library.kernels() == RUNNING[-1]
+
+
+def test_nothing_native_reads_the_environment_while_python_may_write_to_it() -> None:
+    """No file of the native layer asks for a variable but the copy that is made at loading."""
+    readers = [file.name for file in NATIVE.rglob("*.*") if re.search(r"getenv|environ\b", file.read_text("utf-8"))]
+    assert readers == ["environment.h"]
+
+
+READER = """
+#include <cstdio>
+int main(int, char **names) {
+    setenv("LATER", "1", 1);
+    setenv("CHANGED", "new", 1);
+    unsetenv("GONE");
+    while (*++names) {
+        const char *value = getenv(*names);
+        std::printf("%s\\n", value == nullptr ? "(null)" : value);
+    }
+}
+"""
+
+
+def test_gpu_modules_read_the_environment_as_it_was_at_loading(tmp_path: Path) -> None:
+    """With the header forced in, ``getenv`` knows what was there at first, and nothing that came or went later."""
+    compiler = shutil.which("c++") or shutil.which("g++")
+    assert compiler, "the library cannot have been built without a compiler"
+    source, program = tmp_path / "reader.cpp", tmp_path / "reader"
+    source.write_text(READER, encoding="utf-8")
+    command = [compiler, "-std=c++17", "-Wall", "-Werror", f"-include{NATIVE / 'environment.h'}", source, "-o", program]
+    subprocess.run(command, check=True, timeout=60)
+    there = {"CHANGED": "old", "GONE": "here", "EMPTY": "", "TWO": "a=b"}
+    names = [*there, "LATER", "MISSING"]
+    result = subprocess.run([program, *names], env=there, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == [*there.values(), "(null)", "(null)"]
