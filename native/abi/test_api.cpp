@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "base/errors.h"
+#include "jobs/events.h"
 #include "ggml.h"
 #include "kernels/convolution.h"
 #include "kernels/levels.h"
@@ -140,6 +141,18 @@ int sdpy_read_header(const char *path, sdpy_stored_tensor *tensors, int capacity
             std::copy_n(found[i].ne, SD_MAX_DIMS, tensors[i].shape);
             tensors[i].offset = found[i].offset;
             tensors[i].bytes = static_cast<uint64_t>(found[i].nbytes_to_read());
+        }
+    });
+}
+
+int sdpy_keep_events(const sdpy_event *events, int count, sdpy_event *out, int capacity, int *kept,
+                     sdpy_failure *failure) {
+    return sdpy::guarded(failure, [&] {
+        sdpy::EventQueue queue;
+        std::for_each(events, events + count, [&](const sdpy_event &event) { queue.push(event); });
+        *kept = static_cast<int>(queue.size());
+        for (int i = 0; i < capacity && !queue.empty(); ++i) {
+            out[i] = queue.pop();
         }
     });
 }

@@ -296,6 +296,8 @@ int sdpy_multiply(const char *level, int type, const void *weights, const float 
 /* What the engine reads in the header of a GGUF or safetensors file: at most `capacity` tensors; `count` is how many there
  * are. Not SDPY_OK where it refuses the file. */
 int sdpy_read_header(const char *path, sdpy_stored_tensor *tensors, int capacity, int *count, sdpy_failure *failure);
+/* What is kept of a job's events, until they are read: at most `capacity` are written, `kept` is how many there are. */
+int sdpy_keep_events(const sdpy_event *events, int count, sdpy_event *out, int capacity, int *kept, sdpy_failure *failure);
 /* What the engine takes files for ("Flux.2 klein", "SDXL"), by sdpy_file; "" where it knows no such model. */
 int sdpy_detect(const char *const *files, char *name, int capacity, sdpy_failure *failure);
 /* The tokens of a UTF-8 text in NFC as the models of a kind ("qwen", "clip") number them, without those that CLIP has

@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <deque>
 #include <new>
 #include <set>
 #include <system_error>
@@ -12,6 +11,7 @@
 
 #include "base/status.h"
 #include "base/errors.h"
+#include "jobs/events.h"
 #include "ggml.h"
 
 namespace sdpy {
@@ -19,7 +19,6 @@ namespace sdpy {
 namespace {
 // Parts of the engine recurse: std::regex, for one, once per character.
 constexpr size_t stack_size = 64u << 20;
-constexpr size_t kept_events = 2000;
 }  // namespace
 
 struct Worker::Shared {
@@ -31,7 +30,7 @@ struct Worker::Shared {
     State state = State::idle;
     Job job;
     std::unique_ptr<Run> run;
-    std::deque<sdpy_event> events;
+    EventQueue events;
     Outcome outcome;
     std::string detail;
     pthread_t thread{};
@@ -43,21 +42,7 @@ struct Worker::Shared {
         if (state != State::running) {
             return;
         }
-        // Progress that nobody has read yet is replaced by newer progress of the same phase, but its start and its end
-        // are kept: every phase is seen to begin at 0 and to reach 1.
-        if (event.kind == SDPY_EVENT_PROGRESS && !events.empty()) {
-            sdpy_event &last = events.back();
-            if (last.kind == SDPY_EVENT_PROGRESS && last.phase == event.phase && last.fraction > 0 && last.fraction < 1 &&
-                event.fraction < 1) {
-                last = event;
-                event_ready.notify_all();
-                return;
-            }
-        }
-        if (events.size() >= kept_events) {
-            events.pop_front();
-        }
-        events.push_back(event);
+        events.push(event);
         event_ready.notify_all();
     }
 
@@ -205,8 +190,7 @@ bool Worker::wait(int timeout_ms, sdpy_event *event, sdpy_failure *failure) {
         return !shared_->events.empty() || shared_->state != Shared::State::running;
     });
     if (!shared_->events.empty()) {
-        *event = shared_->events.front();
-        shared_->events.pop_front();
+        *event = shared_->events.pop();
         return true;
     }
     if (shared_->state == Shared::State::running) {
