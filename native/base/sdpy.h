@@ -205,6 +205,7 @@ typedef enum {
     SDPY_FAULT_ASSERTION,         /* a failed check on the job's own thread */
     SDPY_FAULT_POOLED_ASSERTION,  /* a failed check on another thread of a running graph */
     SDPY_FAULT_BAD_ALLOC,
+    SDPY_FAULT_BAD_ALLOC_AMONG_THREADS, /* while threads are started, some of which run */
     SDPY_FAULT_DEVICE_LOST,
     SDPY_FAULT_DEVICE_MEMORY,
     SDPY_FAULT_EXCEPTION,

@@ -4,41 +4,33 @@
 #include <mutex>
 #include <string>
 #include <system_error>
-#include <thread>
-#include <vector>
 
 #include "base/errors.h"
 
 namespace sdpy {
 
-void check_threads(int threads) {
-    std::mutex mutex;
+void check_threads(int threads, void (*before_each)(size_t started)) {
+    std::mutex mutex;  // closes the race with a thread that is about to wait
     std::condition_variable all_there;
     bool enough = false;
-    std::vector<std::thread> some;
-    some.reserve(static_cast<size_t>(threads));
-    std::string refusal;
+    JoinedThreads some([&] {
+        std::lock_guard<std::mutex> lock(mutex);
+        enough = true;
+        all_there.notify_all();
+    });
     try {
         while (some.size() < static_cast<size_t>(threads)) {
-            some.emplace_back([&] {
+            if (before_each != nullptr) {
+                before_each(some.size());
+            }
+            some.start([&] {
                 std::unique_lock<std::mutex> lock(mutex);
                 all_there.wait(lock, [&] { return enough; });
             });
         }
     } catch (const std::system_error &) {
-        refusal = "threads is " + std::to_string(threads) + ", and the system gives this process no more than " +
-                  std::to_string(some.size()) + " now";
-    }
-    {
-        std::lock_guard<std::mutex> lock(mutex);  // closes the race with a thread that is about to wait
-        enough = true;
-    }
-    all_there.notify_all();
-    for (std::thread &thread : some) {
-        thread.join();
-    }
-    if (!refusal.empty()) {
-        throw BadSettings(refusal);
+        throw BadSettings("threads is " + std::to_string(threads) + ", and the system gives this process no more than " +
+                          std::to_string(some.size()) + " now");
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/errors.h"
 #include "ggml.h"
+#include "devices/thread_check.h"
 
 namespace sdpy {
 
@@ -36,6 +37,13 @@ void cause_fault(sdpy_fault fault, Run &run) {
             break;
         case SDPY_FAULT_BAD_ALLOC:
             throw std::bad_alloc();
+        case SDPY_FAULT_BAD_ALLOC_AMONG_THREADS:
+            check_threads(4, [](size_t started) {
+                if (started == 3) {
+                    throw std::bad_alloc();
+                }
+            });
+            break;
         case SDPY_FAULT_DEVICE_LOST:
             throw_like_vulkan("ErrorDeviceLost");
         case SDPY_FAULT_DEVICE_MEMORY:

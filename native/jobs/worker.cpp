@@ -111,10 +111,14 @@ std::set<void *> &live_workers() {
 }  // namespace
 
 Worker::Worker() : shared_(std::make_shared<Shared>()) {
+    auto argument = std::make_unique<std::shared_ptr<Shared>>(shared_);
+    {
+        std::lock_guard<std::mutex> lock(live_mutex());
+        live_workers().insert(shared_.get());  // before there is a thread, which nobody would end if this failed
+    }
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, stack_size);
-    auto *argument = new std::shared_ptr<Shared>(shared_);
     const int failed = pthread_create(
         &shared_->thread, &attributes,
         [](void *raw) -> void * {
@@ -122,14 +126,14 @@ Worker::Worker() : shared_(std::make_shared<Shared>()) {
             (*shared)->loop();
             return nullptr;
         },
-        argument);
+        argument.get());
     pthread_attr_destroy(&attributes);
     if (failed != 0) {
-        delete argument;
+        std::lock_guard<std::mutex> lock(live_mutex());
+        live_workers().erase(shared_.get());
         throw std::system_error(failed, std::generic_category(), "cannot start the engine's thread");
     }
-    std::lock_guard<std::mutex> lock(live_mutex());
-    live_workers().insert(shared_.get());
+    argument.release();  // the thread's own now
 }
 
 Worker::~Worker() {
@@ -225,6 +229,15 @@ namespace {
 }  // namespace
 
 struct FailedCheckHandler {
+    // On a pool thread nothing may be thrown, not even for want of memory.
+    static Outcome broken_by(const char *message) noexcept {
+        try {
+            return {SDPY_BROKEN, std::string("a check inside the engine failed: ") + message};
+        } catch (const std::bad_alloc &) {
+            return {SDPY_BROKEN, {}};
+        }
+    }
+
     // Called by ggml on whichever thread a check failed.
     static void handle(const char *message) {
         Run *own = Run::current();
@@ -245,8 +258,7 @@ struct FailedCheckHandler {
                 }
             }
             if (computing) {
-                shared->finish({SDPY_BROKEN, std::string("a check inside the engine failed: ") + message},
-                               Worker::Shared::State::broken);
+                shared->finish(broken_by(message), Worker::Shared::State::broken);
             }
         }
     }

@@ -12,12 +12,12 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
-#include <thread>
 
 #include "base/status.h"
 #include "base/errors.h"
 #include "ggml-backend.h"
 #include "jobs/run.h"
+#include "devices/thread_check.h"
 
 // Defined by the engine's model.cpp, declared in no header of it.
 void f8_e4m3_to_f16_vec(uint8_t *src, uint16_t *dst, int64_t n);
@@ -169,19 +169,18 @@ class FileReading {
     FileReading(const WeightFile &file, const std::vector<Piece> &pieces, Run *run) : file_(file), pieces_(pieces), run_(run) {}
 
     void read_all(int threads, uint64_t bytes_before, uint64_t total_bytes) {
-        Pool pool(stopped_);
+        JoinedThreads pool([this] { stopped_ = true; });
         threads = static_cast<int>(std::min<size_t>(static_cast<size_t>(threads), std::max<size_t>(1, pieces_.size())));
         running_ = threads;
         try {
-            pool.threads.reserve(static_cast<size_t>(threads));
-            while (pool.threads.size() < static_cast<size_t>(threads)) {
-                pool.threads.emplace_back([this] { work(); });
+            while (pool.size() < static_cast<size_t>(threads)) {
+                pool.start([this] { work(); });
             }
         } catch (const std::exception &) {  // the system gives no more threads: those that run read everything
             std::lock_guard<std::mutex> lock(mutex_);
-            running_ -= threads - static_cast<int>(pool.threads.size());
+            running_ -= threads - static_cast<int>(pool.size());
         }
-        if (pool.threads.empty()) {
+        if (pool.size() == 0) {
             running_ = 1;
             work();
         }
@@ -201,23 +200,6 @@ class FileReading {
     }
 
    private:
-    // Joins its threads on every way out: a thread that is destroyed unjoined ends the process.
-    struct Pool {
-        explicit Pool(std::atomic<bool> &stop) : stopped(stop) {}
-        ~Pool() {
-            stopped = true;
-            join();
-        }
-        void join() {
-            for (std::thread &thread : threads) {
-                thread.join();
-            }
-            threads.clear();
-        }
-        std::atomic<bool> &stopped;
-        std::vector<std::thread> threads;
-    };
-
     void work() {
         try {
             ThrowingAllowed allowed;

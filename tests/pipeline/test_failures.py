@@ -55,6 +55,7 @@ FAULTS = {
     "ASSERTION": (GenerationError, "a check inside the engine failed"),
     "POOLED_ASSERTION": (GenerationError, "a check inside the engine failed"),
     "BAD_ALLOC": (OutOfMemoryError, "memory ran out"),
+    "BAD_ALLOC_AMONG_THREADS": (OutOfMemoryError, "memory ran out"),
     "DEVICE_LOST": (DeviceLostError, "ErrorDeviceLost"),
     "DEVICE_MEMORY": (OutOfMemoryError, "ErrorOutOfDeviceMemory"),
     "EXCEPTION": (GenerationError, "an exception was asked for"),
