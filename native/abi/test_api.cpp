@@ -16,6 +16,7 @@
 #include "model_io/safetensors_io.h"
 #include "base/sdpy.h"
 #include "tokenizer/qwen_tokenizer.h"
+#include "weights/shared_store.h"
 
 namespace {
 
@@ -156,5 +157,7 @@ int sdpy_keep_events(const sdpy_event *events, int count, sdpy_event *out, int c
         }
     });
 }
+
+int sdpy_shelf_count(void) { return static_cast<int>(sdpy::shelf_count()); }
 
 }  // extern "C"

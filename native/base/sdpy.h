@@ -299,6 +299,8 @@ int sdpy_multiply(const char *level, int type, const void *weights, const float 
 int sdpy_read_header(const char *path, sdpy_stored_tensor *tensors, int capacity, int *count, sdpy_failure *failure);
 /* What is kept of a job's events, until they are read: at most `capacity` are written, `kept` is how many there are. */
 int sdpy_keep_events(const sdpy_event *events, int count, sdpy_event *out, int capacity, int *kept, sdpy_failure *failure);
+/* Files, each on one device, of which the weight store knows something. */
+int sdpy_shelf_count(void);
 /* What the engine takes files for ("Flux.2 klein", "SDXL"), by sdpy_file; "" where it knows no such model. */
 int sdpy_detect(const char *const *files, char *name, int capacity, sdpy_failure *failure);
 /* The tokens of a UTF-8 text in NFC as the models of a kind ("qwen", "clip") number them, without those that CLIP has

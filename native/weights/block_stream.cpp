@@ -85,7 +85,7 @@ void WeightStream::bind_fixed() {
         if (block.weights.empty()) {
             continue;
         }
-        fixed_.push_back(std::make_shared<WeightBatch>(backend_, block.weights));
+        fixed_.push_back(std::make_shared<WeightBatch>(backend_, block.weights, nullptr));
         for (const PlannedWeight *weight : block.weights) {
             fixed_.back()->lend(*weight);
         }

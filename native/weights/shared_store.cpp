@@ -15,17 +15,25 @@ namespace sdpy {
 
 namespace {
 
-// What of one file is on one device.
+// A device, and which file is on it.
+using ShelfKey = std::pair<std::string, std::string>;
+
+// What of one file is on one device. Kept by its batches and by who looks into it, and gone with the last of them.
 struct Shelf {
+    explicit Shelf(ShelfKey key) : key(std::move(key)) {}
+    ~Shelf();
+    Shelf(const Shelf &) = delete;
+    Shelf &operator=(const Shelf &) = delete;
+
+    const ShelfKey key;
     std::timed_mutex reading;  // closes the race of two engines that would read the same file at the same time
     std::mutex mutex;          // closes the race over `batches` between engines that look, add and give up
     std::vector<std::weak_ptr<WeightBatch>> batches;
-    std::string device;
 };
 
 struct Shelves {
-    std::mutex mutex;  // closes the race of engines that open files at the same time
-    std::map<std::string, std::shared_ptr<Shelf>> shelves;
+    std::mutex mutex;  // closes the race of engines that open files, or give up the last of one, at the same time
+    std::map<ShelfKey, std::weak_ptr<Shelf>> shelves;
 };
 
 Shelves &all_shelves() {
@@ -33,15 +41,24 @@ Shelves &all_shelves() {
     return *shelves;
 }
 
+Shelf::~Shelf() {
+    std::lock_guard<std::mutex> lock(all_shelves().mutex);
+    const auto own = all_shelves().shelves.find(key);
+    // Another engine may have opened the file anew, or the device may have been lost, before this one could lock.
+    if (own != all_shelves().shelves.end() && own->second.expired()) {
+        all_shelves().shelves.erase(own);
+    }
+}
+
 // A file that was replaced or written to is another file: its path says nothing.
 std::shared_ptr<Shelf> shelf_of(const std::string &identity, ggml_backend_t backend) {
-    const std::string device = ggml_backend_dev_name(ggml_backend_get_device(backend));
-    const std::string key = identity + device;
+    const ShelfKey key{ggml_backend_dev_name(ggml_backend_get_device(backend)), identity};
+    auto fresh = std::make_shared<Shelf>(key);  // before the lock: a shelf locks when it goes
     std::lock_guard<std::mutex> lock(all_shelves().mutex);
-    std::shared_ptr<Shelf> &shelf = all_shelves().shelves[key];
-    if (!shelf) {
-        shelf = std::make_shared<Shelf>();
-        shelf->device = device;
+    std::weak_ptr<Shelf> &known = all_shelves().shelves[key];
+    std::shared_ptr<Shelf> shelf = known.lock();
+    if (shelf == nullptr) {
+        known = shelf = std::move(fresh);
     }
     return shelf;
 }
@@ -94,8 +111,9 @@ uint64_t bytes_in(ggml_backend_buffer_type_t buffer_type, const ggml_tensor *ten
     return (ggml_backend_buft_get_alloc_size(buffer_type, tensor) + alignment - 1) / alignment * alignment;
 }
 
-WeightBatch::WeightBatch(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights)
-    : context_(ggml_init({weights.size() * ggml_tensor_overhead(), nullptr, true})) {
+WeightBatch::WeightBatch(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights,
+                         std::shared_ptr<const void> shelf)
+    : shelf_(std::move(shelf)), context_(ggml_init({weights.size() * ggml_tensor_overhead(), nullptr, true})) {
     if (context_ == nullptr) {
         throw OutOfMemory("no room for the names of weights");
     }
@@ -161,7 +179,7 @@ WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
     std::vector<Piece> pieces;
     WeightBatches fresh;
     for (const auto &[block, tensors] : missing) {
-        fresh.push_back(std::make_shared<WeightBatch>(backend, tensors));
+        fresh.push_back(std::make_shared<WeightBatch>(backend, tensors, shelf));
         for (const PlannedWeight *weight : tensors) {
             cut_into_pieces(weight->stored, fresh.back()->find(*weight), pieces);
         }
@@ -189,8 +207,13 @@ void forget_weights_on(const std::string &device) {
     std::lock_guard<std::mutex> lock(all_shelves().mutex);
     auto &shelves = all_shelves().shelves;
     for (auto it = shelves.begin(); it != shelves.end();) {
-        it = it->second->device == device ? shelves.erase(it) : std::next(it);
+        it = it->first.first == device ? shelves.erase(it) : std::next(it);
     }
+}
+
+size_t shelf_count() {
+    std::lock_guard<std::mutex> lock(all_shelves().mutex);
+    return all_shelves().shelves.size();
 }
 
 }  // namespace sdpy

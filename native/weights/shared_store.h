@@ -29,8 +29,9 @@ struct FreedByGgml {
 // Some tensors of a file, in one buffer of a device. Shared; the last owner frees it.
 class WeightBatch {
    public:
-    // Throws OutOfMemory.
-    WeightBatch(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights);
+    // `shelf` is kept for as long as it lives. Throws OutOfMemory.
+    WeightBatch(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights,
+                std::shared_ptr<const void> shelf);
     WeightBatch(const WeightBatch &) = delete;
     WeightBatch &operator=(const WeightBatch &) = delete;
 
@@ -41,6 +42,7 @@ class WeightBatch {
     uint64_t bytes() const;
 
    private:
+    std::shared_ptr<const void> shelf_;
     std::unique_ptr<ggml_context, FreedByGgml> context_;
     std::unique_ptr<ggml_backend_buffer, FreedByGgml> buffer_;
     std::unordered_map<std::string, ggml_tensor *> tensors_;
@@ -66,5 +68,8 @@ uint64_t bytes_to_read(ggml_backend_t backend, const std::vector<const PlannedWe
 
 // Weights on a lost device are nobody's to find any more.
 void forget_weights_on(const std::string &device);
+
+// Files, each on one device, of which something is in memory or being looked for.
+size_t shelf_count();
 
 }  // namespace sdpy
