@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "base/status.h"
 #include "devices/device_memory.h"
@@ -19,6 +20,8 @@ using sdpy::Arrays;
 using sdpy::guarded;
 
 struct sdpy_engine {
+    explicit sdpy_engine(const std::vector<int> &cpus) : worker(cpus) {}
+
     // In this order: the worker's thread must have ended before what its jobs use is destroyed.
     std::unique_ptr<sdpy::Pipeline> pipeline;
     Arrays results;
@@ -114,9 +117,9 @@ const char *sdpy_cpu_features(void) { return sdpy::cpu_features(); }
 const char *sdpy_engine_commit(void) { return SDPY_ENGINE_COMMIT; }
 const char *sdpy_ggml_version(void) { return ggml_version(); }
 
-sdpy_engine *sdpy_engine_new(sdpy_failure *failure) {
+sdpy_engine *sdpy_engine_new(const int *cpus, int cpu_count, sdpy_failure *failure) {
     sdpy_engine *engine = nullptr;
-    guarded(failure, [&] { engine = new sdpy_engine; });
+    guarded(failure, [&] { engine = new sdpy_engine(std::vector<int>(cpus, cpus + cpu_count)); });
     return engine;
 }
 

@@ -236,7 +236,8 @@ const char *sdpy_cpu_features(void);
 const char *sdpy_engine_commit(void);
 const char *sdpy_ggml_version(void);
 
-sdpy_engine *sdpy_engine_new(sdpy_failure *failure);
+/* Its threads run on these CPUs, wherever the caller's thread may run; with no CPUs they run where that one may. */
+sdpy_engine *sdpy_engine_new(const int *cpus, int cpu_count, sdpy_failure *failure);
 /* Cancels and waits for a running job first. What sleeping threads or a lost device still hold is left to the operating
  * system. */
 void sdpy_engine_free(sdpy_engine *engine);

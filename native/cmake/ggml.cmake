@@ -11,7 +11,7 @@ function(sdcpp_add_ggml engine)
     set(GGML_BACKEND_DL ON)
     set(GGML_NATIVE OFF)      # a wheel is not for the machine that built it
     set(GGML_LLAMAFILE ON)    # its tiled matrix products are worth 1.7x in the VAE
-    set(GGML_OPENMP ON)
+    set(GGML_OPENMP OFF)      # its own threads, whose waits are ours (overrides/ggml_cpu.c)
     set(GGML_VULKAN ${vulkan})
     set(GGML_CCACHE ON)
     set(GGML_ALL_WARNINGS OFF)
@@ -28,10 +28,6 @@ function(sdcpp_add_ggml engine)
     foreach(feature IN LISTS SDCPP_CPU_KIND_${only})
         set(GGML_${feature} ON)
     endforeach()
-
-    if(SDCPP_SANITIZE MATCHES "thread")
-        set(GGML_OPENMP OFF)  # libgomp's barriers are unknown to the sanitizer, which would take all threads for racing
-    endif()
 
     list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/hooks")
     # EXCLUDE_FROM_ALL keeps ggml's own install rules out of the wheel.
@@ -53,6 +49,17 @@ function(sdcpp_add_ggml engine)
     endif()
     foreach(kind IN LISTS SDCPP_OTHER_CPU_KINDS)
         list(APPEND modules ggml-cpu-${kind})
+    endforeach()
+    foreach(module IN LISTS modules)
+        get_target_property(sources ${module} SOURCES)
+        set(own_sources ${sources})
+        list(TRANSFORM own_sources REPLACE "^.*ggml-cpu/ggml-cpu\\.c$"
+             "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../overrides/ggml_cpu.c")
+        if(own_sources STREQUAL sources)
+            message(FATAL_ERROR
+                    "${module} has no ggml-cpu/ggml-cpu.c, for which native/overrides/ggml_cpu.c is to stand")
+        endif()
+        set_property(TARGET ${module} PROPERTY SOURCES ${own_sources})
     endforeach()
     if(vulkan)
         list(APPEND modules ggml-vulkan)

@@ -110,7 +110,25 @@ std::set<void *> &live_workers() {
 
 }  // namespace
 
-Worker::Worker() : shared_(std::make_shared<Shared>()) {
+namespace {
+
+// No error where the system refuses: the thread then runs where the caller's may.
+void allow_cpus(pthread_t thread, const std::vector<int> &cpus) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (const int cpu : cpus) {
+        if (cpu >= 0 && cpu < CPU_SETSIZE) {
+            CPU_SET(cpu, &set);
+        }
+    }
+    if (CPU_COUNT(&set) > 0) {
+        static_cast<void>(pthread_setaffinity_np(thread, sizeof set, &set));
+    }
+}
+
+}  // namespace
+
+Worker::Worker(const std::vector<int> &cpus) : shared_(std::make_shared<Shared>()) {
     auto argument = std::make_unique<std::shared_ptr<Shared>>(shared_);
     {
         std::lock_guard<std::mutex> lock(live_mutex());
@@ -134,6 +152,7 @@ Worker::Worker() : shared_(std::make_shared<Shared>()) {
         throw std::system_error(failed, std::generic_category(), "cannot start the engine's thread");
     }
     argument.release();  // the thread's own now
+    allow_cpus(shared_->thread, cpus);
 }
 
 Worker::~Worker() {

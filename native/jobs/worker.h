@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "jobs/run.h"
 #include "base/sdpy.h"
@@ -16,7 +17,8 @@ class Worker {
    public:
     using Job = std::function<void(Run &)>;
 
-    Worker();
+    // Its thread, and all that this one starts, run on these CPUs; with none, where the caller's thread may.
+    explicit Worker(const std::vector<int> &cpus);
     ~Worker();
     Worker(const Worker &) = delete;
     Worker &operator=(const Worker &) = delete;

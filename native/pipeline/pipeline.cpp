@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/errors.h"
+#include "devices/cpu_threads.h"
 #include "devices/devices.h"
 #include "devices/thread_check.h"
 #include "jobs/run.h"
@@ -28,11 +29,11 @@ namespace {
 class EnginePipeline : public Pipeline {
    public:
     EnginePipeline(const OpenRequest &request, Run &run)
-        : sd_(std::make_unique<StableDiffusionGGML>()), threads_(request.threads) {
-        check_threads(threads_);
+        : sd_(std::make_unique<StableDiffusionGGML>()), thread_count_(request.threads) {
+        check_threads(thread_count_);
         PartDevices devices(request.devices);
         sd_ctx_params_t params = context_params(request.files);
-        params.n_threads = threads_;
+        params.n_threads = thread_count_;
         // The encoder's half costs nothing until a picture is encoded.
         params.vae_decode_only = false;
         params.free_params_immediately = false;
@@ -50,6 +51,9 @@ class EnginePipeline : public Pipeline {
         reads_pictures_ = plan.reads_pictures;
         prediction_known_ = !sd_version_is_sd2(sd_->version);
         context_.sd = sd_.get();
+        pool_ = std::make_unique<CpuThreads>(
+            std::vector<ggml_backend_t>{sd_->clip_backend, sd_->backend, sd_->vae_backend});
+        pool_->provide(thread_count_);
         divide(plan);
     }
 
@@ -87,9 +91,9 @@ class EnginePipeline : public Pipeline {
         ReadingProgress progress{&run, 0, total};
         for (int part = 0; part < SDPY_PART_COUNT; ++part) {
             if (request.movements[part] == SDPY_BRING) {
-                parts_[part]->bring(threads_, progress);
+                parts_[part]->bring(thread_count_, progress);
             } else if (request.movements[part] == SDPY_STREAM) {
-                parts_[part]->stream(request.rooms[part], threads_);
+                parts_[part]->stream(request.rooms[part], thread_count_);
             }
         }
         run.end_phase();
@@ -108,11 +112,11 @@ class EnginePipeline : public Pipeline {
         Conditioner &conditioner = *sd_->cond_stage_model;
         if (run.measuring()) {
             Measured measured =
-                measure_encoders(conditioner, [&] { condition_of(conditioner, threads_, params); });
+                measure_encoders(conditioner, [&] { condition_of(conditioner, thread_count_, params); });
             measured.tokens = states_of(conditioner, request.prompt);
             throw measured;
         }
-        const SDCondition condition = condition_of(conditioner, threads_, params);
+        const SDCondition condition = condition_of(conditioner, thread_count_, params);
         run.end_phase();
         return to_arrays(condition);
     }
@@ -134,7 +138,7 @@ class EnginePipeline : public Pipeline {
         sd_->vae_tiling_params = tiling(request.tile_size);
         sd_->first_stage_model->set_circular_axes(false, false);
         const sd::Tensor<float> moments =
-            sd_->first_stage_model->encode(threads_, picture, sd_->vae_tiling_params, false, false);
+            sd_->first_stage_model->encode(thread_count_, picture, sd_->vae_tiling_params, false, false);
         if (moments.empty()) {
             const std::string reason = run.last_error();
             throw GenerationFailed(reason.empty() ? "the VAE could not encode the picture" : reason);
@@ -145,7 +149,7 @@ class EnginePipeline : public Pipeline {
 
     Array denoise(const DenoiseRequest &request, Run &run) override {
         Phase phase(*this, SDPY_DIFFUSION_MODEL, run);
-        sd_->n_threads = threads_;
+        sd_->n_threads = thread_count_;
         const sdpy_settings &settings = request.settings;
         sd_img_gen_params_t params = engine_params(settings, request.sigmas.empty());
         const bool guided = !request.negative.empty();
@@ -194,7 +198,7 @@ class EnginePipeline : public Pipeline {
 
     Array decode(const DecodeRequest &request, Run &run) override {
         Phase phase(*this, SDPY_VAE, run);
-        sd_->n_threads = threads_;
+        sd_->n_threads = thread_count_;
         run.begin_phase(SDPY_PHASE_DECODE, 1, 1);
         sd_->vae_tiling_params = tiling(request.tile_size);
         sd_->first_stage_model->set_circular_axes(false, false);
@@ -216,7 +220,7 @@ class EnginePipeline : public Pipeline {
        public:
         Phase(EnginePipeline &pipeline, sdpy_part part, Run &run)
             : pipeline_(pipeline),
-              kernels_(ggml_backend_is_cpu(pipeline.backend_of(part)), pipeline.threads_),
+              kernels_(ggml_backend_is_cpu(pipeline.backend_of(part)), pipeline.thread_count_),
               scope_(run, *pipeline.parts_[part]) {
             if (run.measuring()) {
                 placeholders_ = std::make_unique<PartWeights::Placeholders>(*pipeline.parts_[part]);
@@ -274,9 +278,10 @@ class EnginePipeline : public Pipeline {
     }
 
     std::unique_ptr<StableDiffusionGGML> sd_;
-    const int threads_;  // of all jobs
+    const int thread_count_;  // of all jobs
     bool prediction_known_ = true, reads_pictures_ = false;
     sd_ctx_t context_;
+    std::unique_ptr<CpuThreads> pool_;
     // After sd_: they take the memory from its tensors before these are gone.
     EachPart<std::unique_ptr<PartWeights>> parts_;
 };

@@ -19,6 +19,7 @@ from sdcpp_py._native.status import raise_failure
 from sdcpp_py.errors import GenerationError
 from sdcpp_py.parts import PARTS
 from sdcpp_py.progress import Phase
+from sdcpp_py.system.cpu import usable_cpus
 
 logger = logging.getLogger("sdcpp_py")
 # Silent unless a program asks: without this, Python would print warnings of an unconfigured logger.
@@ -102,7 +103,8 @@ class Engine:
     def __init__(self) -> None:
         start()
         failure = ffi.new("sdpy_failure *")
-        self._handle = lib.sdpy_engine_new(failure)
+        cpus = sorted(usable_cpus())
+        self._handle = lib.sdpy_engine_new(cpus, len(cpus), failure)
         if not self._handle:
             raise_failure(failure, ffi)
         self._event = ffi.new("sdpy_event *")

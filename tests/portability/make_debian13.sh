@@ -14,6 +14,6 @@ fi
 mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | sort -u | head -n 1)
 rm -rf "$root" && mkdir -p "$root"
 debootstrap --variant=minbase \
-    --include=mesa-vulkan-drivers,libvulkan1,libvulkan-dev,python3,python3-venv,libgomp1,libstdc++6 \
+    --include=mesa-vulkan-drivers,libvulkan1,libvulkan-dev,python3,python3-venv,libstdc++6 \
     trixie "$root" "$mirror" > "$root.log" 2>&1 || { tail -n 20 "$root.log"; exit 1; }
 touch "$root/.complete"

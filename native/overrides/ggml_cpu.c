@@ -1,0 +1,74 @@
+/* ggml's main file for the CPU, as it is but for one function: its barrier, where the threads of a graph wait for each other
+ * after every node. ggml's own spins until the last thread is there. Where another program has that thread's core, the ones
+ * that spin use up the time that the system would give to it, and every node takes a slice of the scheduler. Here a thread
+ * spins for a moment and then sleeps.
+ *
+ * Compiled in place of ggml-cpu.c into each CPU module (cmake/ggml.cmake), without OpenMP: whose threads, how they wait and
+ * which core they are bound to is up to the first package of the process that loads it, and to the environment of then.
+ */
+#include "ggml-cpu-impl.h" /* declares ggml_barrier, before the name is re-pointed */
+
+/* The definition gets another name, and the calls, which say `params->threadpool` or `state->threadpool`, keep theirs. */
+#define ggml_barrier(pool) SDPY_BARRIER_OF_##pool)
+#define SDPY_BARRIER_OF_struct spinning_barrier(struct
+#define SDPY_BARRIER_OF_params ggml_barrier(params
+#define SDPY_BARRIER_OF_state ggml_barrier(state
+static inline void spinning_barrier(struct ggml_threadpool *pool);
+#include "ggml-cpu.c"
+#undef ggml_barrier
+
+/* How long a thread spins before it sleeps. Not static, for benchmarks/busy_machine.py. */
+int sdpy_spin_microseconds = 100;
+/* Who waits for longer than this waits for a thread that has no core: other programs have them. */
+enum { crowded_microseconds = 1000 };
+/* For so long after that it sleeps at once: the system gives a core sooner to a thread that has not used up its time. */
+enum { sleepy_microseconds = 100000 };
+enum { looks_between_clocks = 16 };
+
+/* Whether the last thread comes to the barrier, after `passed` others, before so many microseconds are over since `begin`. */
+static bool left_soon(struct ggml_threadpool *pool, int passed, int64_t begin, int64_t longest) {
+    do {
+        for (int i = 0; i < looks_between_clocks; ++i) {
+            if (atomic_load_explicit(&pool->n_barrier_passed, memory_order_acquire) != passed) {
+                return true;
+            }
+            ggml_thread_cpu_relax();
+        }
+    } while (ggml_time_us() - begin < longest);
+    return false;
+}
+
+static void wait_at_barrier(struct ggml_threadpool *pool, int passed) {
+    static _Thread_local int64_t sleepy_until = 0;
+    const int64_t begin = ggml_time_us();
+    if (left_soon(pool, passed, begin, begin < sleepy_until ? 0 : sdpy_spin_microseconds)) {
+        return;
+    }
+    ggml_mutex_lock(&pool->mutex);
+    while (atomic_load_explicit(&pool->n_barrier_passed, memory_order_acquire) == passed) {
+        ggml_cond_wait(&pool->cond, &pool->mutex);
+    }
+    ggml_mutex_unlock(&pool->mutex);
+    const int64_t end = ggml_time_us();
+    if (end - begin > crowded_microseconds) {
+        sleepy_until = end + sleepy_microseconds;
+    }
+}
+
+void ggml_barrier(struct ggml_threadpool *pool) {
+    const int threads = atomic_load_explicit(&pool->n_graph, memory_order_relaxed) & GGML_THREADPOOL_N_THREADS_MASK;
+    if (threads == 1) {
+        return;
+    }
+    const int passed = atomic_load_explicit(&pool->n_barrier_passed, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&pool->n_barrier, 1, memory_order_seq_cst) < threads - 1) {
+        wait_at_barrier(pool, passed);
+        return;
+    }
+    atomic_store_explicit(&pool->n_barrier, 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pool->n_barrier_passed, 1, memory_order_seq_cst);
+    /* Closes the race with a thread that has looked for the last time and does not sleep yet. */
+    ggml_mutex_lock(&pool->mutex);
+    ggml_mutex_unlock(&pool->mutex);
+    ggml_cond_broadcast(&pool->cond);
+}
