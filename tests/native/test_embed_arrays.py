@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-STEP = Path(__file__).parents[2] / "native" / "embed_arrays.py"
+STEP = Path(__file__).parents[2] / "native" / "tokenizer" / "embed_arrays.py"
 
 _spec = importlib.util.spec_from_file_location("embed_arrays", STEP)
 assert _spec

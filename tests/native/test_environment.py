@@ -102,7 +102,8 @@ def test_gpu_modules_read_the_environment_as_it_was_at_loading(tmp_path: Path) -
     assert compiler, "the library cannot have been built without a compiler"
     source, program = tmp_path / "reader.cpp", tmp_path / "reader"
     source.write_text(READER, encoding="utf-8")
-    command = [compiler, "-std=c++17", "-Wall", "-Werror", f"-include{NATIVE / 'environment.h'}", source, "-o", program]
+    forced = f"-include{NATIVE / 'overrides' / 'environment.h'}"
+    command: list[str | Path] = [compiler, "-std=c++17", "-Wall", "-Werror", forced, source, "-o", program]
     subprocess.run(command, check=True, timeout=60)
     there = {"CHANGED": "old", "GONE": "here", "EMPTY": "", "TWO": "a=b"}
     names = [*there, "LATER", "MISSING"]
