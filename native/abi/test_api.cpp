@@ -15,7 +15,7 @@
 #include "model_io/gguf_io.h"
 #include "model_io/safetensors_io.h"
 #include "base/sdpy.h"
-#include "tokenizer/qwen_tokenizer.h"
+#include "tokenizer/tokenizers.h"
 #include "weights/shared_store.h"
 
 namespace {

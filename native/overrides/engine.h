@@ -12,7 +12,7 @@
 #include "overrides/unpadded_attention.h"
 #include "overrides/fused_rope.h"
 #include "overrides/zero_layers.h"
-#include "tokenizer/qwen_tokenizer.h"
+#include "tokenizer/tokenizers.h"
 #define ggml_ext_attention_ext sdpy::prompt_attention
 #define ggml_add_inplace sdpy::add_to_residual
 #include "llm.hpp"

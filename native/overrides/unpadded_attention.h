@@ -3,7 +3,7 @@
 
 #include "ggml_extend.hpp"
 #include "kernels/graph.h"
-#include "tokenizer/qwen_tokenizer.h"
+#include "tokenizer/tokenizers.h"
 
 namespace sdpy {
 

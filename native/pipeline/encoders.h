@@ -9,7 +9,7 @@
 
 #include "conditioner.hpp"
 #include "jobs/run.h"
-#include "tokenizer/qwen_tokenizer.h"
+#include "tokenizer/tokenizers.h"
 
 namespace sdpy {
 
