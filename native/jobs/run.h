@@ -1,4 +1,4 @@
-// What one job shares with the seams it passes through: its cancel flag, its progress, its log.
+// What one job shares with the overrides it passes through: its cancel flag, its progress, its log.
 #pragma once
 
 #include <atomic>

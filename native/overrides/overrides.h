@@ -2,8 +2,8 @@
  * the engine's source stays as it is. All units must see the same names: the engine's classes are inline, and the linker
  * keeps whichever unit's copy it meets first.
  */
-#ifndef SDPY_SEAMS_H
-#define SDPY_SEAMS_H
+#ifndef SDPY_OVERRIDES_H
+#define SDPY_OVERRIDES_H
 
 #ifdef __cplusplus
 

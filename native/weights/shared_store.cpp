@@ -20,7 +20,7 @@ using ShelfKey = std::pair<std::string, std::string>;
 
 // What of one file is on one device. Kept by its batches and by who looks into it, and gone with the last of them.
 struct Shelf {
-    explicit Shelf(ShelfKey key) : key(std::move(key)) {}
+    explicit Shelf(ShelfKey where) : key(std::move(where)) {}
     ~Shelf();
     Shelf(const Shelf &) = delete;
     Shelf &operator=(const Shelf &) = delete;
