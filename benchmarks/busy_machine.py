@@ -102,8 +102,10 @@ def main() -> None:
     options = parser.parse_args()
     with opened(options) as generator:
         times = measured(generator, options)
-    words = [Path(word).name if word == str(options.folder) else word for word in sys.argv[1:]]
-    text = section(table(times, options.spin, options.busy), " ".join(["python benchmarks/busy_machine.py", *words]))
+    folder = [] if options.folder is None else ["FOLDER", "--quant", options.quant]
+    counts = ["--busy", *map(str, options.busy), "--rounds", str(options.rounds)]
+    command = " ".join(["python benchmarks/busy_machine.py", *folder, *counts])
+    text = section(table(times, options.spin, options.busy), command)
     print(text)
     if options.record is not None:
         record(text, options.record)
