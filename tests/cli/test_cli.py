@@ -291,6 +291,7 @@ def test_prompts_that_are_no_text(model: SyntheticSet, work: Path) -> None:
     assert result.stderr.count(b"\n") == 1
 
 
+@pytest.mark.timing
 def test_ctrl_c_is_130(model: SyntheticSet, work: Path) -> None:
     """Ctrl-C ends the program with 130, quickly and in one line."""
     command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(model), "-W", "768", "-H", "768"]

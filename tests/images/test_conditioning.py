@@ -76,6 +76,7 @@ def test_the_ways_to_resize_differ(generator: Generator) -> None:
     assert len({picture.tobytes() for picture in drawn}) == 3
 
 
+@pytest.mark.timing
 def test_a_giant_is_refused_at_once(generator: Generator, work: Path) -> None:
     """A PNG of a hundred bytes that promises 20,000 x 20,000 pixels is refused in less than a second."""
     write_giant(Path("giant.png"), 20_000, 20_000)

@@ -342,6 +342,7 @@ def test_a_truncated_file_is_refused(kind: str, tmp_path: Path) -> None:
             to_pixels(image)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("size", [(20000, 20000), (16385, 1), (1, 16385), (16384, 16384), (16000, 12000)])
 def test_a_giant_is_refused_by_its_header(
     size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

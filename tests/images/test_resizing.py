@@ -131,6 +131,7 @@ def test_a_mask_must_have_the_size_of_its_picture() -> None:
     assert resized_with_mask(ramp(64, 64), None, 32, 32, "fit")[1] is None
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("how", RESIZES)
 @pytest.mark.parametrize(
     ("source", "target"),

@@ -126,6 +126,7 @@ def test_an_autoencoder_in_other_names_is_refused(tmp_path: Path) -> None:
         check_files(files.diffusion_model, files.text_encoder, file)
 
 
+@pytest.mark.timing
 def test_from_import_to_file_in_two_seconds(run_python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     """A new process imports the library, draws 128 x 128 in 4 steps and writes the file in 2 s, the best of five."""
     code = """

@@ -87,6 +87,7 @@ def test_out_of_memory_is_a_memory_error() -> None:
     assert issubclass(OutOfMemoryError, MemoryError)
 
 
+@pytest.mark.timing
 def test_an_engine_takes_one_job_at_a_time() -> None:
     """A second job while one runs is refused natively, and the first can be cancelled."""
     engine = Engine()
@@ -128,6 +129,7 @@ def test_a_reload_that_was_stopped_is_made_up_for(generator: Generator) -> None:
     assert np.array_equal(np.asarray(generator.generate("cat", **SMALL)), expected)
 
 
+@pytest.mark.timing
 def test_closing_does_not_wait_for_a_long_operation(run_python: Callable[..., CompletedProcess[str]]) -> None:
     """A job that goes on for seconds after it was told to stop is waited for behind ``close``, and at the very end."""
     result = run_python(CLOSED)
@@ -203,6 +205,7 @@ print(np.array_equal(np.asarray(g.generate("cat", width=64, height=64, steps=2, 
 """
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("after", [0.2, 3.0])
 def test_ctrl_c_in_a_subprocess(
     model: SyntheticSet, run_python: Callable[..., CompletedProcess[str]], after: float

@@ -259,6 +259,7 @@ def test_brackets_are_text(generator: Generator) -> None:
     assert plain < bracketed < weighted
 
 
+@pytest.mark.timing
 def test_a_long_word_is_no_trap(generator: Generator) -> None:
     """The longest prompt that is taken at all, without a single space, is answered in seconds."""
     import random

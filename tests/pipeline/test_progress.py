@@ -140,6 +140,7 @@ def test_cancel_stops_every_phase(generator: Generator, phase: Phase) -> None:
     assert np.array_equal(np.asarray(generator.generate("cat", **SMALL)), expected)
 
 
+@pytest.mark.timing
 def test_cancel_works_from_another_thread(generator: Generator) -> None:
     """``cancel`` from another thread ends a long run within half a second."""
     started = threading.Event()

@@ -26,6 +26,7 @@ def test_a_plan_of_files_is_the_generators_own(klein: SyntheticSet) -> None:
         assert taken[part.need.name] == pytest.approx(part.need.weights, rel=0.02)
 
 
+@pytest.mark.timing
 def test_a_model_that_is_not_there_can_be_planned() -> None:
     """Klein 4B in its true size, in a second and without memory: 2.3 GiB of denoiser, 27 layers of text encoder."""
     held, began = resident_bytes(), time.perf_counter()

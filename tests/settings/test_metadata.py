@@ -147,6 +147,7 @@ def test_values_of_other_types_are_refused(extra: dict[str, object]) -> None:
         from_json(text)
 
 
+@pytest.mark.timing
 def test_a_megabyte_of_common_text_is_answered_at_once() -> None:
     """A last line of absurd length takes no time."""
     began = time.perf_counter()

@@ -118,6 +118,7 @@ print(before.image == after.image)
     assert same == "True"
 
 
+@pytest.mark.timing
 def test_generators_that_draw_at_once_do_not_hold_each_other_up() -> None:
     """Two that use all cores take hardly longer together than one after the other, and draw the same."""
     pair = [Generator.from_pretrained("tiny", device="cpu") for _ in range(2)]
