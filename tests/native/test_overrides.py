@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OVERRIDES = ROOT / "native" / "overrides"
-# Not names of the engine: a guard, and a name that widens each graph of the denoisers.
+# Of our own.
 OURS = re.compile(r"SDPY_\w+")
 
 
@@ -15,7 +15,8 @@ def defined(folder: Path) -> set[str]:
     """The names that the files of a folder re-point."""
     found = set()
     for file in folder.rglob("*.*"):
-        found |= set(re.findall(r"^#define (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE))
+        text = file.read_text(encoding="utf-8")
+        found |= set(re.findall(r"^#define (\w+)(?:\([^)]*\))? +\S", text, re.MULTILINE))
     return {name for name in found if not OURS.fullmatch(name)}
 
 

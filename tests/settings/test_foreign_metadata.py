@@ -24,7 +24,7 @@ FUTURE = {
     "format": 1,
     "software": "sdcpp_py 9.0",
     "engine": "fed",
-    "settings": {"prompt": "a cat", "steps": 6, "seed": 3, "clip_skip": 2, "loras": [["x.safetensors", 0.5]]},
+    "settings": {"prompt": "a cat", "steps": 6, "seed": 3, "cfg_rescale": 2, "loras": [["x.safetensors", 0.5]]},
     "model": {"family": "flux2-klein"},
     "timings": {"denoise": 1.5},
     "licence": "CC0",
@@ -49,12 +49,12 @@ def common(line: str, prompt: str = "a barn") -> str:
 def test_a_picture_of_a_later_version_is_read(work: Path) -> None:
     """What it knows more is kept, warned of, and written again; the rest is read as ever."""
     path = save("later.png", sdcpp_py=json.dumps(FUTURE))
-    with pytest.warns(MetadataWarning, match=r"later\.png: .*another version.*'clip_skip', 'loras'"):
+    with pytest.warns(MetadataWarning, match=r"later\.png: .*another version.*'cfg_rescale', 'loras'"):
         metadata = read_png(path)
     assert metadata.settings == GenerationSettings("a cat", steps=6, seed=3)
-    assert metadata.extra_settings == {"clip_skip": 2, "loras": [["x.safetensors", 0.5]]}
+    assert metadata.extra_settings == {"cfg_rescale": 2, "loras": [["x.safetensors", 0.5]]}
     assert metadata.extra == {"licence": "CC0"}
-    with pytest.warns(MetadataWarning, match="clip_skip") as caught:
+    with pytest.warns(MetadataWarning, match="cfg_rescale") as caught:
         assert GenerationSettings.from_png(path) == metadata.settings
     assert caught[0].filename == __file__
     Image.new("RGB", (8, 8)).save("again.png", pnginfo=to_png_info(metadata))
@@ -90,7 +90,7 @@ def test_what_pictures_leave_out_never_changes() -> None:
 
 WRITTEN_WITHOUT: dict[str, Any] = {
     "negative_prompt": "", "width": 512, "height": 512, "steps": 4, "cfg_scale": 1.0, "seed": 0, "sampler": "euler",
-    "scheduler": "reference", "vae_tile_size": 0, "guidance": 0.0, "strength": 1.0,
+    "scheduler": "reference", "vae_tile_size": 0, "guidance": 0.0, "strength": 1.0, "eta": None, "clip_skip": 0,
 }  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def test_values_that_are_not_valid_are_left_to_the_default(work: Path) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*WRITTEN_WITHOUT, "clip_skip", ""]),
+        st.sampled_from([*WRITTEN_WITHOUT, "cfg_rescale", ""]),
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers()),
     )
 )
@@ -277,7 +277,7 @@ def test_what_other_programs_write_is_read_without_a_word(line: str, expected: d
         ("Size: large", "'size' is 'large'", {}),
         ("Size: 512x904", "896 is taken", {"height": 896}),
         ("CFG scale: 1e9", "cfg_scale must be from 0 to 100", {}),
-        ("Clip skip: 2, Eta: 0.5", "Clip skip: 2, Eta: 0.5", {}),
+        ("Hires steps: 5, NGMS: 0.2", "Hires steps: 5, NGMS: 0.2", {}),
         ("Denoising strength: 0.4", "Denoising strength: 0.4", {}),
         ("Skip layers: [7, 8, 9, ], RNG: cpu", "Skip layers: [7, 8, 9, ], RNG: cpu", {}),
     ],
@@ -304,7 +304,7 @@ def info(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_info_shows_what_cannot_be_used(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Settings that are taken, what is not, and the whole text of another program are shown."""
-    text = common("Steps: 20, Sampler: DPM++ SDE, Schedule type: Beta, Clip skip: 2")
+    text = common("Steps: 20, Sampler: DPM++ SDE, Schedule type: Beta, NGMS: 2")
     save("other.png", parameters=text, Software="somebody")
     shown = info(capsys, "other.png")
     for part in ("prompt           a barn", "steps            20", "'DPM++ SDE' does not exist here", text, "somebody"):
@@ -313,7 +313,7 @@ def test_info_shows_what_cannot_be_used(work: Path, capsys: pytest.CaptureFixtur
     assert plain["settings"]["steps"] == 20
     assert plain["settings"]["sampler"] == "euler"
     assert plain["texts"] == {"parameters": text, "Software": "somebody"}
-    assert any("Clip skip: 2" in problem for problem in plain["problems"])
+    assert any("NGMS: 2" in problem for problem in plain["problems"])
 
 
 def test_info_shows_comfyuis_texts(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -335,8 +335,8 @@ def test_info_shows_damaged_and_later_texts(work: Path, capsys: pytest.CaptureFi
     save("damaged.png", sdcpp_py="{not JSON")
     assert "{not JSON" in info(capsys, "damaged.png")
     save("later.png", sdcpp_py=json.dumps(FUTURE))
-    assert "clip_skip        2" in info(capsys, "later.png")
-    assert json.loads(info(capsys, "later.png", "--json"))["settings"]["clip_skip"] == 2
+    assert "cfg_rescale      2" in info(capsys, "later.png")
+    assert json.loads(info(capsys, "later.png", "--json"))["settings"]["cfg_rescale"] == 2
 
 
 def test_info_commands_no_terminal(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from sdcpp_py.models.detect.denoisers import as_denoiser
 from sdcpp_py.models.detect.described import Described, Part
 from sdcpp_py.models.detect.encoders import LONG_CLIP, as_autoencoder, as_text_encoder
 from sdcpp_py.models.detect.headers import FileHeader
+from sdcpp_py.models.families import Family
 from sdcpp_py.models.tensors import TensorInfo, Tensors, extent
 from sdcpp_py.parts import ENCODERS, ROLES
 
@@ -99,10 +100,11 @@ def _part(role: str, tensors: Tensors) -> Described | None:
     return as_autoencoder(tensors)
 
 
-def _is_read(role: str, part: Described, inner: Tensors, tensors: Tensors) -> bool:
+def _is_read(family: Family | None, role: str, part: Described, inner: Tensors, tensors: Tensors) -> bool:
     """Whether the engine reads a part in the place that it has in a checkpoint, under the names that it has there."""
     if role not in ENCODERS:
-        return part.part is Part.VAE and not part.foreign
+        tiny = family is not None and family.vae_make == part.vae  # of a family that has none but a tiny one
+        return (part.part is Part.VAE or tiny) and not part.foreign
     if part.encoder == LONG_CLIP:
         return False
     if part.foreign:
@@ -123,7 +125,9 @@ def _checkpoint(denoiser: Tensors, groups: dict[str, dict[str, TensorInfo]], ten
         return described
     found = {role: _part(role, group) for role, group in groups.items()}
     parts = {role: part for role in ROLES if (part := found.get(role)) is not None}
-    inner = {role: part for role, part in parts.items() if _is_read(role, part, groups[role], tensors)}
+    inner = {
+        role: part for role, part in parts.items() if _is_read(described.family, role, part, groups[role], tensors)
+    }
     unread = tuple(part.title for role, part in parts.items() if role not in inner)
     if not inner:
         return replace(described, unread=unread)
