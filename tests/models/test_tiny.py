@@ -49,6 +49,7 @@ def test_the_readme_prompt_gives_a_red_circle(tiny: Generator) -> None:
     assert [(shape.kind, shape.color) for shape in reading.shapes] == [("circle", "red")]
 
 
+@pytest.mark.slow
 def test_seeds_move_the_shapes(tiny: Generator) -> None:
     """Seeds choose what the caption leaves open: where exactly the shape lies, not what it is."""
     shapes = [
@@ -141,6 +142,7 @@ print(time.perf_counter() - began)
     assert min(tries) < 2.0, tries
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quant", ["Q4_0", "F16"])
 def test_quantizing_the_denoiser_keeps_the_meaning(tiny: Generator, quant: str, tmp_path: Path) -> None:
     """With the blocks of the denoiser in another type than the package's Q8_0, the score moves by 3 points at most."""

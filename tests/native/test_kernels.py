@@ -106,6 +106,7 @@ def test_winograd_gives_the_same_bits_however_it_is_run(level: str) -> None:
     assert all((convolved_by_winograd(level, picture, weights, parts) == one).all() for parts in (1, 2, 3, 7, 100))
 
 
+@pytest.mark.slow
 def test_a_large_picture_is_nearly_the_same_by_the_engine(
     klein_generator: Generator,
 ) -> None:
@@ -134,6 +135,7 @@ def test_an_unknown_level_is_refused() -> None:
     assert lib.sdpy_winograd(b"avx1024", nothing, nothing, nothing, 1, 1, 1, 1, 1, failure) == Status.BAD_SETTINGS
 
 
+@pytest.mark.slow
 def test_switched_off_the_picture_is_nearly_the_same() -> None:
     """Without our kernels there is the engine's own work: equal encoder states, and pictures that differ by rounding.
 

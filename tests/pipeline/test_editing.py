@@ -145,6 +145,7 @@ def test_a_batch_is_the_single_pictures(klein_generator: Generator) -> None:
         assert np.array_equal(pixels(picture), pixels(alone))
 
 
+@pytest.mark.slow
 def test_limits_of_memory_do_not_change_the_picture(klein: SyntheticSet) -> None:
     """Whatever the limit, two references draw the same bytes, and the limit is kept to."""
     references = [colourful(128, 128, 1), colourful(200, 90, 2)]

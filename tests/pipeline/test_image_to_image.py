@@ -225,6 +225,7 @@ def test_tiles_encode_nearly_the_same(generator: Generator) -> None:
     assert 0 < difference(tiled, whole) < 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["klein", "z_image"])
 def test_limits_of_memory_do_not_change_the_picture(family: str, request: pytest.FixtureRequest) -> None:
     """Whatever the limit, a picture begins from another one with the same bytes, and the limit is kept to."""

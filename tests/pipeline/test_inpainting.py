@@ -198,6 +198,7 @@ def test_the_mask_is_resized_with_its_picture(generator: Generator, how: str) ->
     assert changed[0].any() == (how == "pad")  # what is added around it is drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["klein", "z_image"])
 def test_limits_of_memory_do_not_change_the_picture(family: str, request: pytest.FixtureRequest) -> None:
     """Whatever the limit, a part is drawn anew with the same bytes, and the limit is kept to."""

@@ -248,6 +248,7 @@ def test_an_array_of_any_bytes_is_an_error_and_nothing_else(
         pass
 
 
+@pytest.mark.slow
 def test_a_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
     """A few kilobytes that claim to be two gigabytes are not unpacked."""
     file = tmp_path / "bomb.npz"
