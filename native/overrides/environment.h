@@ -35,6 +35,11 @@ static inline char *sdpy_getenv(const char *name) {
     return found == sdpy::environment_at_load.end() ? nullptr : found->second.data();
 }
 
+/* ggml also says std::getenv. */
+namespace std {
+using ::sdpy_getenv;
+}
+
 #define getenv sdpy_getenv
 
 #endif

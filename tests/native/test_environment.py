@@ -90,6 +90,7 @@ int main(int, char **names) {
     unsetenv("GONE");
     while (*++names) {
         const char *value = getenv(*names);
+        if (std::getenv(*names) != value) return 1;
         std::printf("%s\\n", value == nullptr ? "(null)" : value);
     }
 }
