@@ -174,7 +174,7 @@ class Generator:
         return self._pipeline.weight_bytes
 
     @checked_names
-    @spelt_out(GENERATION, GenerationArguments)
+    @spelt_out(GENERATION, GenerationArguments, keep_unmasked=True)
     def generate(
         self,
         prompt: Prompt | GenerationSettings,
@@ -233,7 +233,7 @@ class Generator:
             )[0]
 
     @checked_names
-    @spelt_out(GENERATION, GenerationArguments)
+    @spelt_out(GENERATION, GenerationArguments, keep_unmasked=True)
     def generate_batch(
         self,
         prompt: Prompt | GenerationSettings | Sequence[Prompt | GenerationSettings],

@@ -13,12 +13,13 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def spelt_out(names: Iterable[str], kind: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+def spelt_out(names: Iterable[str], kind: type, **defaults: object) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Puts keyword arguments that a function takes as ``**more`` into its signature, so that ``help`` shows them.
 
     Args:
         names: which of them.
-        kind: the TypedDict that has their types. Each one's default is None: not given.
+        kind: the TypedDict that has their types.
+        defaults: of those whose default is another than None, which means that they were not given.
     """
 
     def spell(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -26,7 +27,7 @@ def spelt_out(names: Iterable[str], kind: type) -> Callable[[Callable[_P, _R]], 
         plain = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
         types = typing.get_type_hints(kind)
         more = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=types[name])
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=types[name])
             for name in names
         ]
         function.__signature__ = own.replace(parameters=[*plain, *more])  # type: ignore[attr-defined]
