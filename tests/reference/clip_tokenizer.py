@@ -23,7 +23,7 @@ _MERGES = ORDINARY_TOKENS - 2 * 256
 def read_merges() -> list[str]:
     """The merges, the most frequent first."""
     package = find_spec("open_clip")  # found and not imported: PyTorch is not needed here
-    assert package is not None
+    assert package is not None, "pip install --no-deps -r tests/reference/requirements.txt"
     assert package.origin is not None
     with gzip.open(Path(package.origin).with_name("bpe_simple_vocab_16e6.txt.gz"), "rt", encoding="utf-8") as stream:
         return stream.read().split("\n")[1 : 1 + _MERGES]
