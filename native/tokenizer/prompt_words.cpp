@@ -88,7 +88,8 @@ class Cutter {
     std::vector<std::string> words(const std::string &text) const {
         std::vector<std::string> words;
         for (size_t place = 0; place < characters_.size();) {
-            const size_t end = std::max(word_end(place), place + 1);
+            const size_t contraction = contraction_length(place);
+            const size_t end = std::max(contraction > 0 ? place + contraction : word_end(place), place + 1);
             if (!left_out(characters_[place].point)) {
                 words.push_back(
                     text.substr(characters_[place].begin, characters_[end - 1].end - characters_[place].begin));
@@ -99,7 +100,8 @@ class Cutter {
     }
 
    protected:
-    // The end of the word that begins at `place`: the first alternative of the expression that matches there.
+    // The end of the word that begins at `place`, which is no contraction: the first of the expression's other
+    // alternatives that matches there.
     virtual size_t word_end(size_t place) const = 0;
     // Whether a character is in no word.
     virtual bool left_out(char32_t point) const = 0;
@@ -140,9 +142,6 @@ class QwenCutter : public Cutter {
 
    private:
     size_t word_end(size_t place) const override {
-        if (const size_t length = contraction_length(place)) {
-            return place + length;
-        }
         const char32_t first = at(place);
         if (is_letter(first) || (!is_line_break(first) && !is_number(first) && is_letter(at(place + 1)))) {
             return skip(place + 1, is_letter);
@@ -182,9 +181,6 @@ class ClipCutter : public Cutter {
 
    private:
     size_t word_end(size_t place) const override {
-        if (const size_t length = contraction_length(place)) {
-            return place + length;
-        }
         const char32_t first = at(place);
         return is_letter(first) ? skip(place, is_letter) : is_other(first) ? skip(place, is_other) : place + 1;
     }
