@@ -66,7 +66,7 @@ def _in_diffusers_names(seen: DenoiserTensors) -> Described | None:
         if traits is not None:
             return _described(Kind.of(family), traits, foreign=True)
     if {"single_transformer_blocks", "double_stream_modulation_img"} <= seen.tops:
-        wide = DenoiserTraits(seen.extent("context_embedder.weight"), seen.extent("context_embedder.weight", 0))
+        wide = seen.traits("context_embedder.weight")
         assert wide.hidden_size > WIDEST
         return _described(kinds.FLUX2_DEV, wide, foreign=True)
     unet = traits_in_diffusers(seen)

@@ -113,7 +113,7 @@ def _no_traits(seen: DenoiserTensors) -> DenoiserTraits:
 
 
 def _flux_traits(seen: DenoiserTensors) -> DenoiserTraits:
-    return DenoiserTraits(seen.extent("txt_in.weight"), seen.extent("txt_in.weight", 0), distilled=True)
+    return seen.traits("txt_in.weight", distilled=True)
 
 
 # U-Nets in the names of the diffusers format that no family takes for its own, by the width of the text states.

@@ -10,13 +10,13 @@ from sdcpp_py.models.families.traits import DenoiserTensors, DenoiserTraits, Lor
 def _recognise(seen: DenoiserTensors) -> DenoiserTraits | None:
     if "double_blocks" not in seen.tops or "distilled_guidance_layer.in_proj.weight" not in seen:
         return None
-    return DenoiserTraits(seen.extent("txt_in.weight"), seen.extent("txt_in.weight", 0), distilled=False)
+    return seen.traits("txt_in.weight", distilled=False)
 
 
 def _recognise_diffusers(seen: DenoiserTensors) -> DenoiserTraits | None:
     if not {"single_transformer_blocks", "distilled_guidance_layer"} <= seen.tops:
         return None
-    return DenoiserTraits(seen.extent("context_embedder.weight"), seen.extent("context_embedder.weight", 0))
+    return seen.traits("context_embedder.weight")
 
 
 def _recognise_lora(lora: LoraLayers) -> int | None:

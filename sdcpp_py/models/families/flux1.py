@@ -37,7 +37,7 @@ def _is_flux1(seen: DenoiserTensors) -> bool:
 
 
 def _traits(seen: DenoiserTensors) -> DenoiserTraits:
-    return DenoiserTraits(seen.extent("txt_in.weight"), seen.extent("txt_in.weight", 0), distilled=True)
+    return seen.traits("txt_in.weight", distilled=True)
 
 
 def _recognise_diffusers(seen: DenoiserTensors) -> DenoiserTraits | None:
@@ -53,7 +53,7 @@ def _traits_in_diffusers(seen: DenoiserTensors) -> DenoiserTraits | None:
     if "single_transformer_blocks" not in seen.tops or others & seen.tops:
         return None
     embedder = "context_embedder.weight"
-    return DenoiserTraits(seen.extent(embedder), seen.extent(embedder, 0), distilled=True)
+    return seen.traits(embedder, distilled=True)
 
 
 def _recognise_lora(lora: LoraLayers) -> int | None:

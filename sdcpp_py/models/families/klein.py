@@ -15,13 +15,13 @@ def _recognise(seen: DenoiserTensors) -> DenoiserTraits | None:
     of_dev = "single_blocks.47.linear1.weight" in seen
     if "double_stream_modulation_img.lin.weight" not in seen or of_dev or not has_heads(seen):
         return None
-    return DenoiserTraits(seen.extent("txt_in.weight"), seen.extent("txt_in.weight", 0))
+    return seen.traits("txt_in.weight")
 
 
 def _recognise_diffusers(seen: DenoiserTensors) -> DenoiserTraits | None:
     if not {"single_transformer_blocks", "double_stream_modulation_img"} <= seen.tops:
         return None
-    traits = DenoiserTraits(seen.extent("context_embedder.weight"), seen.extent("context_embedder.weight", 0))
+    traits = seen.traits("context_embedder.weight")
     return traits if traits.hidden_size <= WIDEST else None
 
 

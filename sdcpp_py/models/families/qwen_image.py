@@ -10,7 +10,7 @@ from sdcpp_py.models.sigmas import qwen_image_sigmas
 def _recognise(seen: DenoiserTensors) -> DenoiserTraits | None:
     if "transformer_blocks.0.img_mod.1.weight" not in seen:
         return None
-    return DenoiserTraits(seen.extent("txt_in.weight"), seen.extent("txt_in.weight", 0))
+    return seen.traits("txt_in.weight")
 
 
 def _recognise_lora(lora: LoraLayers) -> int | None:

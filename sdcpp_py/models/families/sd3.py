@@ -19,7 +19,7 @@ def _recognise_diffusers(seen: DenoiserTensors) -> DenoiserTraits | None:
 
 
 def _traits(seen: DenoiserTensors) -> DenoiserTraits:
-    return DenoiserTraits(seen.extent("context_embedder.weight"), seen.extent("context_embedder.weight", 0))
+    return seen.traits("context_embedder.weight")
 
 
 def _recognise_lora(lora: LoraLayers) -> int | None:

@@ -10,6 +10,21 @@ from sdcpp_py.models.tensors import Tensors, extent
 
 
 @dataclass(frozen=True)
+class DenoiserTraits:
+    """What a denoiser's tensors say, once its family is known.
+
+    Attributes:
+        context_width: of the text states that it reads.
+        hidden_size: its own width; 0 where nothing depends on it.
+        distilled: whether it generates without classifier-free guidance; None where tensors cannot tell.
+    """
+
+    context_width: int = 0
+    hidden_size: int = 0
+    distilled: bool | None = None
+
+
+@dataclass(frozen=True)
 class DenoiserTensors:
     """The tensors of a denoiser.
 
@@ -44,20 +59,9 @@ class DenoiserTensors:
         """The last extent of the first tensor whose name ends so; 0 where there is none."""
         return next((self.extent(name) for name in self.tensors if name.endswith(end)), 0)
 
-
-@dataclass(frozen=True)
-class DenoiserTraits:
-    """What a denoiser's tensors say, once its family is known.
-
-    Attributes:
-        context_width: of the text states that it reads.
-        hidden_size: its own width; 0 where nothing depends on it.
-        distilled: whether it generates without classifier-free guidance; None where tensors cannot tell.
-    """
-
-    context_width: int = 0
-    hidden_size: int = 0
-    distilled: bool | None = None
+    def traits(self, text_input: str, *, distilled: bool | None = None) -> DenoiserTraits:
+        """The traits of a denoiser of which this weight brings text states to its own width."""
+        return DenoiserTraits(self.extent(text_input), self.extent(text_input, 0), distilled)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def _recognise_diffusers(seen: DenoiserTensors) -> DenoiserTraits | None:
 
 
 def _traits(seen: DenoiserTensors) -> DenoiserTraits:
-    return DenoiserTraits(seen.extent("cap_embedder.1.weight"), seen.extent("cap_embedder.1.weight", 0))
+    return seen.traits("cap_embedder.1.weight")
 
 
 def _recognise_lora(lora: LoraLayers) -> int | None:
