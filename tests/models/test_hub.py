@@ -37,10 +37,7 @@ def cache(tmp_path: Path) -> Path:
 @pytest.fixture
 def hub(server: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(hub_module, "_PAUSE", 0)
-    for state in (server.files, server.faults, server.endless, server.tokens, server.requests):
-        state.clear()
-    server.released.clear()
-    server.commit, server.redirects = COMMIT, False
+    server.forget()
     server.add(REPOSITORY, FILE, CONTENT)
     with in_place_of_the_hub(server, cache, monkeypatch):
         yield server

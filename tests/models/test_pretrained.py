@@ -22,7 +22,7 @@ from sdcpp_py.models.hub import Access, Wanted
 from sdcpp_py.models.pretrained import Request, choose, on_disk, parse_name, resolve
 from sdcpp_py.models.quantization import choose_quant, find_quant
 
-from ..support.hub_server import COMMIT, Hub, in_place_of_the_hub, serve
+from ..support.hub_server import Hub, in_place_of_the_hub, serve
 
 GIB = 2**30
 BUILT_IN_CATALOGUE = read_catalogues([BUILT_IN])
@@ -73,10 +73,7 @@ def server() -> Iterator[Hub]:
 def hub(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """The server with the files of a small catalogue, which is the user's own."""
     monkeypatch.setattr(hub_module, "_PAUSE", 0)
-    for state in (server.files, server.faults, server.endless, server.tokens, server.requests):
-        state.clear()
-    server.released.clear()
-    server.commit, server.redirects = COMMIT, False
+    server.forget()
     tables = []
     for name, (role, size) in FILES.items():
         digest = server.add("maker/parts", f"{name}.gguf", name[:1].encode() * size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,6 @@ from sdcpp_py.synth import SyntheticSet
 from ..support.picture_tools import check_limits, check_phases, check_usable, colourful, pixels
 
 SMALL: dict[str, Any] = {"width": 96, "height": 64, "steps": 2, "seed": 1}
-
-
-@pytest.fixture(scope="module")
-def tiny() -> Iterator[Generator]:
-    """The model in the package, which is a Klein too."""
-    with Generator.from_pretrained("tiny", device="cpu", threads=1) as generator:
-        yield generator
 
 
 def drawn(generator: Generator, *references: object, **changes: object) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,6 @@ from ..support.picture_tools import check_limits, check_phases, check_usable, co
 SMALL: dict[str, Any] = {"width": 96, "height": 64, "steps": 2, "seed": 1}
 SEEDS = range(5)
 CIRCLE = ("white", [("circle", "red")])
-
-
-@pytest.fixture(scope="module")
-def tiny() -> Iterator[Generator]:
-    """The model in the package."""
-    with Generator.from_pretrained("tiny", device="cpu", threads=1) as generator:
-        yield generator
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,6 @@ from ..support.picture_tools import box, check_limits, check_usable, colourful, 
 SMALL: dict[str, Any] = {"steps": 2, "seed": 1}
 MIDDLE = box(128, 128, 24, 24, 104, 104)
 SEEDS = range(4)
-
-
-@pytest.fixture(scope="module")
-def tiny() -> Iterator[Generator]:
-    """The model in the package."""
-    with Generator.from_pretrained("tiny", device="cpu", threads=1) as generator:
-        yield generator
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,13 @@ class Hub:
     requests: list[Request] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
 
+    def forget(self) -> None:
+        """Brings everything but the address back to how it began."""
+        for state in (self.files, self.faults, self.endless, self.tokens, self.requests):
+            state.clear()
+        self.released.clear()
+        self.commit, self.redirects = COMMIT, False
+
     def add(self, repository: str, file: str, content: bytes) -> str:
         """Puts a file into a repository; returns its SHA-256."""
         self.files[repository, file] = content
