@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from sdcpp_py.errors import ModelMismatchError
@@ -12,8 +11,7 @@ from sdcpp_py.models.detect.described import Described, Part
 from sdcpp_py.models.detect.headers import read_header
 from sdcpp_py.models.detect.storage import fault_of
 from sdcpp_py.models.files import ModelFiles
-
-StrPath = str | os.PathLike[str]
+from sdcpp_py.system.paths import StrPath
 
 
 def check_lora(path: StrPath, files: ModelFiles) -> None:

@@ -14,10 +14,11 @@ from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import AUTOENCODERS, DENOISER, CatalogueFile, CatalogueModel
 from sdcpp_py.models.catalogue.schema import is_file_path, is_repository
 from sdcpp_py.models.hub import Access, Wanted, fetch_all
-from sdcpp_py.models.hub.cache import PathLike, find_cached
+from sdcpp_py.models.hub.cache import find_cached
 from sdcpp_py.models.local_paths import refuse_path
 from sdcpp_py.models.quantization import choose_quant, find_quant, machine_memory
 from sdcpp_py.naming import named
+from sdcpp_py.system.paths import StrPath
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def resolve(
     parts: Mapping[str, str] | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
-    cache_dir: PathLike | None = None,
+    cache_dir: StrPath | None = None,
     local_files_only: bool = False,
     progress: bool = False,
     memory_bytes: int | None = None,
@@ -207,7 +208,7 @@ def as_wanted(file: CatalogueFile, revision: str | None = None) -> Wanted:
     return Wanted(file.repository, file.file, pinned, file.sha256, file.bytes)
 
 
-def on_disk(file: CatalogueFile, cache_dir: PathLike | None = None) -> Path | None:
+def on_disk(file: CatalogueFile, cache_dir: StrPath | None = None) -> Path | None:
     """Where a file of the catalogue lies on disk; None where it does not."""
     wanted = as_wanted(file)
     return find_cached(wanted.repository, wanted.file, wanted.revision, cache_dir)

@@ -234,7 +234,7 @@ def _negative(prompt: EncodedPrompt, family: Family) -> EncodedPrompt:
 
 
 def _portions(requests: Sequence[GenerationRequest]) -> Iterator[list[GenerationRequest]]:
-    """Orders of one plan, of so many different prompts that their states, some 15 MiB each, do not fill the memory."""
+    """Requests of one plan, with so few prompts that their states, some 15 MiB each, do not fill the memory."""
     portion: list[GenerationRequest] = []
     texts: set[Prompt] = set()
     for request in requests:

@@ -16,10 +16,11 @@ from sdcpp_py.pipeline.pipeline import Pipeline, PipelineOptions
 from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.prompts.text_encoder import TextEncoder
 from sdcpp_py.settings import GenerationSettings
+from sdcpp_py.system.paths import StrPath
 
 logger = logging.getLogger("sdcpp_py")
 
-GivenEncoder = str | os.PathLike[str] | TextEncoder
+GivenEncoder = StrPath | TextEncoder
 """A text encoder as it is given: a file, or one that generators share."""
 
 
@@ -33,7 +34,7 @@ def checked_pretrained(found: Pretrained) -> ModelFiles:
 
 def shared_encoder(
     given: GivenEncoder | Sequence[GivenEncoder] | None,
-) -> tuple[TextEncoder | None, list[str | os.PathLike[str]] | None]:
+) -> tuple[TextEncoder | None, list[StrPath] | None]:
     """The shared text encoder among those that were given, if there is one, and the files of all.
 
     Raises GeneratorClosedError where it is closed, SettingsError where there are several.

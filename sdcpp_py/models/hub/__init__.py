@@ -12,7 +12,6 @@ from typing import Any
 
 from sdcpp_py.errors import DownloadError
 from sdcpp_py.models.hub.cache import (
-    PathLike,
     cache_folder,
     check_room,
     find_cached,
@@ -23,6 +22,7 @@ from sdcpp_py.models.hub.cache import (
     unwritable,
 )
 from sdcpp_py.models.hub.errors import explained, hub_speaks_to_our_log, is_passing, not_on_disk, page_of
+from sdcpp_py.system.paths import StrPath
 
 _log = logging.getLogger("sdcpp_py")
 
@@ -44,7 +44,7 @@ class Access:
     """
 
     token: str | bool | None = field(default=None, repr=False)
-    cache_dir: PathLike | None = None
+    cache_dir: StrPath | None = None
     local_files_only: bool = False
     progress: bool = False
 

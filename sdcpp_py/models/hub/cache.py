@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
 from sdcpp_py.errors import DownloadError
 from sdcpp_py.naming import named
 from sdcpp_py.system.byte_sizes import format_bytes
-from sdcpp_py.system.paths import absolute, home_folder
-
-PathLike = str | os.PathLike[str]
+from sdcpp_py.system.paths import StrPath, absolute, home_folder
 
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _BLOCK = 2**20
 
 
-def cache_folder(cache_dir: PathLike | None) -> Path:
+def cache_folder(cache_dir: StrPath | None) -> Path:
     """The folder of the cache: that one, else huggingface_hub's (``HF_HUB_CACHE``, ``HF_HOME``).
 
     Raises DownloadError where it would be in a home folder that there is not.
@@ -37,7 +34,7 @@ def cache_folder(cache_dir: PathLike | None) -> Path:
     return absolute(constants.HF_HUB_CACHE)
 
 
-def find_cached(repository: str, file: str, revision: str | None, cache_dir: PathLike | None = None) -> Path | None:
+def find_cached(repository: str, file: str, revision: str | None, cache_dir: StrPath | None = None) -> Path | None:
     """Where a file lies on disk, whole as far as its size and mark tell; None where it does not.
 
     Where ``revision`` is None, a file that came with an older state of the repository counts too.
@@ -61,7 +58,7 @@ def find_cached(repository: str, file: str, revision: str | None, cache_dir: Pat
     return None
 
 
-def check_room(missing: int, cache_dir: PathLike | None) -> None:
+def check_room(missing: int, cache_dir: StrPath | None) -> None:
     """Raises DownloadError where the disk of the cache has less room than that many bytes."""
     folder = cache_folder(cache_dir)
     for place in (folder, *folder.parents):
@@ -77,7 +74,7 @@ def check_room(missing: int, cache_dir: PathLike | None) -> None:
         return
 
 
-def unwritable(error: OSError, cache_dir: PathLike | None) -> DownloadError | None:
+def unwritable(error: OSError, cache_dir: StrPath | None) -> DownloadError | None:
     """What to say of an error that comes from the disk of the cache; None where it comes from elsewhere."""
     folder = cache_folder(cache_dir)
     other = f"choose another folder with {named('hub_cache')} or HF_HUB_CACHE"
@@ -89,7 +86,7 @@ def unwritable(error: OSError, cache_dir: PathLike | None) -> DownloadError | No
 
 
 def mark_unchecked(
-    repository: str, file: str, size: int | None, hashes: tuple[str, ...], cache_dir: PathLike | None
+    repository: str, file: str, size: int | None, hashes: tuple[str, ...], cache_dir: StrPath | None
 ) -> None:
     """Notes that a file is about to come, so that it does not count until it was checked.
 
@@ -100,7 +97,7 @@ def mark_unchecked(
     mark.write_text(f"{size or 0} {' '.join(hashes)}".strip(), encoding="ascii")
 
 
-def unmark(repository: str, file: str, cache_dir: PathLike | None) -> None:
+def unmark(repository: str, file: str, cache_dir: StrPath | None) -> None:
     """Notes that a file was checked, or is not there."""
     mark = _mark(_repository_folder(repository, cache_dir), file)
     try:
@@ -133,7 +130,7 @@ def remove(path: Path) -> None:
         path = target
 
 
-def _repository_folder(repository: str, cache_dir: PathLike | None) -> Path:
+def _repository_folder(repository: str, cache_dir: StrPath | None) -> Path:
     return cache_folder(cache_dir) / f"models--{repository.replace('/', '--')}"
 
 

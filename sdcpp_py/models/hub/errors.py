@@ -8,13 +8,14 @@ import threading
 from collections.abc import Iterator
 
 from sdcpp_py.errors import DownloadError, GatedModelError
-from sdcpp_py.models.hub.cache import PathLike, unwritable
+from sdcpp_py.models.hub.cache import unwritable
 from sdcpp_py.naming import named
+from sdcpp_py.system.paths import StrPath
 
 _log = logging.getLogger("sdcpp_py")
 
 
-def explained(error: Exception, repository: str, file: str, revision: str, cache_dir: PathLike | None) -> DownloadError:
+def explained(error: Exception, repository: str, file: str, revision: str, cache_dir: StrPath | None) -> DownloadError:
     """The error of ours for one of huggingface_hub's, of its HTTP client's, or of the disk's."""
     from huggingface_hub import errors
 
