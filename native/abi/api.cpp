@@ -4,17 +4,17 @@
 #include <memory>
 #include <vector>
 
+#include "base/errors.h"
+#include "base/sdpy.h"
 #include "base/status.h"
 #include "devices/device_memory.h"
 #include "devices/devices.h"
-#include "base/errors.h"
-#include "jobs/fault_injection.h"
-#include "ggml.h"
-#include "kernels/levels.h"
 #include "devices/submission_pacing.h"
-#include "pipeline/pipeline.h"
-#include "base/sdpy.h"
+#include "ggml.h"
+#include "jobs/fault_injection.h"
 #include "jobs/worker.h"
+#include "kernels/levels.h"
+#include "pipeline/pipeline.h"
 
 using sdpy::Arrays;
 using sdpy::guarded;
@@ -223,9 +223,8 @@ int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, s
 }
 
 int sdpy_begin_fault(sdpy_engine *engine, int fault, sdpy_failure *failure) {
-    return begin(engine, failure, [&] {
-        return [fault](sdpy::Run &run) { sdpy::cause_fault(static_cast<sdpy_fault>(fault), run); };
-    });
+    return begin(engine, failure,
+                 [&] { return [fault](sdpy::Run &run) { sdpy::cause_fault(static_cast<sdpy_fault>(fault), run); }; });
 }
 
 int sdpy_wait(sdpy_engine *engine, int timeout_ms, sdpy_event *event, sdpy_failure *failure) {

@@ -3,10 +3,11 @@
 #include <string>
 #include <vector>
 
-#include "base/status.h"
 #include "base/errors.h"
-#include "jobs/events.h"
+#include "base/sdpy.h"
+#include "base/status.h"
 #include "ggml.h"
+#include "jobs/events.h"
 #include "kernels/convolution.h"
 #include "kernels/levels.h"
 #include "kernels/nodes.h"
@@ -14,7 +15,6 @@
 #include "kernels/winograd.h"
 #include "model_io/gguf_io.h"
 #include "model_io/safetensors_io.h"
-#include "base/sdpy.h"
 #include "tokenizer/tokenizers.h"
 #include "weights/shared_store.h"
 
@@ -44,9 +44,8 @@ std::vector<float> prepare(const Table &kernels, const sdpy::Convolution &shape,
         kernels.pad(shape, reinterpret_cast<const char *>(picture), row, row * shape.height, padded.data(), from, to);
     });
     std::vector<float> packed(sdpy::packed_size(shape, kernels));
-    in_parts(parts, sdpy::block_count(shape, kernels), [&](int64_t from, int64_t to) {
-        kernels.pack(shape, weights, true, packed.data(), from, to);
-    });
+    in_parts(parts, sdpy::block_count(shape, kernels),
+             [&](int64_t from, int64_t to) { kernels.pack(shape, weights, true, packed.data(), from, to); });
     return packed;
 }
 
@@ -69,8 +68,8 @@ int sdpy_convolve(const char *level, const float *picture, const uint16_t *weigh
     });
 }
 
-int sdpy_winograd(const char *level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
-                  int width, int out_channels, int parts, sdpy_failure *failure) {
+int sdpy_winograd(const char *level, const float *picture, const uint16_t *weights, float *out, int channels,
+                  int height, int width, int out_channels, int parts, sdpy_failure *failure) {
     return sdpy::guarded(failure, [&] {
         const sdpy::WinogradKernels &kernels = *level_of(level).winograd;
         const sdpy::Convolution shape{width, height, channels, out_channels, 3};

@@ -32,8 +32,8 @@ typedef enum {
     SDPY_GENERATION_FAILED, /* the engine gave up in the middle of its work */
     SDPY_OUT_OF_MEMORY,     /* host or device memory ran out */
     SDPY_DEVICE_LOST,       /* the GPU driver reset the device */
-    SDPY_BROKEN,            /* a check failed on a thread that cannot be unwound: this engine is dead, a new one works */
-    SDPY_NO_BACKEND,        /* no CPU module, or no device of that name */
+    SDPY_BROKEN,     /* a check failed on a thread that cannot be unwound: this engine is dead, a new one works */
+    SDPY_NO_BACKEND, /* no CPU module, or no device of that name */
     SDPY_STATUS_COUNT
 } sdpy_status;
 
@@ -53,15 +53,15 @@ typedef struct {
 } sdpy_failure;
 
 typedef struct {
-    int kind;  /* sdpy_event_kind */
-    int phase; /* PROGRESS: sdpy_phase */
-    double fraction; /* PROGRESS: of the phase, 0 to 1, never falling within one job */
-    int step;  /* PROGRESS: sampling steps (denoise) or tiles (decode) completed */
-    int steps; /* PROGRESS: of how many; 0 where the phase has none */
+    int kind;             /* sdpy_event_kind */
+    int phase;            /* PROGRESS: sdpy_phase */
+    double fraction;      /* PROGRESS: of the phase, 0 to 1, never falling within one job */
+    int step;             /* PROGRESS: sampling steps (denoise) or tiles (decode) completed */
+    int steps;            /* PROGRESS: of how many; 0 where the phase has none */
     uint64_t bytes;       /* PROGRESS: weights read so far (load) */
     uint64_t total_bytes; /* PROGRESS: weights to read (load) */
-    int level;       /* LOG: sdpy_log_level */
-    char text[1024]; /* LOG: one line without its line break */
+    int level;            /* LOG: sdpy_log_level */
+    char text[1024];      /* LOG: one line without its line break */
 } sdpy_event;
 
 typedef struct {
@@ -99,9 +99,9 @@ typedef enum {
 } sdpy_file;
 
 typedef struct {
-    const char *files[SDPY_FILE_COUNT]; /* UTF-8 paths; null or "" where there is none */
+    const char *files[SDPY_FILE_COUNT];   /* UTF-8 paths; null or "" where there is none */
     const char *devices[SDPY_PART_COUNT]; /* device names as sdpy_device_at gives them */
-    int threads; /* CPU threads of this and all further jobs, 1 or more */
+    int threads;                          /* CPU threads of this and all further jobs, 1 or more */
 } sdpy_open_request;
 
 /* What becomes of the weights of one part. */
@@ -134,10 +134,10 @@ typedef struct {
 } sdpy_settings;
 
 typedef struct {
-    const char *prompt; /* UTF-8, in NFC: tokenizers were trained on it, and compose nothing */
-    int max_tokens;     /* SDPY_BAD_SETTINGS above this many, template included; 0 for no bound */
+    const char *prompt;     /* UTF-8, in NFC: tokenizers were trained on it, and compose nothing */
+    int max_tokens;         /* SDPY_BAD_SETTINGS above this many, template included; 0 for no bound */
     sdpy_settings settings; /* some families condition on the picture's size */
-    int measure; /* compute nothing: only find out what it would take (sdpy_measured) */
+    int measure;            /* compute nothing: only find out what it would take (sdpy_measured) */
 } sdpy_encode_request;
 
 typedef struct {
@@ -193,8 +193,8 @@ typedef struct {
 
 /* A tensor as the header of a file has it. */
 typedef struct {
-    char name[256]; /* cut where it is longer */
-    int type;       /* ggml's number of the type that it has in memory */
+    char name[256];   /* cut where it is longer */
+    int type;         /* ggml's number of the type that it has in memory */
     int64_t shape[5]; /* the fastest axis first */
     uint64_t offset;  /* from the file's begin */
     uint64_t bytes;   /* in the file */
@@ -202,8 +202,8 @@ typedef struct {
 
 /* Ways to fail on purpose, so that the road from each kind of failure to Python is tested and not assumed. */
 typedef enum {
-    SDPY_FAULT_ASSERTION,         /* a failed check on the job's own thread */
-    SDPY_FAULT_POOLED_ASSERTION,  /* a failed check on another thread of a running graph */
+    SDPY_FAULT_ASSERTION,        /* a failed check on the job's own thread */
+    SDPY_FAULT_POOLED_ASSERTION, /* a failed check on another thread of a running graph */
     SDPY_FAULT_BAD_ALLOC,
     SDPY_FAULT_BAD_ALLOC_AMONG_THREADS, /* while threads are started, some of which run */
     SDPY_FAULT_DEVICE_LOST,
@@ -286,11 +286,11 @@ int sdpy_kernels_run(const char *level);
 /* out (out_channels, height, width) = picture (channels, height, width), with zeros around it, convolved with weights
  * (out_channels, channels, edge, edge) of float16; the rest is float32. `edge`: 3 or 1. The work is cut into `parts` as
  * among so many threads. */
-int sdpy_convolve(const char *level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
-                  int width, int out_channels, int edge, int parts, sdpy_failure *failure);
+int sdpy_convolve(const char *level, const float *picture, const uint16_t *weights, float *out, int channels,
+                  int height, int width, int out_channels, int edge, int parts, sdpy_failure *failure);
 /* The same for edge 3, with a quarter of the multiplications (kernels/winograd.h). */
-int sdpy_winograd(const char *level, const float *picture, const uint16_t *weights, float *out, int channels, int height,
-                  int width, int out_channels, int parts, sdpy_failure *failure);
+int sdpy_winograd(const char *level, const float *picture, const uint16_t *weights, float *out, int channels,
+                  int height, int width, int out_channels, int parts, sdpy_failure *failure);
 /* out (tokens, outputs) = activations (tokens, inputs) times the transposed weights (outputs, inputs), which are of ggml's
  * type of that number. */
 int sdpy_multiply(const char *level, int type, const void *weights, const float *activations, float *out, int inputs,
@@ -299,14 +299,16 @@ int sdpy_multiply(const char *level, int type, const void *weights, const float 
  * are. Not SDPY_OK where it refuses the file. */
 int sdpy_read_header(const char *path, sdpy_stored_tensor *tensors, int capacity, int *count, sdpy_failure *failure);
 /* What is kept of a job's events, until they are read: at most `capacity` are written, `kept` is how many there are. */
-int sdpy_keep_events(const sdpy_event *events, int count, sdpy_event *out, int capacity, int *kept, sdpy_failure *failure);
+int sdpy_keep_events(const sdpy_event *events, int count, sdpy_event *out, int capacity, int *kept,
+                     sdpy_failure *failure);
 /* Files, each on one device, of which the weight store knows something. */
 int sdpy_shelf_count(void);
 /* What the engine takes files for ("Flux.2 klein", "SDXL"), by sdpy_file; "" where it knows no such model. */
 int sdpy_detect(const char *const *files, char *name, int capacity, sdpy_failure *failure);
 /* The tokens of a UTF-8 text in NFC as the models of a kind ("qwen", "clip") number them, without those that CLIP has
  * around a prompt; at most `capacity` of them, and `count` is how many there are. */
-int sdpy_tokenize(const char *tokenizer, const char *text, int *tokens, int capacity, int *count, sdpy_failure *failure);
+int sdpy_tokenize(const char *tokenizer, const char *text, int *tokens, int capacity, int *count,
+                  sdpy_failure *failure);
 
 /* cffi:end */
 

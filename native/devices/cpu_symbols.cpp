@@ -2,9 +2,7 @@
 #include "ggml-backend.h"
 
 extern "C" {
-ggml_backend_t ggml_backend_cpu_init(void) {
-    return ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr);
-}
+ggml_backend_t ggml_backend_cpu_init(void) { return ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr); }
 
 // The engine uses these for its printed system information alone; what this library says about CPU features comes from
 // the registry.

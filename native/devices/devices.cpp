@@ -11,8 +11,8 @@
 #include <string>
 #include <system_error>
 
-#include "base/status.h"
 #include "base/errors.h"
+#include "base/status.h"
 #include "jobs/run.h"
 
 namespace sdpy {
@@ -113,7 +113,8 @@ std::string why_no_cpu_module(const std::string &module_dir) {
 void load_chosen_modules(const std::string &module_dir, const std::string &wish) {
     const std::string file = module_dir + "/libggml-cpu" + (wish == "x64" ? "" : "-" + wish) + ".so";
     if (ggml_backend_load(file.c_str()) == nullptr) {
-        throw NoBackend("SDCPP_PY_CPU_MODULE is '" + wish + "', and this CPU cannot run that module; take x64, which every "
+        throw NoBackend("SDCPP_PY_CPU_MODULE is '" + wish +
+                        "', and this CPU cannot run that module; take x64, which every "
                         "CPU runs, or leave it unset for the one that suits this CPU");
     }
     const std::string vulkan = module_dir + "/libggml-vulkan.so";

@@ -4,8 +4,8 @@
 #include <array>
 #include <string>
 
-#include "ggml-backend.h"
 #include "base/sdpy.h"
+#include "ggml-backend.h"
 
 namespace sdpy {
 

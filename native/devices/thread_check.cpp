@@ -29,8 +29,8 @@ void check_threads(int threads, void (*before_each)(size_t started)) {
             });
         }
     } catch (const std::system_error &) {
-        throw BadSettings("threads is " + std::to_string(threads) + ", and the system gives this process no more than " +
-                          std::to_string(some.size()) + " now");
+        throw BadSettings("threads is " + std::to_string(threads) +
+                          ", and the system gives this process no more than " + std::to_string(some.size()) + " now");
     }
 }
 

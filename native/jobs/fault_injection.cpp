@@ -6,8 +6,8 @@
 #include <thread>
 
 #include "base/errors.h"
-#include "ggml.h"
 #include "devices/thread_check.h"
+#include "ggml.h"
 
 namespace sdpy {
 

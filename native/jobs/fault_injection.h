@@ -1,8 +1,8 @@
 // Failing on purpose, each time through the door that the real failure uses.
 #pragma once
 
-#include "jobs/run.h"
 #include "base/sdpy.h"
+#include "jobs/run.h"
 
 namespace sdpy {
 

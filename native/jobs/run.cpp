@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/status.h"
 #include "base/errors.h"
+#include "base/status.h"
 
 namespace sdpy {
 

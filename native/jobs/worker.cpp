@@ -9,10 +9,10 @@
 #include <system_error>
 #include <thread>
 
-#include "base/status.h"
 #include "base/errors.h"
-#include "jobs/events.h"
+#include "base/status.h"
 #include "ggml.h"
+#include "jobs/events.h"
 
 namespace sdpy {
 
@@ -209,9 +209,8 @@ void Worker::start(Job job) {
 
 bool Worker::wait(int timeout_ms, sdpy_event *event, sdpy_failure *failure) {
     std::unique_lock<std::mutex> lock(shared_->mutex);
-    shared_->event_ready.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] {
-        return !shared_->events.empty() || shared_->state != Shared::State::running;
-    });
+    shared_->event_ready.wait_for(lock, std::chrono::milliseconds(timeout_ms),
+                                  [&] { return !shared_->events.empty() || shared_->state != Shared::State::running; });
     if (!shared_->events.empty()) {
         *event = shared_->events.pop();
         return true;

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "jobs/run.h"
 #include "base/sdpy.h"
+#include "jobs/run.h"
 
 namespace sdpy {
 

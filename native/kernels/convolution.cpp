@@ -18,7 +18,8 @@ typedef float Vector __attribute__((vector_size(lanes * sizeof(float)), aligned(
 
 // A tile of `tiles` vectors of one row, for a block of out channels, added up over all channels and taps.
 template <int edge, int tiles>
-inline void add_up(const float *padded, int64_t channels, int64_t width, const float *weights, Vector (&sum)[block][tiles]) {
+inline void add_up(const float *padded, int64_t channels, int64_t width, const float *weights,
+                   Vector (&sum)[block][tiles]) {
     for (int o = 0; o < block; ++o) {
         for (int t = 0; t < tiles; ++t) {
             sum[o][t] = Vector{};
@@ -126,7 +127,8 @@ void convolve_edge(const Convolution &shape, const float *padded, const float *p
     }
 }
 
-void convolve(const Convolution &shape, const float *padded, const float *packed, float *out, int64_t from, int64_t to) {
+void convolve(const Convolution &shape, const float *padded, const float *packed, float *out, int64_t from,
+              int64_t to) {
     (shape.edge == 3 ? convolve_edge<3> : convolve_edge<1>)(shape, padded, packed, out, from, to);
 }
 

@@ -17,9 +17,7 @@ bool runs_avx2() {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
 bool runs_avx_vnni() { return runs_avx2() && __builtin_cpu_supports("avxvnni"); }
-bool runs_avx512() {
-    return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
-}
+bool runs_avx512() { return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"); }
 bool runs_avx512_vnni() { return runs_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
 const Level levels[] = {
@@ -67,8 +65,9 @@ void choose_kernels(const char *name) {
     const bool none = std::strcmp(name, off.name) == 0;
     const Level *wanted = none ? &off : *name == '\0' ? fastest() : level_named(name);
     if (wanted == nullptr && *name != '\0') {
-        throw NoBackend("SDCPP_PY_KERNELS is '" + std::string(name) + "', and this CPU runs no kernels of that name; take " +
-                        names_of_those_that_run() + "or off for the engine's own, or leave it unset for the fastest");
+        throw NoBackend("SDCPP_PY_KERNELS is '" + std::string(name) +
+                        "', and this CPU runs no kernels of that name; take " + names_of_those_that_run() +
+                        "or off for the engine's own, or leave it unset for the fastest");
     }
     chosen = wanted;
 }

@@ -13,7 +13,8 @@ namespace sdpy {
 
 /* A node of float32 or bytes that runs `function` over `table`, on all threads. */
 inline ggml_tensor *kernel_node(ggml_context *context, ggml_custom_op_t function, const void *table, ggml_type type,
-                                std::vector<ggml_tensor *> sources, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3) {
+                                std::vector<ggml_tensor *> sources, int64_t ne0, int64_t ne1, int64_t ne2,
+                                int64_t ne3) {
     return ggml_custom_4d(context, type, ne0, ne1, ne2, ne3, sources.data(), static_cast<int>(sources.size()), function,
                           GGML_N_TASKS_MAX, const_cast<void *>(table));
 }

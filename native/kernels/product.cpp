@@ -63,8 +63,9 @@ void unpack_panel(const Product &product, int64_t row, int64_t from, int64_t cou
             }
             continue;  // whatever numbers there are count nothing
         }
-        const auto *blocks = reinterpret_cast<const typename Type::Block *>(
-            static_cast<const char *>(product.weights) + (row + out) * product.row_bytes) + from / Type::weights;
+        const auto *blocks = reinterpret_cast<const typename Type::Block *>(static_cast<const char *>(product.weights) +
+                                                                            (row + out) * product.row_bytes) +
+                             from / Type::weights;
         for (int64_t i = 0; i < count / Type::weights; ++i) {
             alignas(64) uint8_t numbers[Type::weights];
             float scales[Type::weights / Type::group], minima[Type::weights / Type::group];
@@ -124,7 +125,8 @@ inline void add_up(const Panel &panel, const Rounded &rounded, int64_t inputs, i
     const int64_t stride_32 = inputs / 32, stride = inputs / Type::group;
     for (int64_t group = 0; group < count / Type::group; ++group) {
         Integers sum[rows][vectors];
-        sum_group<Type, rows>(panel.numbers + group * Type::group / 4, rounded.numbers + group * Type::group, inputs, sum);
+        sum_group<Type, rows>(panel.numbers + group * Type::group / 4, rounded.numbers + group * Type::group, inputs,
+                              sum);
         const float *scale = rounded.scales + group * Type::group / 32;
         const auto *zeros = reinterpret_cast<const int32_t *>(rounded.sums) + group;
         const auto *minima = reinterpret_cast<const float *>(rounded.sums) + group;
@@ -203,23 +205,30 @@ void multiply_type(const Product &product, const Rounded &rounded, float *out, i
 template <class Function>
 auto with_type(sdpy::WeightType type, Function &&function) {
     switch (type) {
-        case sdpy::weight_q4_0: return function(Q4_0{});
-        case sdpy::weight_q4_1: return function(Q4_1{});
-        case sdpy::weight_q5_0: return function(Q5_0{});
-        case sdpy::weight_q5_1: return function(Q5_1{});
-        case sdpy::weight_q8_0: return function(Q8_0{});
-        case sdpy::weight_q4_k: return function(Q4_K{});
-        case sdpy::weight_q5_k: return function(Q5_K{});
-        default: return function(Q6_K{});
+        case sdpy::weight_q4_0:
+            return function(Q4_0{});
+        case sdpy::weight_q4_1:
+            return function(Q4_1{});
+        case sdpy::weight_q5_0:
+            return function(Q5_0{});
+        case sdpy::weight_q5_1:
+            return function(Q5_1{});
+        case sdpy::weight_q8_0:
+            return function(Q8_0{});
+        case sdpy::weight_q4_k:
+            return function(Q4_K{});
+        case sdpy::weight_q5_k:
+            return function(Q5_K{});
+        default:
+            return function(Q6_K{});
     }
 }
 
 void multiply(const Product &product, const void *rounded, float *out, int64_t from, int64_t to, int64_t first,
               int64_t last) {
     const Rounded parts(product, const_cast<void *>(rounded));
-    with_type(product.type, [&](auto weight) {
-        multiply_type<decltype(weight)>(product, parts, out, from, to, first, last);
-    });
+    with_type(product.type,
+              [&](auto weight) { multiply_type<decltype(weight)>(product, parts, out, from, to, first, last); });
 }
 
 // Rounds 32 activations, and returns their scale.
@@ -238,8 +247,8 @@ float round_32(const float *from, int8_t *to) {
     for (int i = 0; i < 4; ++i) {
         numbers[i] = _mm256_cvtps_epi32(_mm256_mul_ps(values[i], factor));
     }
-    const __m256i halves = _mm256_packs_epi16(_mm256_packs_epi32(numbers[0], numbers[1]),
-                                              _mm256_packs_epi32(numbers[2], numbers[3]));
+    const __m256i halves =
+        _mm256_packs_epi16(_mm256_packs_epi32(numbers[0], numbers[1]), _mm256_packs_epi32(numbers[2], numbers[3]));
     // Packing works within halves of a vector: put the fours back in order.
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), _mm256_permutevar8x32_epi32(halves, order));
@@ -247,8 +256,8 @@ float round_32(const float *from, int8_t *to) {
 }
 
 template <class Type>
-void round_type(const Product &product, const char *activations, int64_t row_bytes, const Rounded &rounded, int64_t from,
-                int64_t to) {
+void round_type(const Product &product, const char *activations, int64_t row_bytes, const Rounded &rounded,
+                int64_t from, int64_t to) {
     constexpr int zero = zero_of<Type>();
     for (int64_t token = from; token < to; ++token) {
         const auto *row = reinterpret_cast<const float *>(activations + token * row_bytes);
@@ -271,7 +280,8 @@ void round_type(const Product &product, const char *activations, int64_t row_byt
     }
 }
 
-void round(const Product &product, const char *activations, int64_t row_bytes, void *rounded, int64_t from, int64_t to) {
+void round(const Product &product, const char *activations, int64_t row_bytes, void *rounded, int64_t from,
+           int64_t to) {
     with_type(product.type, [&](auto weight) {
         round_type<decltype(weight)>(product, activations, row_bytes, Rounded(product, rounded), from, to);
     });

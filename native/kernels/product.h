@@ -14,12 +14,21 @@
 namespace sdpy {
 
 /* The types of weights; each weight is scale * number - minimum, with a number of few bits. */
-enum WeightType { weight_q4_0, weight_q4_1, weight_q5_0, weight_q5_1, weight_q8_0, weight_q4_k, weight_q5_k, weight_q6_k };
+enum WeightType {
+    weight_q4_0,
+    weight_q4_1,
+    weight_q5_0,
+    weight_q5_1,
+    weight_q8_0,
+    weight_q4_k,
+    weight_q5_k,
+    weight_q6_k
+};
 
 struct Product {
     int64_t inputs, outputs, tokens; /* inputs: a multiple of the type's block */
     WeightType type;
-    const void *weights;  /* (outputs, inputs), rows `row_bytes` apart */
+    const void *weights; /* (outputs, inputs), rows `row_bytes` apart */
     int64_t row_bytes;
 };
 

@@ -44,8 +44,9 @@ void multiply(ggml_tensor *result, int, int threads, void *kernels) {
     const Pieces pieces(result, threads, blocks * parts);
     for (int64_t piece = pieces.next(); piece >= 0; piece = pieces.next()) {
         const int64_t block = piece / parts, part = piece % parts;
-        kernels_of(kernels).multiply(product, result->src[0]->data, static_cast<float *>(result->data), block, block + 1,
-                                     share(product.tokens, part, parts), share(product.tokens, part + 1, parts));
+        kernels_of(kernels).multiply(product, result->src[0]->data, static_cast<float *>(result->data), block,
+                                     block + 1, share(product.tokens, part, parts),
+                                     share(product.tokens, part + 1, parts));
     }
 }
 
@@ -59,15 +60,24 @@ bool fits(const ggml_tensor *w, const ggml_tensor *x) {
 
 std::optional<WeightType> weight_type(int ggml_type_number) {
     switch (ggml_type_number) {
-        case GGML_TYPE_Q4_0: return weight_q4_0;
-        case GGML_TYPE_Q4_1: return weight_q4_1;
-        case GGML_TYPE_Q5_0: return weight_q5_0;
-        case GGML_TYPE_Q5_1: return weight_q5_1;
-        case GGML_TYPE_Q8_0: return weight_q8_0;
-        case GGML_TYPE_Q4_K: return weight_q4_k;
-        case GGML_TYPE_Q5_K: return weight_q5_k;
-        case GGML_TYPE_Q6_K: return weight_q6_k;
-        default: return {};
+        case GGML_TYPE_Q4_0:
+            return weight_q4_0;
+        case GGML_TYPE_Q4_1:
+            return weight_q4_1;
+        case GGML_TYPE_Q5_0:
+            return weight_q5_0;
+        case GGML_TYPE_Q5_1:
+            return weight_q5_1;
+        case GGML_TYPE_Q8_0:
+            return weight_q8_0;
+        case GGML_TYPE_Q4_K:
+            return weight_q4_k;
+        case GGML_TYPE_Q5_K:
+            return weight_q5_k;
+        case GGML_TYPE_Q6_K:
+            return weight_q6_k;
+        default:
+            return {};
     }
 }
 

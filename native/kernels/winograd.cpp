@@ -86,8 +86,8 @@ void pad(const Convolution &shape, const char *picture, int64_t row, int64_t pla
         for (; x + 4 <= shape.width; x += 4) {
             int64_t channel = 0;
             for (; channel + 4 <= shape.channels; channel += 4) {
-                transpose_4(pixel(channel) + x, plane / static_cast<int64_t>(sizeof(float)), line + (x + 1) * pixel_size + channel,
-                            pixel_size);
+                transpose_4(pixel(channel) + x, plane / static_cast<int64_t>(sizeof(float)),
+                            line + (x + 1) * pixel_size + channel, pixel_size);
             }
             for (; channel < shape.channels; ++channel) {
                 for (int64_t i = x; i < x + 4; ++i) {
@@ -134,7 +134,8 @@ void pack(const Convolution &shape, const void *weights, bool half, float *packe
                     half_way[i][column] = u[i];
                 }
             }
-            float *to_block = packed + out / block * transformed * sdpy::weights_size(shape, block) + channel * block + out % block;
+            float *to_block =
+                packed + out / block * transformed * sdpy::weights_size(shape, block) + channel * block + out % block;
             for (int i = 0; i < edge; ++i) {
                 Vector u[edge];
                 transform_weights(half_way[i], u);
@@ -178,7 +179,8 @@ void transform_tiles(const Convolution &shape, const float *padded, float *tiles
 
 // Sums over the channels of some tiles' numbers and a block of out channels' weights.
 template <int count>
-inline void add_up(const float *tiles, int64_t channels, const float *weights, float *sums, int64_t stride, int64_t outs) {
+inline void add_up(const float *tiles, int64_t channels, const float *weights, float *sums, int64_t stride,
+                   int64_t outs) {
     Vector sum[count][vectors] = {};
     for (int64_t channel = 0; channel < channels; ++channel, weights += block) {
         Vector weight[vectors];
@@ -238,7 +240,8 @@ void multiply(const Convolution &shape, const float *tiles, const float *packed,
 void write_tile(const Convolution &shape, const float (&pixels)[16][lanes], float *out, int64_t channel, int64_t y,
                 int64_t x) {
     const int64_t plane = shape.height * shape.width;
-    const int64_t height = shape.height - y < 4 ? shape.height - y : 4, width = shape.width - x < 4 ? shape.width - x : 4;
+    const int64_t height = shape.height - y < 4 ? shape.height - y : 4,
+                  width = shape.width - x < 4 ? shape.width - x : 4;
     const int64_t channels = shape.out_channels - channel < lanes ? shape.out_channels - channel : lanes;
     for (int64_t i = 0; i < height; ++i) {
         float *to = out + channel * plane + (y + i) * shape.width + x;
@@ -283,8 +286,8 @@ void transform_back(const Convolution &shape, const float *sums, float *out, int
     }
 }
 
-void convolve(const Convolution &shape, const float *padded, const float *packed, float *scratch, float *out, int64_t from,
-              int64_t to) {
+void convolve(const Convolution &shape, const float *padded, const float *packed, float *scratch, float *out,
+              int64_t from, int64_t to) {
     float *sums = scratch + transformed * (to - from) * sdpy::spaced(shape.channels);
     transform_tiles(shape, padded, scratch, from, to);
     multiply(shape, scratch, packed, sums, to - from);

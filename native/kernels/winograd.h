@@ -46,7 +46,9 @@ static inline int64_t filled_up(int64_t channels) {
  * all of them would fall into the same few places of a cache. */
 static inline int64_t spaced(int64_t channels) { return filled_up(channels) + 16; }
 /* Floats of a block's weights for one of the 36 products, for the same reason with a row too many. */
-static inline int64_t weights_size(const Convolution &shape, int block) { return (filled_up(shape.channels) + 1) * block; }
+static inline int64_t weights_size(const Convolution &shape, int block) {
+    return (filled_up(shape.channels) + 1) * block;
+}
 /* Blocks of out channels, and floats in `packed`. */
 static inline int64_t block_count(const Convolution &shape, const WinogradKernels &kernels) {
     return filled_up(shape.out_channels) / kernels.block;

@@ -35,8 +35,8 @@ void convolve(ggml_tensor *result, int thread, int threads, void *kernels) {
     for (int64_t piece = pieces.next(); piece >= 0; piece = pieces.next()) {
         const int64_t n = piece / parts, part = piece % parts;
         kernels_of<WinogradKernels>(kernels).convolve(
-            shape, picture_of(padded, n), static_cast<const float *>(result->src[1]->data), scratch, picture_of(result, n),
-            share(tiles, part, parts), share(tiles, part + 1, parts));
+            shape, picture_of(padded, n), static_cast<const float *>(result->src[1]->data), scratch,
+            picture_of(result, n), share(tiles, part, parts), share(tiles, part + 1, parts));
     }
 }
 

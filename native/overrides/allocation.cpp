@@ -4,14 +4,14 @@
 #include <mutex>
 #include <string>
 
-#include "devices/device_memory.h"
 #include "base/errors.h"
+#include "devices/device_memory.h"
 #include "ggml-alloc.h"
 #include "ggml-backend.h"
 #include "ggml.h"
+#include "jobs/run.h"
 #include "weights/load_plan.h"
 #include "weights/part_weights.h"
-#include "jobs/run.h"
 
 namespace {
 

@@ -9,8 +9,8 @@
 
 // The conditioner makes our tokenizers, its language models leave out what adds nothing, they and the denoisers use our
 // attention, and the Z-Image model makes our runner.
-#include "overrides/unpadded_attention.h"
 #include "overrides/fused_rope.h"
+#include "overrides/unpadded_attention.h"
 #include "overrides/zero_layers.h"
 #include "tokenizer/tokenizers.h"
 #define ggml_ext_attention_ext sdpy::prompt_attention
@@ -60,8 +60,8 @@
 #include "tae.hpp"
 #include "upscaler.h"
 
-#include "pipeline/conditions.h"
 #include "overrides/sizes/vae.h"
+#include "pipeline/conditions.h"
 
 // From here on the engine's main file sees our loader and our choice of device.
 #define ModelLoader sdpy::PlanningLoader

@@ -1,10 +1,10 @@
 // Rotary embedding on the CPU in one pass.
 #pragma once
 
-#include "overrides/split_heads.h"
 #include "ggml_extend.hpp"
 #include "kernels/graph.h"
 #include "kernels/levels.h"
+#include "overrides/split_heads.h"
 #include "rope.hpp"
 
 namespace sdpy {
@@ -23,8 +23,8 @@ void rotate(ggml_tensor *result, int thread, int threads, void *) {
     const int64_t rows = tokens * result->ne[2];
     for (int64_t row = thread * rows / threads; row < (thread + 1) * rows / threads; ++row) {
         const int64_t token = row % tokens, head = row / tokens;
-        const auto *from = reinterpret_cast<const float *>(static_cast<const char *>(x->data) + head % heads * x->nb[1] +
-                                                           token * x->nb[2] + head / heads * x->nb[3]);
+        const auto *from = reinterpret_cast<const float *>(
+            static_cast<const char *>(x->data) + head % heads * x->nb[1] + token * x->nb[2] + head / heads * x->nb[3]);
         const float *matrix = static_cast<const float *>(angles->data) + 4 * half * token;
         float *to = static_cast<float *>(result->data) + row * 2 * half;
         for (int64_t i = 0; i < half; ++i, matrix += 4) {

@@ -3,15 +3,15 @@
 #include <chrono>
 #include <vector>
 
-#include "devices/devices.h"
 #include "base/errors.h"
+#include "devices/devices.h"
+#include "devices/submission_pacing.h"
 #include "ggml-backend.h"
 #include "ggml.h"
-#include "devices/submission_pacing.h"
-#include "weights/part_weights.h"
 #include "jobs/run.h"
 #include "overrides/graph_slices.h"
 #include "weights/block_stream.h"
+#include "weights/part_weights.h"
 
 namespace {
 

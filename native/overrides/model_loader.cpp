@@ -10,9 +10,9 @@
 
 #include "base/errors.h"
 #include "kernels/levels.h"
-#include "weights/load_plan.h"
 #include "util.h"
 #include "weights/file_reading.h"
+#include "weights/load_plan.h"
 
 // Defined by the engine's model.cpp, declared in no header of it.
 bool is_unused_tensor(const std::string &name);
@@ -48,7 +48,8 @@ void check_shape(const TensorStorage &stored, const ggml_tensor *target) {
 void check_type(const TensorStorage &stored, const std::string &path) {
     if (stored.type != GGML_TYPE_F32 && ggml_get_type_traits(stored.type)->to_float == nullptr) {
         std::string type = stored.is_i64 ? "i64" : ggml_type_name(stored.type);
-        std::transform(type.begin(), type.end(), type.begin(), [](unsigned char letter) { return std::toupper(letter); });
+        std::transform(type.begin(), type.end(), type.begin(),
+                       [](unsigned char letter) { return std::toupper(letter); });
         throw LoadFailed(path + " holds tensor '" + stored.name + "' of type " + type +
                          ", which is not computed with; get the file with weights of another type");
     }
@@ -65,10 +66,10 @@ void check_complete(const std::map<std::string, ggml_tensor *> &tensors, const s
     std::string missing;
     int count = 0;
     for (const auto &[name, tensor] : tensors) {
-        const bool optional = name.find("alphas_cumprod") != std::string::npos ||
-                              (!encodes && is_of_picture_encoder(name)) ||
-                              // the last layer of the SDXL encoder is never used, and often left out of files
-                              name.find("cond_stage_model.transformer.text_model.encoder.layers.23") != std::string::npos;
+        const bool optional =
+            name.find("alphas_cumprod") != std::string::npos || (!encodes && is_of_picture_encoder(name)) ||
+            // the last layer of the SDXL encoder is never used, and often left out of files
+            name.find("cond_stage_model.transformer.text_model.encoder.layers.23") != std::string::npos;
         if (!optional && present.count(name) == 0) {
             missing += (count < 3 ? (count > 0 ? ", '" : "'") + name + "'" : "");
             ++count;
@@ -135,7 +136,8 @@ const std::string t5 = "text_encoders.t5xxl.";
 
 // The name without what it begins with where ComfyUI has a Qwen ("text_encoders.qwen3_4b.transformer.").
 std::string without_qwen(const std::string &name) {
-    const size_t dot = starts_with(name, "text_encoders.qwen") ? name.find('.', sizeof "text_encoders.") : std::string::npos;
+    const size_t dot =
+        starts_with(name, "text_encoders.qwen") ? name.find('.', sizeof "text_encoders.") : std::string::npos;
     return without(dot == std::string::npos ? without(name, {"text_encoders.llm."}) : name.substr(dot + 1),
                    {"transformer."});
 }
@@ -230,7 +232,7 @@ void PlanningLoader::convert_tensors_name() {
 }
 
 bool PlanningLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors, std::set<std::string> ignored,
-                                   int /*threads*/, bool /*use_mmap*/) {
+                                  int /*threads*/, bool /*use_mmap*/) {
     LoadPlan *plan = LoadPlan::current();
     if (plan == nullptr) {
         throw LoadFailed("weights are loaded outside of a plan");

@@ -23,8 +23,8 @@ bool sdpy_gallocr_reserve(ggml_gallocr_t allocator, struct ggml_cgraph *graph);
 bool sdpy_gallocr_alloc_graph(ggml_gallocr_t allocator, struct ggml_cgraph *graph);
 void sdpy_gallocr_free(ggml_gallocr_t allocator);
 /* Our own convolution where it fits and a Kernels object says so. */
-struct ggml_tensor *sdpy_conv_2d(struct ggml_context *context, struct ggml_tensor *w, struct ggml_tensor *x, int s0, int s1,
-                                 int p0, int p1, int d0, int d1);
+struct ggml_tensor *sdpy_conv_2d(struct ggml_context *context, struct ggml_tensor *w, struct ggml_tensor *x, int s0,
+                                 int s1, int p0, int p1, int d0, int d1);
 /* Our own product where it fits, likewise; it has no precision to set. */
 struct ggml_tensor *sdpy_mul_mat(struct ggml_context *context, struct ggml_tensor *w, struct ggml_tensor *x);
 void sdpy_mul_mat_set_prec(struct ggml_tensor *node, enum ggml_prec precision);

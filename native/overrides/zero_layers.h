@@ -7,10 +7,10 @@
 
 #include "ggml-backend.h"
 #include "ggml.h"
+#include "jobs/run.h"
 #include "kernels/graph.h"
 #include "kernels/levels.h"
 #include "weights/part_weights.h"
-#include "jobs/run.h"
 
 namespace sdpy {
 

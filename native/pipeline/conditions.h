@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "conditioner.hpp"
 #include "base/errors.h"
+#include "conditioner.hpp"
 #include "pipeline/pipeline.h"
 #include "tensor.hpp"
 

@@ -46,8 +46,8 @@ inline bool shows_its_uses(Conditioner &conditioner) { return dynamic_cast<LLMEm
 
 // A prompt of several chunks has as many of them for each of SD3's encoders: the engine cuts all by the longest, and reads
 // past the end of the others.
-inline void fill_chunks(std::vector<int> &tokens, std::vector<float> &weights, size_t wanted, const Tokenizer &tokenizer,
-                        bool begins) {
+inline void fill_chunks(std::vector<int> &tokens, std::vector<float> &weights, size_t wanted,
+                        const Tokenizer &tokenizer, bool begins) {
     constexpr size_t chunk = 77;
     while (tokens.size() < wanted) {
         const size_t first = tokens.size();

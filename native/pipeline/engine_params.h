@@ -91,7 +91,8 @@ inline int64_t vector_length(const StableDiffusionGGML &sd, const SDCondition &c
     if (std::dynamic_pointer_cast<T5CLIPEmbedder>(sd.cond_stage_model)) {
         return condition.c_crossattn.shape()[1];  // a mask over the states
     }
-    const bool reads = sd_version_is_flux(sd.version) || sd_version_is_sd3(sd.version) || sd_version_is_sdxl(sd.version);
+    const bool reads =
+        sd_version_is_flux(sd.version) || sd_version_is_sd3(sd.version) || sd_version_is_sdxl(sd.version);
     return reads ? sd.diffusion_model->get_adm_in_channels() : 0;
 }
 

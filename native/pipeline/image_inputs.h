@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "pipeline/conditions.h"
 #include "base/errors.h"
+#include "pipeline/conditions.h"
 #include "pipeline/pipeline.h"
 
 namespace sdpy {
@@ -58,8 +58,10 @@ inline Surroundings surroundings(SDVersion version, const sd::Tensor<float> &aro
     }
     // The mask in full: a cell's pixels become channels.
     const int64_t columns = mask.shape()[0] / cell, rows = mask.shape()[1] / cell;
-    const sd::Tensor<float> cells =
-        sd::Tensor<float>(mask).reshape({cell, columns, cell, rows}).permute({1, 3, 0, 2}).reshape({columns, rows, cell * cell, 1});
+    const sd::Tensor<float> cells = sd::Tensor<float>(mask)
+                                        .reshape({cell, columns, cell, rows})
+                                        .permute({1, 3, 0, 2})
+                                        .reshape({columns, rows, cell * cell, 1});
     return {sd::ops::concat(around, cells, 2), sd::ops::concat(nothing, cells, 2)};
 }
 

@@ -20,9 +20,7 @@ uint64_t hash(const char *text, size_t size, uint64_t state = hash_begin) {
     return state;
 }
 
-size_t slot_of(uint64_t value, size_t slots) {
-    return (value ^ value >> 29) * 0x9e3779b97f4a7c15u >> 20 & (slots - 1);
-}
+size_t slot_of(uint64_t value, size_t slots) { return (value ^ value >> 29) * 0x9e3779b97f4a7c15u >> 20 & (slots - 1); }
 
 size_t slots_for(size_t entries) {
     size_t slots = 1024;

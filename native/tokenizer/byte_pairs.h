@@ -31,7 +31,7 @@ class BytePairs {
     };
 
     int byte_tokens_[256];
-    int last_offset_ = 0;         // from a byte's token to that of the same byte at the end of a word
+    int last_offset_ = 0;       // from a byte's token to that of the same byte at the end of a word
     std::vector<Entry> pairs_;  // open addressing, a power of two
 };
 

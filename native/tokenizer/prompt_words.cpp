@@ -38,8 +38,9 @@ std::vector<Character> characters_of(const std::string &text) {
 
 template <size_t count>
 bool within(const CodePointRange (&ranges)[count], char32_t point) {
-    const auto after = std::upper_bound(std::begin(ranges), std::end(ranges), point,
-                                        [](char32_t value, const CodePointRange &range) { return value < range.first; });
+    const auto after =
+        std::upper_bound(std::begin(ranges), std::end(ranges), point,
+                         [](char32_t value, const CodePointRange &range) { return value < range.first; });
     return after != std::begin(ranges) && point <= std::prev(after)->last;
 }
 

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "tokenizer/byte_pairs.h"
 #include "base/errors.h"
+#include "tokenizer/byte_pairs.h"
 #include "tokenizer/prompt_words.h"
 #include "tokenizers/qwen2_tokenizer.h"
 #include "tokenizers/tokenize_util.h"

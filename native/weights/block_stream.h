@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "devices/device_memory.h"
-#include "weights/load_plan.h"
 #include "weights/file_reading.h"
+#include "weights/load_plan.h"
 #include "weights/shared_store.h"
 
 namespace sdpy {

@@ -13,11 +13,11 @@
 #include <exception>
 #include <mutex>
 
-#include "base/status.h"
 #include "base/errors.h"
+#include "base/status.h"
+#include "devices/thread_check.h"
 #include "ggml-backend.h"
 #include "jobs/run.h"
-#include "devices/thread_check.h"
 
 // Defined by the engine's model.cpp, declared in no header of it.
 void f8_e4m3_to_f16_vec(uint8_t *src, uint16_t *dst, int64_t n);
@@ -37,7 +37,7 @@ int64_t rows_of(const TensorStorage &stored) { return stored.nelements() / store
 }  // namespace
 
 WeightFile::WeightFile(const std::string &path) : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    struct stat status {};
+    struct stat status{};
     if (descriptor_ < 0 || fstat(descriptor_, &status) != 0) {
         const std::string reason = std::strerror(errno);
         if (descriptor_ >= 0) {
@@ -46,9 +46,9 @@ WeightFile::WeightFile(const std::string &path) : path_(path), descriptor_(open(
         throw LoadFailed("cannot open " + path + ": " + reason);
     }
     size_ = static_cast<uint64_t>(status.st_size);
-    for (const int64_t number :
-         {static_cast<int64_t>(status.st_dev), static_cast<int64_t>(status.st_ino), static_cast<int64_t>(status.st_size),
-          static_cast<int64_t>(status.st_mtim.tv_sec), static_cast<int64_t>(status.st_mtim.tv_nsec)}) {
+    for (const int64_t number : {static_cast<int64_t>(status.st_dev), static_cast<int64_t>(status.st_ino),
+                                 static_cast<int64_t>(status.st_size), static_cast<int64_t>(status.st_mtim.tv_sec),
+                                 static_cast<int64_t>(status.st_mtim.tv_nsec)}) {
         identity_ += std::to_string(number) + ":";
     }
 }
@@ -152,7 +152,8 @@ class PieceReader {
             f8_e5m2_to_f16_vec(reinterpret_cast<uint8_t *>(raw_.data()), reinterpret_cast<uint16_t *>(decoded_.data()),
                                elements);
         } else if (stored.is_f64) {
-            f64_to_f32_vec(reinterpret_cast<double *>(raw_.data()), reinterpret_cast<float *>(decoded_.data()), elements);
+            f64_to_f32_vec(reinterpret_cast<double *>(raw_.data()), reinterpret_cast<float *>(decoded_.data()),
+                           elements);
         } else {
             i64_to_i32_vec(reinterpret_cast<int64_t *>(raw_.data()), reinterpret_cast<int32_t *>(decoded_.data()),
                            elements);
@@ -166,7 +167,8 @@ class PieceReader {
 
 class FileReading {
    public:
-    FileReading(const WeightFile &file, const std::vector<Piece> &pieces, Run *run) : file_(file), pieces_(pieces), run_(run) {}
+    FileReading(const WeightFile &file, const std::vector<Piece> &pieces, Run *run)
+        : file_(file), pieces_(pieces), run_(run) {}
 
     void read_all(int threads, uint64_t bytes_before, uint64_t total_bytes) {
         JoinedThreads pool([this] { stopped_ = true; });
@@ -230,7 +232,8 @@ class FileReading {
     std::atomic<size_t> next_{0};
     std::atomic<uint64_t> bytes_{0};
     std::atomic<bool> stopped_{false};
-    std::mutex mutex_;  // closes the race over `running_` and `failure_` between the reading threads and the waiting one
+    std::mutex
+        mutex_;  // closes the race over `running_` and `failure_` between the reading threads and the waiting one
     std::condition_variable ended_;
     int running_ = 0;
     std::exception_ptr failure_;

@@ -24,7 +24,7 @@ class WeightFile {
     const std::string &path() const { return path_; }
     // What tells this file from one that takes its place under its name, and from itself after it was written to.
     const std::string &identity() const { return identity_; }
-    void check_identity(const std::string &wanted) const;  // throws LoadFailed
+    void check_identity(const std::string &wanted) const;                 // throws LoadFailed
     void read(void *destination, uint64_t bytes, uint64_t offset) const;  // throws LoadFailed
 
    private:

@@ -67,7 +67,8 @@ WeightBatches batches_on(Shelf &shelf) {
     std::lock_guard<std::mutex> lock(shelf.mutex);
     WeightBatches batches;
     auto &known = shelf.batches;
-    known.erase(std::remove_if(known.begin(), known.end(), [](const auto &batch) { return batch.expired(); }), known.end());
+    known.erase(std::remove_if(known.begin(), known.end(), [](const auto &batch) { return batch.expired(); }),
+                known.end());
     for (const auto &batch : known) {
         if (auto alive = batch.lock()) {
             batches.push_back(std::move(alive));
@@ -153,8 +154,7 @@ bool WeightBatch::lend(const PlannedWeight &weight) const {
 uint64_t WeightBatch::bytes() const { return ggml_backend_buffer_get_size(buffer_.get()); }
 
 WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
-                            const std::vector<const PlannedWeight *> &weights, int threads,
-                            ReadingProgress &progress) {
+                            const std::vector<const PlannedWeight *> &weights, int threads, ReadingProgress &progress) {
     const std::shared_ptr<Shelf> shelf = shelf_of(weights.front()->identity, backend);
     std::unique_lock<std::timed_mutex> turn(shelf->reading, std::defer_lock);
     wait_for_turn(turn, progress.run);

@@ -60,8 +60,7 @@ struct ReadingProgress {
 // One reader at a time for each file and device: who comes second waits, and then finds what the first one read.
 // `progress` goes on by what was read. Throws LoadFailed (the file is no longer the one that was planned with, too), OutOfMemory, Cancelled.
 WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
-                            const std::vector<const PlannedWeight *> &weights, int threads,
-                            ReadingProgress &progress);
+                            const std::vector<const PlannedWeight *> &weights, int threads, ReadingProgress &progress);
 
 // Bytes of the file that `share_weights` would have to read.
 uint64_t bytes_to_read(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights);

@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "clip.hpp"
 #include "base/errors.h"
+#include "clip.hpp"
 #include "t5.hpp"
 
 namespace sdpy {
@@ -78,7 +78,8 @@ class SizedClip : public ::CLIPTextModelRunner {
     SizedClip(ggml_backend_t backend, bool offload_params_to_cpu, const String2TensorStorage &stored,
               const std::string &prefix, CLIPVersion version = OPENAI_CLIP_VIT_L_14, bool with_final_ln = true,
               bool force_clip_f32 = false)
-        : ::CLIPTextModelRunner(backend, offload_params_to_cpu, stored, prefix, version, with_final_ln, force_clip_f32) {
+        : ::CLIPTextModelRunner(backend, offload_params_to_cpu, stored, prefix, version, with_final_ln,
+                                force_clip_f32) {
         const int64_t width = matrix_size(stored, prefix + ".embeddings.token_embedding.weight").second;
         const std::string layers = prefix + ".encoder.layers.";
         const int64_t inner = matrix_size(stored, layers + "0.mlp.fc1.weight").first;

@@ -7,8 +7,8 @@
 
 #include "flux.hpp"
 #include "mmdit.hpp"
-#include "qwen_image.hpp"
 #include "overrides/sizes/clip_t5.h"
+#include "qwen_image.hpp"
 
 // The width of Stable Diffusion 3 follows from its depth, of which the engine counts no less than 24.
 class SizedMmdit : public MMDiT {
@@ -26,8 +26,8 @@ class SizedMmdit : public MMDiT {
         blocks["y_embedder"] = std::make_shared<VectorEmbedder>(adm_in_channels, hidden_size);
         blocks["context_embedder"] = std::make_shared<Linear>(context_size, context_embedder_out_dim, true, true);
         for (int64_t i = 0; i < depth; ++i) {
-            blocks["joint_blocks." + std::to_string(i)] = std::make_shared<JointBlock>(
-                hidden_size, depth, mlp_ratio, qk_norm, true, i == depth - 1, i <= d_self);
+            blocks["joint_blocks." + std::to_string(i)] =
+                std::make_shared<JointBlock>(hidden_size, depth, mlp_ratio, qk_norm, true, i == depth - 1, i <= d_self);
         }
         blocks["final_layer"] = std::make_shared<FinalLayer>(hidden_size, patch_size, out_channels);
     }

@@ -20,9 +20,9 @@ class SizedKlModel : public ::AutoEncoderKLModel {
    public:
     SizedKlModel(const ::AutoEncoderKLModel &model, int64_t width, bool use_linear_projection)
         : ::AutoEncoderKLModel(model) {
-        blocks["encoder"] = std::make_shared<Encoder>(width, dd_config.ch_mult, dd_config.num_res_blocks,
-                                                      dd_config.in_channels, dd_config.z_channels, dd_config.double_z,
-                                                      use_linear_projection);
+        blocks["encoder"] =
+            std::make_shared<Encoder>(width, dd_config.ch_mult, dd_config.num_res_blocks, dd_config.in_channels,
+                                      dd_config.z_channels, dd_config.double_z, use_linear_projection);
     }
     static constexpr int64_t usual_width = 128;
 };
@@ -59,7 +59,8 @@ class SizedWanVae : public WanVAE {
             blocks["encoder"] =
                 std::make_shared<Encoder3d>(dim, z_dim * 2, dim_mult, num_res_blocks, temperal_downsample, wan2_2);
         }
-        blocks["decoder"] = std::make_shared<Decoder3d>(dec_dim, z_dim, dim_mult, num_res_blocks, temperal_upsample, wan2_2);
+        blocks["decoder"] =
+            std::make_shared<Decoder3d>(dec_dim, z_dim, dim_mult, num_res_blocks, temperal_upsample, wan2_2);
     }
 };
 

@@ -34,7 +34,8 @@ class SizedRunner : public ZImageRunner {
         z_image_params.hidden_size = width;
         z_image_params.num_heads = z_image_params.num_kv_heads = z_image_params.hidden_size / z_image_params.head_dim;
         z_image_params.num_layers = sdpy::count_layers(stored, prefix + "layers.", ".attention_norm1.weight");
-        z_image_params.num_refiner_layers = sdpy::count_layers(stored, prefix + "noise_refiner.", ".attention_norm1.weight");
+        z_image_params.num_refiner_layers =
+            sdpy::count_layers(stored, prefix + "noise_refiner.", ".attention_norm1.weight");
     }
 };
 
