@@ -157,6 +157,8 @@ int sdpy_keep_events(const sdpy_event *events, int count, sdpy_event *out, int c
     });
 }
 
+int sdpy_texts_read(void) { return sdpy::texts_read().load(); }
+
 int sdpy_shelf_count(void) { return static_cast<int>(sdpy::shelf_count()); }
 
 }  // extern "C"

@@ -303,6 +303,8 @@ int sdpy_keep_events(const sdpy_event *events, int count, sdpy_event *out, int c
                      sdpy_failure *failure);
 /* Files, each on one device, of which the weight store knows something. */
 int sdpy_shelf_count(void);
+/* How many texts tokenizers of this process have turned into tokens, those of sdpy_tokenize not among them. */
+int sdpy_texts_read(void);
 /* What the engine takes files for ("Flux.2 klein", "SDXL"), by sdpy_file; "" where it knows no such model. */
 int sdpy_detect(const char *const *files, char *name, int capacity, sdpy_failure *failure);
 /* The tokens of a UTF-8 text in NFC as the models of a kind ("qwen", "clip") number them, without those that CLIP has

@@ -22,10 +22,12 @@
 #define parse_prompt_attention sdpy::whole_prompt
 #include "overrides/sizes/clip_t5.h"
 #define CLIPTokenizer sdpy::ClipTokenizer
+#define T5UniGramTokenizer sdpy::T5Tokenizer
 #define T5Runner sdpy::SizedT5
 #define CLIPTextModelRunner sdpy::SizedClip
 #include "conditioner.hpp"
 #undef CLIPTokenizer
+#undef T5UniGramTokenizer
 #undef T5Runner
 #undef CLIPTextModelRunner
 #undef Qwen2Tokenizer

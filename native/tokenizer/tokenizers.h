@@ -10,7 +10,9 @@
 #include "base/errors.h"
 #include "tokenizer/byte_pairs.h"
 #include "tokenizer/prompt_words.h"
+#include "tokenizer/remembered_tokens.h"
 #include "tokenizers/qwen2_tokenizer.h"
+#include "tokenizers/t5_unigram_tokenizer.h"
 #include "tokenizers/tokenize_util.h"
 #include "tokenizers/tokenizer.h"
 #include "tokenizers/vocab/vocab.h"
@@ -18,7 +20,8 @@
 namespace sdpy {
 
 // One encoding of a prompt, on the thread that does it: all that is known of the prompt's tokens between two calls of a
-// tokenizer. Tokenizers themselves outlive a prompt that is refused, cancelled or failed in the middle, so they keep nothing.
+// tokenizer. Tokenizers themselves outlive a prompt that is refused, cancelled or failed in the middle, so they keep nothing
+// of where it was.
 class PromptEncoding {
    public:
     // `limit`: of tokens, found where they are made and not guessed from characters; 0 for none.
@@ -73,10 +76,11 @@ class PromptTokenizer : public ::Qwen2Tokenizer {
 
     std::vector<int> encode(const std::string &text, on_new_token_cb_t = nullptr) override {
         PromptEncoding *encoding = PromptEncoding::current();
+        const auto read = [this](const std::string &piece) { return tokens(piece); };
         if (encoding == nullptr) {
-            return tokens(text);
+            return remembered_.of(text, read);
         }
-        std::vector<int> of_piece = tokens(encoding->joined(text));
+        std::vector<int> of_piece = remembered_.of(encoding->joined(text), read);
         encoding->count(of_piece.size());
         return of_piece;
     }
@@ -100,6 +104,7 @@ class PromptTokenizer : public ::Qwen2Tokenizer {
 
    private:
     BytePairs pairs_;
+    RememberedTokens remembered_;
 };
 
 // The engine lowers the letters of ASCII alone and takes all bytes outside of it for punctuation, so that a word is cut at
@@ -116,7 +121,9 @@ class ClipTokenizer : public ::Tokenizer {
         special_tokens = {BOS_TOKEN, EOS_TOKEN};
     }
 
-    std::vector<int> encode(const std::string &text, on_new_token_cb_t = nullptr) override { return tokens(text); }
+    std::vector<int> encode(const std::string &text, on_new_token_cb_t = nullptr) override {
+        return remembered_.of(text, [this](const std::string &whole) { return tokens(whole); });
+    }
 
     // The tokens of a text, without those of its beginning and its end. From several threads at once.
     std::vector<int> tokens(const std::string &text) const {
@@ -139,6 +146,20 @@ class ClipTokenizer : public ::Tokenizer {
     std::string decode_token(int) const override { throw std::logic_error("tokens are not turned back into text"); }
 
     BytePairs pairs_;
+    RememberedTokens remembered_;
+};
+
+// The engine's own, which is T5's.
+class T5Tokenizer : public ::T5UniGramTokenizer {
+   public:
+    using ::T5UniGramTokenizer::T5UniGramTokenizer;
+
+    std::vector<int> encode(const std::string &text, on_new_token_cb_t = nullptr) override {
+        return remembered_.of(text, [this](const std::string &whole) { return ::T5UniGramTokenizer::encode(whole); });
+    }
+
+   private:
+    RememberedTokens remembered_;
 };
 
 // The engine reads brackets in a prompt as weights of words. The models were trained on brackets as text (FLUX.2 reads

@@ -166,7 +166,10 @@ def test_eta_is_the_fresh_noise_of_ancestral_samplers(generator: Generator) -> N
     def drawn(sampler: str, eta: float | None) -> np.ndarray:
         return pixels(generator.generate("cat", sampler=sampler, eta=eta, seed=1, width=64, height=64, steps=3))
 
-    assert np.array_equal(drawn("euler_a", 0), drawn("euler", None))
+    # The two add up a step in another order, so a pixel may be rounded the other way.
+    apart = np.abs(drawn("euler_a", 0).astype(int) - drawn("euler", None))
+    assert apart.max() <= 1
+    assert np.abs(drawn("euler_a", 0.5).astype(int) - drawn("euler", None)).max() > 10
     assert np.array_equal(drawn("euler_a", 1), drawn("euler_a", None))
     assert not np.array_equal(drawn("euler_a", 0.5), drawn("euler_a", None))
     assert np.array_equal(drawn("euler", 0.5), drawn("euler", None))

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from sdcpp_py import Generator
+from sdcpp_py._native.library import lib
+from sdcpp_py.models.files import arguments_of
+from sdcpp_py.synth import write_set
+
 from ..support.clip_prompts import CLIP_PROMPTS
 from ..support.native_tokens import tokens_of
 
@@ -54,3 +59,26 @@ def test_a_word_of_any_length_is_encoded(tokenizer: str) -> None:
     few, many = tokens_of("ab" * 10, tokenizer), tokens_of("ab" * 20_000, tokenizer)
     assert set(few) == set(many)
     assert len(many) < 40_000
+
+
+# Each model's tokenizers of those that are Qwen's, CLIP-L's, CLIP-G's and T5's; the tiny SD3 has no T5.
+TOKENIZERS = {
+    "tiny-klein": 1,
+    "tiny-z-image": 1,
+    "tiny-qwen-image": 1,
+    "tiny-flux1": 2,
+    "tiny-chroma": 1,
+    "tiny-sd3": 2,
+}
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_a_prompt_is_tokenized_once(name: str, tmp_path: Path) -> None:
+    """Measuring what encoding needs, counting its states and encoding read a prompt once with each tokenizer."""
+    files = write_set(name, tmp_path, quant="F16")
+    with Generator(**arguments_of(files.files), device="cpu") as generator:
+        generator.generate("a red fox", cfg_scale=1, width=64, height=64, steps=1)  # reads the template too
+        before = lib.sdpy_texts_read()
+        generator.plan(prompt="a blue fox", width=64, height=64)
+        generator.generate("a blue fox", cfg_scale=1, width=64, height=64, steps=1)
+        assert lib.sdpy_texts_read() - before == TOKENIZERS[name]
