@@ -12,6 +12,7 @@ function(sdcpp_add_ggml engine)
     set(GGML_NATIVE OFF)      # a wheel is not for the machine that built it
     set(GGML_LLAMAFILE ON)    # its tiled matrix products are worth 1.7x in the VAE
     set(GGML_OPENMP OFF)      # its own threads, whose waits are ours (overrides/ggml_cpu.c)
+    set(GGML_CPU_REPACK OFF)  # other layouts for weights, which the engine asks for nowhere
     set(GGML_VULKAN ${vulkan})
     set(GGML_CCACHE ON)
     set(GGML_ALL_WARNINGS OFF)
@@ -59,6 +60,7 @@ function(sdcpp_add_ggml engine)
             message(FATAL_ERROR
                     "${module} has no ggml-cpu/ggml-cpu.c, for which native/overrides/ggml_cpu.c is to stand")
         endif()
+        list(FILTER own_sources EXCLUDE REGEX "/repack\\.cpp$")
         set_property(TARGET ${module} PROPERTY SOURCES ${own_sources})
     endforeach()
     if(vulkan)
