@@ -116,10 +116,14 @@ inline void check_condition(const StableDiffusionGGML &sd, const SDCondition &co
     }
 }
 
-inline void check_finite(const sd::Tensor<float> &pixels) {
-    for (int64_t i = 0; i < pixels.numel(); ++i) {
-        if (!std::isfinite(pixels.data()[i])) {
-            throw GenerationFailed("the VAE gave values that are not numbers, so there is no picture");
+inline void check_finite(const char *part, const sd::Tensor<float> &values, bool infinite_too = false) {
+    for (int64_t i = 0; i < values.numel(); ++i) {
+        const float value = values.data()[i];
+        if (infinite_too ? std::isnan(value) : !std::isfinite(value)) {
+            throw GenerationFailed(std::string("the ") + part +
+                                   " gave values that are not numbers, so there is no picture: its file is damaged, or "
+                                   "the values passed the range of the 16-bit numbers that some GPUs compute with; get "
+                                   "the file again, or compute this part on the CPU");
         }
     }
 }

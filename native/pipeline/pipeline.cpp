@@ -117,6 +117,8 @@ class EnginePipeline : public Pipeline {
             throw measured;
         }
         const SDCondition condition = condition_of(conditioner, thread_count_, params);
+        check_finite("text encoder", condition.c_crossattn);
+        check_finite("text encoder", condition.c_vector, true);  // Chroma's is a mask of the words to look at
         run.end_phase();
         return to_arrays(condition);
     }
@@ -143,6 +145,7 @@ class EnginePipeline : public Pipeline {
             const std::string reason = run.last_error();
             throw GenerationFailed(reason.empty() ? "the VAE could not encode the picture" : reason);
         }
+        check_finite("VAE", moments);
         run.end_phase();
         return to_array("moments", moments, SDPY_FLOAT32);
     }
@@ -192,6 +195,7 @@ class EnginePipeline : public Pipeline {
             const std::string reason = run.last_error();
             throw GenerationFailed(reason.empty() ? "the denoiser gave no result" : reason);
         }
+        check_finite("denoiser", latent);
         run.end_phase();
         return to_array("latent", latent, SDPY_FLOAT32);
     }
@@ -207,7 +211,7 @@ class EnginePipeline : public Pipeline {
             const std::string reason = run.last_error();
             throw GenerationFailed(reason.empty() ? "the VAE gave no result" : reason);
         }
-        check_finite(pixels);
+        check_finite("VAE", pixels);
         Array picture = to_picture(pixels);
         run.end_phase();
         return picture;
