@@ -1,9 +1,11 @@
 // The functions of base/sdpy.h: requests copied in, exceptions turned into statuses, results handed out.
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "abi/handles.h"
 #include "base/errors.h"
 #include "base/sdpy.h"
 #include "base/status.h"
@@ -33,6 +35,13 @@ struct sdpy_engine {
             throw sdpy::GenerationFailed("no model is loaded");
         }
         return *pipeline;
+    }
+
+    const sdpy::Array &result(int index) const {
+        if (index < 0 || static_cast<size_t>(index) >= results.size()) {
+            throw sdpy::BadSettings("the last job gave no result number " + std::to_string(index));
+        }
+        return results[static_cast<size_t>(index)];
     }
 
     // Does a phase, or only measures it.
@@ -84,10 +93,47 @@ sdpy_settings terminated(sdpy_settings settings) {
     return settings;
 }
 
-// Starts the job that `make` makes. The job may outlive this call, so it must own everything that it uses.
+// Never destroyed: threads that nobody waits for name engines until the process is gone.
+sdpy::Handles<sdpy_engine> &engines() {
+    static auto *handles = new sdpy::Handles<sdpy_engine>("engine");
+    return *handles;
+}
+sdpy::Handles<sdpy_weights> &kept_weights() {
+    static auto *handles = new sdpy::Handles<sdpy_weights>("set of weights");
+    return *handles;
+}
+
+// Starts the job that `make` makes for the engine. The job may outlive this call, so it must own everything that it uses but
+// the engine, whose thread it runs on.
 template <typename Make>
-int begin(sdpy_engine *engine, sdpy_failure *failure, Make &&make) {
-    return guarded(failure, [&] { engine->worker.start(make()); });
+int begin(sdpy_engine *handle, sdpy_failure *failure, Make &&make) {
+    return guarded(failure, [&] {
+        const auto engine = engines().get(handle);
+        engine->worker.start(make(engine.get()));
+    });
+}
+
+// Ends the engine's thread. Other threads may still be in calls; the last of them destroys the engine.
+void shut_down(std::shared_ptr<sdpy_engine> engine) {
+    switch (engine->worker.stop()) {
+        case sdpy::Worker::Remains::threads:
+            // Threads are asleep in the middle of a graph, with pointers into all of it.
+            static_cast<void>(new std::shared_ptr<sdpy_engine>(std::move(engine)));
+            return;
+        case sdpy::Worker::Remains::lost:
+            if (engine->pipeline) {
+                engine->pipeline->abandon_devices();
+            }
+            static_cast<void>(engine->pipeline.release());  // freeing asks the lost device once more, and throws
+            break;
+        case sdpy::Worker::Remains::spoiled:
+            if (engine->pipeline) {
+                engine->pipeline->abandon_backend();
+            }
+            break;
+        case sdpy::Worker::Remains::clean:
+            break;
+    }
 }
 
 }  // namespace
@@ -119,38 +165,30 @@ const char *sdpy_ggml_version(void) { return ggml_version(); }
 
 sdpy_engine *sdpy_engine_new(const int *cpus, int cpu_count, sdpy_failure *failure) {
     sdpy_engine *engine = nullptr;
-    guarded(failure, [&] { engine = new sdpy_engine(std::vector<int>(cpus, cpus + cpu_count)); });
+    guarded(failure,
+            [&] { engine = engines().add(std::make_shared<sdpy_engine>(std::vector<int>(cpus, cpus + cpu_count))); });
     return engine;
 }
 
 void sdpy_engine_free(sdpy_engine *engine) {
-    if (engine == nullptr) {
-        return;
-    }
     guarded(nullptr, [&] {
-        switch (engine->worker.stop()) {
-            case sdpy::Worker::Remains::threads:
-                return;  // threads are asleep in the middle of a graph, with pointers into all of it
-            case sdpy::Worker::Remains::lost:
-                if (engine->pipeline) {
-                    engine->pipeline->abandon_devices();
-                }
-                static_cast<void>(engine->pipeline.release());  // freeing asks the lost device once more, and throws
-                break;
-            case sdpy::Worker::Remains::spoiled:
-                if (engine->pipeline) {
-                    engine->pipeline->abandon_backend();
-                }
-                break;
-            case sdpy::Worker::Remains::clean:
-                break;
+        if (auto taken = engines().take(engine)) {
+            shut_down(std::move(taken));
         }
-        delete engine;
     });
 }
 
-int sdpy_begin_open(sdpy_engine *engine, const sdpy_open_request *request, sdpy_failure *failure) {
-    return begin(engine, failure, [&] {
+void sdpy_end(void) {
+    guarded(nullptr, [] {
+        for (auto &engine : engines().end()) {
+            shut_down(std::move(engine));
+        }
+        kept_weights().end();
+    });
+}
+
+int sdpy_begin_open(sdpy_engine *handle, const sdpy_open_request *request, sdpy_failure *failure) {
+    return begin(handle, failure, [&](sdpy_engine *engine) {
         sdpy::OpenRequest copy;
         copy.files = paths_of(request->files);
         std::transform(request->devices, request->devices + SDPY_PART_COUNT, copy.devices.begin(), text_of);
@@ -163,8 +201,8 @@ int sdpy_begin_open(sdpy_engine *engine, const sdpy_open_request *request, sdpy_
     });
 }
 
-int sdpy_begin_move(sdpy_engine *engine, const sdpy_move_request *request, sdpy_failure *failure) {
-    return begin(engine, failure, [&] {
+int sdpy_begin_move(sdpy_engine *handle, const sdpy_move_request *request, sdpy_failure *failure) {
+    return begin(handle, failure, [&](sdpy_engine *engine) {
         sdpy::MoveRequest copy;
         std::transform(request->movements, request->movements + SDPY_PART_COUNT, copy.movements.begin(),
                        [](int movement) { return static_cast<sdpy_movement>(movement); });
@@ -176,8 +214,8 @@ int sdpy_begin_move(sdpy_engine *engine, const sdpy_move_request *request, sdpy_
     });
 }
 
-int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, sdpy_failure *failure) {
-    return begin(engine, failure, [&] {
+int sdpy_begin_encode(sdpy_engine *handle, const sdpy_encode_request *request, sdpy_failure *failure) {
+    return begin(handle, failure, [&](sdpy_engine *engine) {
         sdpy::EncodeRequest copy{text_of(request->prompt), request->max_tokens, terminated(request->settings)};
         return [engine, copy, measure = request->measure != 0](sdpy::Run &run) {
             engine->run_phase(measure, run, [&] { return engine->loaded().encode(copy, run); });
@@ -185,8 +223,8 @@ int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, s
     });
 }
 
-int sdpy_begin_encode_picture(sdpy_engine *engine, const sdpy_encode_picture_request *request, sdpy_failure *failure) {
-    return begin(engine, failure, [&] {
+int sdpy_begin_encode_picture(sdpy_engine *handle, const sdpy_encode_picture_request *request, sdpy_failure *failure) {
+    return begin(handle, failure, [&](sdpy_engine *engine) {
         sdpy::EncodePictureRequest copy{sdpy::Array::copy_of(*request->picture), copy_if_any(request->mask),
                                         request->tile_size};
         return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
@@ -195,8 +233,8 @@ int sdpy_begin_encode_picture(sdpy_engine *engine, const sdpy_encode_picture_req
     });
 }
 
-int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request, sdpy_failure *failure) {
-    return begin(engine, failure, [&] {
+int sdpy_begin_denoise(sdpy_engine *handle, const sdpy_denoise_request *request, sdpy_failure *failure) {
+    return begin(handle, failure, [&](sdpy_engine *engine) {
         sdpy::DenoiseRequest copy;
         copy.text = copy_all(request->text, request->text_count);
         copy.negative = copy_all(request->negative, request->negative_count);
@@ -213,8 +251,8 @@ int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request,
     });
 }
 
-int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, sdpy_failure *failure) {
-    return begin(engine, failure, [&] {
+int sdpy_begin_decode(sdpy_engine *handle, const sdpy_decode_request *request, sdpy_failure *failure) {
+    return begin(handle, failure, [&](sdpy_engine *engine) {
         sdpy::DecodeRequest copy{sdpy::Array::copy_of(*request->latent), request->tile_size};
         return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
             engine->run_phase(measure, run, [&] { return Arrays{engine->loaded().decode(copy, run)}; });
@@ -222,62 +260,90 @@ int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, s
     });
 }
 
-int sdpy_begin_fault(sdpy_engine *engine, int fault, sdpy_failure *failure) {
-    return begin(engine, failure,
-                 [&] { return [fault](sdpy::Run &run) { sdpy::cause_fault(static_cast<sdpy_fault>(fault), run); }; });
+int sdpy_begin_fault(sdpy_engine *handle, int fault, sdpy_failure *failure) {
+    return begin(handle, failure, [&](sdpy_engine *) {
+        return [fault](sdpy::Run &run) { sdpy::cause_fault(static_cast<sdpy_fault>(fault), run); };
+    });
 }
 
-int sdpy_wait(sdpy_engine *engine, int timeout_ms, sdpy_event *event, sdpy_failure *failure) {
+int sdpy_wait(sdpy_engine *handle, int timeout_ms, sdpy_event *event, sdpy_failure *failure) {
     event->kind = SDPY_EVENT_NONE;
-    engine->worker.wait(timeout_ms, event, failure);
+    std::shared_ptr<sdpy_engine> engine;
+    if (guarded(failure, [&] { engine = engines().get(handle); }) != SDPY_OK) {
+        event->kind = SDPY_EVENT_DONE;
+    } else {
+        engine->worker.wait(timeout_ms, event, failure);  // `failure` tells of the job
+    }
     return event->kind;
 }
 
-void sdpy_cancel(sdpy_engine *engine) { engine->worker.cancel(); }
-int sdpy_engine_spent(sdpy_engine *engine) { return engine->worker.spent() ? 1 : 0; }
-
-int sdpy_result_count(sdpy_engine *engine) { return static_cast<int>(engine->results.size()); }
-
-int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array) {
-    if (index < 0 || index >= sdpy_result_count(engine)) {
-        return SDPY_BAD_SETTINGS;
+void sdpy_cancel(sdpy_engine *handle) {
+    if (const auto engine = engines().find(handle)) {
+        engine->worker.cancel();
     }
-    const sdpy::Array &result = engine->results[static_cast<size_t>(index)];
-    *array = {};
-    sdpy::copy_text(array->name, sizeof array->name, result.name);
-    array->dtype = result.dtype;
-    array->ndim = static_cast<int>(result.shape.size());
-    for (size_t i = 0; i < result.shape.size() && i < 5; ++i) {
-        array->shape[i] = result.shape[i];
-    }
-    array->data = result.bytes.data();
-    return SDPY_OK;
 }
 
-void sdpy_measured(sdpy_engine *engine, sdpy_measurement *measurement) { *measurement = engine->measured; }
+int sdpy_engine_spent(sdpy_engine *handle) {
+    const auto engine = engines().find(handle);
+    return engine == nullptr || engine->worker.spent() ? 1 : 0;
+}
 
-int sdpy_part_info_get(sdpy_engine *engine, int part, sdpy_part_info *info, sdpy_failure *failure) {
-    return guarded(failure, [&] { *info = engine->loaded().part_info(part_of(part)); });
+int sdpy_result_count(sdpy_engine *handle, int *count, sdpy_failure *failure) {
+    return guarded(failure, [&] { *count = static_cast<int>(engines().get(handle)->results.size()); });
+}
+
+int sdpy_result_at(sdpy_engine *handle, int index, sdpy_array *array, sdpy_failure *failure) {
+    return guarded(failure, [&] {
+        const auto engine = engines().get(handle);
+        const sdpy::Array &result = engine->result(index);
+        *array = {};
+        sdpy::copy_text(array->name, sizeof array->name, result.name);
+        array->dtype = result.dtype;
+        array->ndim = static_cast<int>(result.shape.size());
+        for (size_t i = 0; i < result.shape.size() && i < 5; ++i) {
+            array->shape[i] = result.shape[i];
+        }
+    });
+}
+
+int sdpy_result_read(sdpy_engine *handle, int index, void *bytes, uint64_t size, sdpy_failure *failure) {
+    return guarded(failure, [&] {
+        const auto engine = engines().get(handle);
+        const sdpy::Array &result = engine->result(index);
+        if (result.bytes.size() != size) {
+            throw sdpy::BadSettings("the result has " + std::to_string(result.bytes.size()) + " bytes");
+        }
+        std::memcpy(bytes, result.bytes.data(), size);
+    });
+}
+
+int sdpy_measured(sdpy_engine *handle, sdpy_measurement *measurement, sdpy_failure *failure) {
+    return guarded(failure, [&] { *measurement = engines().get(handle)->measured; });
+}
+
+int sdpy_part_info_get(sdpy_engine *handle, int part, sdpy_part_info *info, sdpy_failure *failure) {
+    return guarded(failure, [&] { *info = engines().get(handle)->loaded().part_info(part_of(part)); });
 }
 
 sdpy_weights *sdpy_weights_new(sdpy_failure *failure) {
     sdpy_weights *weights = nullptr;
-    guarded(failure, [&] { weights = new sdpy_weights; });
+    guarded(failure, [&] { weights = kept_weights().add(std::make_shared<sdpy_weights>()); });
     return weights;
 }
 
-int sdpy_weights_keep(sdpy_weights *weights, sdpy_engine *engine, int part, sdpy_failure *failure) {
+int sdpy_weights_keep(sdpy_weights *weights, sdpy_engine *handle, int part, sdpy_failure *failure) {
     return guarded(failure, [&] {
-        for (auto &batch : engine->loaded().weights(part_of(part))) {
-            if (std::find(weights->batches.begin(), weights->batches.end(), batch) == weights->batches.end()) {
-                weights->batches.push_back(std::move(batch));
+        const auto kept = kept_weights().get(weights);
+        for (auto &batch : engines().get(handle)->loaded().weights(part_of(part))) {
+            if (std::find(kept->batches.begin(), kept->batches.end(), batch) == kept->batches.end()) {
+                kept->batches.push_back(std::move(batch));
             }
         }
     });
 }
 
 void sdpy_weights_free(sdpy_weights *weights) {
-    guarded(nullptr, [&] { delete weights; });
+    guarded(nullptr, [&] { kept_weights().take(weights); });
 }
 
 int sdpy_device_usage_get(const char *device, int reset, sdpy_device_usage *usage, sdpy_failure *failure) {

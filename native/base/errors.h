@@ -27,6 +27,10 @@ struct OutOfMemory : std::runtime_error {
 struct NoBackend : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
+// The engine was freed, or the program is ending.
+struct Closed : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
 // A GGML_ASSERT that failed, thrown from ggml's abort callback.
 struct FailedCheck : std::runtime_error {
     using std::runtime_error::runtime_error;

@@ -34,6 +34,7 @@ typedef enum {
     SDPY_DEVICE_LOST,       /* the GPU driver reset the device */
     SDPY_BROKEN,     /* a check failed on a thread that cannot be unwound: this engine is dead, a new one works */
     SDPY_NO_BACKEND, /* no CPU module, or no device of that name */
+    SDPY_CLOSED,     /* the engine was freed, or the program is ending */
     SDPY_STATUS_COUNT
 } sdpy_status;
 
@@ -213,6 +214,8 @@ typedef enum {
     SDPY_FAULT_BUSY_LOOP /* runs until cancelled */
 } sdpy_fault;
 
+/* Engines and weights are named by numbers that look like pointers and are never given twice: any function may be called
+ * with one that is freed, from any thread, and says SDPY_CLOSED. */
 typedef struct sdpy_engine sdpy_engine;
 /* Keeps the weights of a part in memory, for engines to come. */
 typedef struct sdpy_weights sdpy_weights;
@@ -241,6 +244,8 @@ sdpy_engine *sdpy_engine_new(const int *cpus, int cpu_count, sdpy_failure *failu
 /* Cancels and waits for a running job first. What sleeping threads or a lost device still hold is left to the operating
  * system. */
 void sdpy_engine_free(sdpy_engine *engine);
+/* Frees all engines and weights, and from then on there are no new ones: before what they stand on is destroyed. */
+void sdpy_end(void);
 
 /* Reads what the files say of their weights, and no weights. */
 int sdpy_begin_open(sdpy_engine *engine, const sdpy_open_request *request, sdpy_failure *failure);
@@ -260,11 +265,13 @@ void sdpy_cancel(sdpy_engine *engine);
  * middle of a graph, or the device is lost. To be freed, and made anew. */
 int sdpy_engine_spent(sdpy_engine *engine);
 
-/* What the last job gave. The arrays stay valid until the next begin or free. */
-int sdpy_result_count(sdpy_engine *engine);
-int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array);
+/* What the last job gave: how many arrays, each one's name, type and shape (`data` is null), and a copy of its bytes, of
+ * which there must be exactly `size`. */
+int sdpy_result_count(sdpy_engine *engine, int *count, sdpy_failure *failure);
+int sdpy_result_at(sdpy_engine *engine, int index, sdpy_array *array, sdpy_failure *failure);
+int sdpy_result_read(sdpy_engine *engine, int index, void *bytes, uint64_t size, sdpy_failure *failure);
 /* Of the last phase that was measured. */
-void sdpy_measured(sdpy_engine *engine, sdpy_measurement *measurement);
+int sdpy_measured(sdpy_engine *engine, sdpy_measurement *measurement, sdpy_failure *failure);
 int sdpy_part_info_get(sdpy_engine *engine, int part, sdpy_part_info *info, sdpy_failure *failure);
 
 /* Nothing is kept yet, or null. */

@@ -50,6 +50,8 @@ Outcome describe_current_exception() {
         return {SDPY_OUT_OF_MEMORY, error.what()};
     } catch (const NoBackend &error) {
         return {SDPY_NO_BACKEND, error.what()};
+    } catch (const Closed &error) {
+        return {SDPY_CLOSED, error.what()};
     } catch (const FailedCheck &error) {
         // ggml checks that the memory of its bookkeeping was given; that check is the only word it says of it.
         if (contains(error.what(), "mem_buffer != NULL")) {

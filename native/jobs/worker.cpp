@@ -194,6 +194,9 @@ void Worker::start(Job job) {
     if (shared_->state == Shared::State::broken) {
         throw FailedCheck("this engine is dead since an earlier failure");
     }
+    if (shared_->state == Shared::State::ending) {
+        throw Closed("this engine is closed");
+    }
     if (shared_->state != Shared::State::idle) {
         throw Busy();
     }
@@ -209,13 +212,17 @@ void Worker::start(Job job) {
 
 bool Worker::wait(int timeout_ms, sdpy_event *event, sdpy_failure *failure) {
     std::unique_lock<std::mutex> lock(shared_->mutex);
+    // While another thread frees the engine, its job goes on until it notices.
+    const auto computing = [&] {
+        return shared_->state == Shared::State::running || (shared_->state == Shared::State::ending && !shared_->left);
+    };
     shared_->event_ready.wait_for(lock, std::chrono::milliseconds(timeout_ms),
-                                  [&] { return !shared_->events.empty() || shared_->state != Shared::State::running; });
+                                  [&] { return !shared_->events.empty() || !computing(); });
     if (!shared_->events.empty()) {
         *event = shared_->events.pop();
         return true;
     }
-    if (shared_->state == Shared::State::running) {
+    if (computing()) {
         return false;
     }
     // The end is a state and no event: a caller that was interrupted before it could take it in is told again.

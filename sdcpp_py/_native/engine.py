@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sdcpp_py._native.library import ffi, lib, start, text
-from sdcpp_py._native.requests import Request, from_native
+from sdcpp_py._native.requests import Request, empty_like
 from sdcpp_py._native.status import raise_failure
 from sdcpp_py.errors import GenerationError
 from sdcpp_py.parts import PARTS
@@ -111,9 +111,6 @@ class Engine:
         self._failure = ffi.new("sdpy_failure *")
         self._running = False
         self.broken = False
-        # Closes the race of ``cancel`` in one thread against ``close`` in another, which frees the handle.
-        self._handle_lock = threading.Lock()
-        self._open = True
         # Runs at the latest when the interpreter ends: the native thread must not outlive what it uses.
         self._process = os.getpid()
         self._finalizer = weakref.finalize(self, _free, self._handle, self._process)
@@ -125,8 +122,6 @@ class Engine:
         background, and then the model is freed; the interpreter does not end before that.
         """
         self.cancel()
-        with self._handle_lock:
-            self._open = False
         if self._finalizer.alive:
             self._settle(_PATIENCE_SECONDS)
         if not self._running:
@@ -139,9 +134,8 @@ class Engine:
 
     def cancel(self) -> None:
         """Tells the running job to stop. From any thread; without effect when none runs."""
-        with self._handle_lock:
-            if self._open and os.getpid() == self._process:
-                lib.sdpy_cancel(self._handle)
+        if os.getpid() == self._process:
+            lib.sdpy_cancel(self._handle)
 
     def settle(self) -> None:
         """Waits until a job that was told to stop has come to its end; ``broken`` is certain then."""
@@ -162,7 +156,8 @@ class Engine:
         """
         self._run(request, True, _ignore)
         measured = ffi.new("sdpy_measurement *")
-        lib.sdpy_measured(self._handle, measured)
+        if lib.sdpy_measured(self._handle, measured, self._failure):
+            raise_failure(self._failure, ffi)
         return Measurement(measured.working_bytes, measured.tokens)
 
     def part(self, name: str) -> PartInfo:
@@ -180,7 +175,7 @@ class Engine:
 
     def _run(self, request: Request, measure: bool, listen: Listener) -> None:
         if os.getpid() != self._process:
-            raise GenerationError("this generator was made before a fork; make it in the process that draws")
+            raise GenerationError("this generator was made before a fork; make it in the process that generates")
         self._settle(None)
         native, keep = request.native(measure)
         # Before the job begins: Ctrl-C may strike between any two lines, and waiting for a job that never began returns
@@ -225,12 +220,17 @@ class Engine:
             self._hear(_ignore)
 
     def _results(self) -> dict[str, NDArray[Any]]:
-        raw = ffi.new("sdpy_array *")
+        raw, count, failure = ffi.new("sdpy_array *"), ffi.new("int *"), self._failure
+        if lib.sdpy_result_count(self._handle, count, failure):
+            raise_failure(failure, ffi)
         results = {}
-        for index in range(lib.sdpy_result_count(self._handle)):
-            if lib.sdpy_result_at(self._handle, index, raw):
-                raise GenerationError("the native library gave no result")
-            results[text(raw.name)] = from_native(raw)
+        for index in range(count[0]):
+            if lib.sdpy_result_at(self._handle, index, raw, failure):
+                raise_failure(failure, ffi)
+            array = empty_like(raw)
+            if lib.sdpy_result_read(self._handle, index, ffi.from_buffer(array), array.nbytes, failure):
+                raise_failure(failure, ffi)
+            results[text(raw.name)] = array
         return results
 
 

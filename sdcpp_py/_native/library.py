@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sdcpp_py._native.status import raise_failure
 from sdcpp_py.errors import NativeLibraryError, SettingsError
 from sdcpp_py.parts import ROLES
+from sdcpp_py.system.forks import ProcessLock
 from sdcpp_py.system.gpu_watchdog import submission_target
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ else:
 MODULE_DIR = Path(_sdcpp.__file__).parent
 
 # Closes the race of two threads that both make the process's first engine: modules are registered once.
-_start_lock = threading.Lock()
+_start_lock = ProcessLock()
 _started = False
 
 
@@ -84,7 +85,15 @@ def start() -> None:
         if lib.sdpy_start(os.fsencode(MODULE_DIR), module.encode(), failure):
             raise_failure(failure, ffi)
         lib.sdpy_set_submission_target(submission_target())
+        atexit.register(_end, os.getpid())
         _started = True
+
+
+def _end(process: int) -> None:
+    # Threads that nobody waits for go on using engines, and make new ones, until the interpreter is gone. Engines that
+    # were still there then would use what is destroyed. A fork copies the engines and not the threads behind them.
+    if os.getpid() == process:
+        lib.sdpy_end()
 
 
 def devices() -> list[Device]:

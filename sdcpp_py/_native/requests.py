@@ -219,13 +219,9 @@ class FaultRequest(Request):
         return self.fault, []
 
 
-def from_native(raw: Any) -> NDArray[Any]:
-    """A copy of an ``sdpy_array``: the native library's memory is gone with the next job."""
-    shape = tuple(raw.shape[axis] for axis in range(raw.ndim))
-    dtype = np.dtype(_DTYPES[raw.dtype])
-    size = int(np.prod(shape)) * dtype.itemsize
-    array: NDArray[Any] = np.frombuffer(ffi.buffer(raw.data, size), dtype).reshape(shape).copy()
-    return array
+def empty_like(raw: Any) -> NDArray[Any]:
+    """An array of the type and shape of an ``sdpy_array``, to be filled."""
+    return np.empty(tuple(raw.shape[axis] for axis in range(raw.ndim)), _DTYPES[raw.dtype])
 
 
 def _set_settings(native: Any, values: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from sdcpp_py.errors import (
     DeviceLostError,
     GenerationCancelled,
     GenerationError,
+    GeneratorClosedError,
     ModelLoadError,
     NativeLibraryError,
     OutOfMemoryError,
@@ -32,6 +33,7 @@ class Status(IntEnum):
     DEVICE_LOST = 7
     BROKEN = 8
     NO_BACKEND = 9
+    CLOSED = 10
 
 
 ERRORS: Mapping[Status, type[SdcppError]] = {
@@ -44,6 +46,7 @@ ERRORS: Mapping[Status, type[SdcppError]] = {
     Status.DEVICE_LOST: DeviceLostError,
     Status.BROKEN: GenerationError,
     Status.NO_BACKEND: NativeLibraryError,
+    Status.CLOSED: GeneratorClosedError,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from sdcpp_py.errors import GenerationCancelled, GenerationError, GeneratorClosedError
 from sdcpp_py.pipeline.progress_meter import Meter
 from sdcpp_py.progress import ProgressCallback
+from sdcpp_py.system.forks import ProcessLock
 
 
 class CallLock:
@@ -23,7 +25,8 @@ class CallLock:
     def __init__(self, stop: Callable[[], None], free: Callable[[], None], progress_bar: bool) -> None:
         # Closes the race of two threads that draw with one generator: the engine does one job at a time, and a picture
         # takes several. Reentrant, so that a call from inside on_progress is refused instead of waiting for itself.
-        self._lock = threading.RLock()
+        self._lock = ProcessLock()
+        self._process = os.getpid()
         self._stop = stop
         self._free = free
         self._progress_bar = progress_bar
@@ -37,9 +40,10 @@ class CallLock:
 
         Raises:
             GeneratorClosedError: it is closed.
-            GenerationError: the call comes from inside ``on_progress``.
+            GenerationError: the call comes from inside ``on_progress``, or from a fork of the process.
             GenerationCancelled: out of the meter, after ``cancel``.
         """
+        self.check_open()
         with self._lock:
             self.check_open()
             if self._busy:
@@ -59,19 +63,24 @@ class CallLock:
 
     def cancel(self) -> None:
         """Stops what runs, from any thread; when nothing does, it does nothing."""
-        self._cancelled.set()
-        self._stop()
+        if os.getpid() == self._process:
+            self._cancelled.set()
+            self._stop()
 
     def close(self) -> None:
         """Cancels what runs, and frees the engine when that has ended. May be called twice."""
         self.closed = True
+        if os.getpid() != self._process:
+            return  # what it would free is the parent's
         self.cancel()
         with self._lock:
             if not self._busy:  # from inside on_progress: the run that is ending now does it
                 self._free()
 
     def check_open(self) -> None:
-        """Raises GeneratorClosedError where it is closed."""
+        """Raises GeneratorClosedError where it is closed, GenerationError in a fork of the process that made it."""
+        if os.getpid() != self._process:
+            raise GenerationError("this generator was made before a fork; make it in the process that generates")
         if self.closed:
             raise GeneratorClosedError("this generator is closed; make a new one")
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import os
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from sdcpp_py.progress import Phase
 from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.system.atomic_write import PARTIAL
+from sdcpp_py.system.forks import ProcessLock
 from sdcpp_py.system.paths import absolute
 from sdcpp_py.version import __version__
 
@@ -69,7 +69,7 @@ class PromptCache:
         self._folder_bytes = folder_bytes
         self._kept: OrderedDict[str, EncodedPrompt] = OrderedDict()
         # Closes the race of generators in two threads that find, add and drop prompts.
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         if self.folder is not None:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)

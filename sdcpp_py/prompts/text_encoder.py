@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from types import TracebackType
 
 from sdcpp_py._native.engine import Engine, HeldWeights
 from sdcpp_py.errors import GeneratorClosedError
 from sdcpp_py.models.files import check_text_encoder
 from sdcpp_py.signatures import checked_names
+from sdcpp_py.system.forks import ProcessLock
 from sdcpp_py.system.paths import StrPath, absolute
 
 
@@ -40,7 +40,7 @@ class TextEncoder:
         self.path = absolute(path)
         check_text_encoder(self.path)
         # Closes the race of generators in two threads that bring the same encoder into memory.
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._held: dict[str, HeldWeights] = {}
         self._closed = False
 

@@ -1,0 +1,45 @@
+"""Locks that a fork does not leave locked."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any
+
+_locks: weakref.WeakSet[ProcessLock] = weakref.WeakSet()
+
+
+class ProcessLock(AbstractContextManager[None]):
+    """A reentrant lock of one process.
+
+    A fork copies a lock as it is at that moment, and not the thread that holds it, which would be waited for without
+    end: in the new process the lock is a new one, which nobody holds.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        _locks.add(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def renew(self) -> None:
+        """Puts a new lock in its place. While there is one thread."""
+        self._lock = threading.RLock()
+
+
+def _renew_all(*_: Any) -> None:
+    for lock in list(_locks):
+        lock.renew()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_renew_all)
