@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from sdcpp_py.memory.plan import MemoryPlan
     from sdcpp_py.prompts.encoded import EncodedPrompt
     from sdcpp_py.prompts.text_encoder import TextEncoder
-    from sdcpp_py.settings.metadata import PictureMetadata, read_png
+    from sdcpp_py.settings.metadata import PictureMetadata, read_metadata, read_png
 
 __all__ = [
     "SAMPLERS",
@@ -93,6 +93,7 @@ __all__ = [
     "devices",
     "extend",
     "inspect",
+    "read_metadata",
     "read_png",
 ]
 
@@ -105,6 +106,7 @@ _LATER = {
     "Generator": "sdcpp_py.generator",
     "extend": "sdcpp_py.images.loading",
     "PictureMetadata": "sdcpp_py.settings.metadata",
+    "read_metadata": "sdcpp_py.settings.metadata",
     "read_png": "sdcpp_py.settings.metadata",
 }
 

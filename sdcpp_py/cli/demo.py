@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from sdcpp_py.cli.opening import open_named
-from sdcpp_py.images.result import check_output, write_image
+from sdcpp_py.images.writing import check_output, write_image
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.system.paths import absolute
 

@@ -11,7 +11,8 @@ from typing import Any
 from sdcpp_py.cli.opening import harmless, open_model
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import to_mask, to_pixels
-from sdcpp_py.images.result import GeneratedImage, check_name, check_output
+from sdcpp_py.images.result import GeneratedImage
+from sdcpp_py.images.writing import check_name, check_output
 from sdcpp_py.settings import MAX_SEED, OPTIONS, GenerationSettings, random_seed
 from sdcpp_py.settings.metadata import read_quietly
 

@@ -27,8 +27,9 @@ def run(options: argparse.Namespace) -> None:
         print(f"{'not usable here':<16} {harmless(sentence)}")
     # What was just shown need not be shown again.
     whole = metadata is not None and not metadata.problems and OURS in texts.by_name
+    software = metadata.software if metadata is not None else ""
     for name, text in texts.by_name.items():
-        if not whole or name not in (OURS, COMMON):
+        if not whole or (name not in (OURS, COMMON) and text != software):
             shown = text[:_SHOWN] + (" ..." if len(text) > _SHOWN else "")
             print(f"\n{harmless(name)}, {len(text):,} characters:\n{harmless(shown)}")
     for name, why in texts.unread.items():

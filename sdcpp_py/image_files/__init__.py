@@ -14,7 +14,8 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from sdcpp_py.errors import ImageError, ImageNotFoundError, OutOfMemoryError, SdcppError
-from sdcpp_py.image_files.png_chunks import Texts, for_pillow, is_png, texts_of
+from sdcpp_py.image_files.exif import exif_texts
+from sdcpp_py.image_files.png_chunks import Texts, decoded, for_pillow, is_png, texts_of
 from sdcpp_py.system.paths import absolute
 
 
@@ -56,7 +57,13 @@ def _texts(stream: IO[bytes]) -> Texts:
     if is_png(stream):
         return texts_of(stream)
     with Image.open(stream, formats=_formats()) as image:
-        return Texts({name: value for name, value in image.info.items() if isinstance(value, str)})
+        texts = Texts({name: value for name, value in image.info.items() if isinstance(value, str)})
+        comment, block = image.info.get("comment"), image.info.get("exif")
+    if isinstance(comment, bytes):  # of a JPEG or GIF
+        texts.by_name["Comment"] = decoded(comment)
+    if isinstance(block, bytes):
+        texts.by_name.update(exif_texts(block))
+    return texts
 
 
 def check_file(path: str, what: str) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+from sdcpp_py.image_files.exif import exif_texts
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_TEXT_BYTES = 64 << 20
 """What all texts of a file may take together, unpacked."""
@@ -21,7 +23,7 @@ MAX_TEXT_BYTES = 64 << 20
 # chunks would be walked through for hours.
 _MAX_CHUNKS = 1_000_000
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_PROFILE = b"iCCP"
+_PROFILE, _EXIF = b"iCCP", b"eXIf"
 # From these texts Pillow reads which way up a picture is.
 _ORIENTING = ("Raw profile type exif", "Raw profile type APP1", "XML:com.adobe.xmp")
 _PILLOWS_LIMIT = 1 << 20
@@ -79,7 +81,13 @@ def texts_of(stream: IO[bytes]) -> Texts:
                 found.unread[name] = problem
             else:
                 room -= len(data)
-                found.by_name[name] = _decoded(chunk.kind, data)
+                found.by_name[name] = decoded(data, only_utf8=chunk.kind == b"iTXt")
+        elif chunk.kind == _EXIF and chunk.length <= room:
+            stream.seek(chunk.data)
+            block = stream.read(chunk.length)
+            room -= len(block)
+            for name, text in exif_texts(block).items():
+                found.by_name.setdefault(name, text)
     if not header:
         raise ValueError("it begins as a PNG does, and has no header")
     return found
@@ -158,12 +166,12 @@ def _unpacked(kind: bytes, rest: bytes, room: int) -> tuple[bytes, str]:
     return (text, "") if unpacking.eof else (b"", "it is damaged")
 
 
-def _decoded(kind: bytes, data: bytes) -> str:
+def decoded(data: bytes, *, only_utf8: bool = False) -> str:
     """The text. Plain text is Latin-1 by the standard, and often UTF-8, which Latin-1 hardly ever looks like."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        return data.decode("utf-8", "replace") if kind == b"iTXt" else data.decode("latin-1")
+        return data.decode("utf-8", "replace") if only_utf8 else data.decode("latin-1")
 
 
 class _WithGaps(io.RawIOBase):

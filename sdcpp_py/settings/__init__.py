@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any, TypedDict
+from typing import IO, Any, TypedDict
 
 from sdcpp_py.errors import MetadataError, SettingsError
 from sdcpp_py.naming import named, naming
@@ -168,8 +168,11 @@ class GenerationSettings:
         return {name: option.unset if value is None else value for name, (value, option) in values.items()}
 
     @classmethod
-    def from_png(cls, file: str | os.PathLike[str]) -> GenerationSettings:
-        """The settings that a PNG of this library carries; of others' PNGs, what their ``parameters`` text says.
+    def from_image(cls, file: str | os.PathLike[str] | IO[bytes]) -> GenerationSettings:
+        """The settings that a PNG, JPEG, WebP or AVIF of this library carries; of others', what they say of theirs.
+
+        Read are the ``parameters`` text of AUTOMATIC1111's web UI, Forge and sd-cli, ComfyUI's graphs, and the records
+        of InvokeAI, NovelAI and Fooocus. ``file`` is a path, or a binary file that can be sought in.
 
         What the picture does not say, or says in a way that cannot be used here, is left to the defaults. Where a
         sampler, an option of a later version or anything else that was wanted is not taken, a ``MetadataWarning``
@@ -187,6 +190,9 @@ class GenerationSettings:
         problems = [*record.problems, *problems, *unknown_names({**record.extra, **unknown})]
         warn_of(problems, shown_name(file), stacklevel=2)
         return settings
+
+    # What it was called when PNG alone carried any.
+    from_png = from_image
 
     @classmethod
     def taken_from(cls, values: Mapping[str, Any]) -> tuple[GenerationSettings, dict[str, Any], list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,13 +12,14 @@ from typing import Any
 from PIL.PngImagePlugin import PngInfo
 
 from sdcpp_py.errors import MetadataError
+from sdcpp_py.image_files.exif import exif_block
 from sdcpp_py.image_files.png_chunks import Texts
 from sdcpp_py.settings import OPTIONS, GenerationSettings, unknown_names
 from sdcpp_py.settings.png_text import (
     COMMON,
     FORMAT,
     OURS,
-    Record,
+    PictureFile,
     parse_common,
     parse_ours,
     picture_texts,
@@ -28,6 +28,7 @@ from sdcpp_py.settings.png_text import (
     shown_name,
     warn_of,
 )
+from sdcpp_py.settings.record import Record
 from sdcpp_py.settings.sampler_names import COMMON_SAMPLERS
 from sdcpp_py.version import __version__
 
@@ -57,10 +58,13 @@ class PictureMetadata:
     problems: tuple[str, ...] = field(default=(), compare=False)
 
 
-def read_png(file: str | os.PathLike[str]) -> PictureMetadata:
+def read_metadata(file: PictureFile) -> PictureMetadata:
     """What a picture file says of itself.
 
     What cannot be taken from it is in ``problems``, and a ``MetadataWarning`` says it too.
+
+    Args:
+        file: a path, or a binary file that can be sought in: a PNG, JPEG, WebP, AVIF, or another that has texts.
 
     Raises:
         MetadataError: it is no picture, or carries nothing that can be read.
@@ -71,18 +75,22 @@ def read_png(file: str | os.PathLike[str]) -> PictureMetadata:
     return metadata
 
 
-def read_quietly(file: str | os.PathLike[str]) -> PictureMetadata:
-    """The same without a warning, for those who show ``problems`` themselves. Raises as ``read_png`` does."""
+read_png = read_metadata
+"""What it was called when PNG alone carried anything."""
+
+
+def read_quietly(file: PictureFile) -> PictureMetadata:
+    """The same without a warning, for those who show ``problems`` themselves. Raises as ``read_metadata`` does."""
     return _from_record(read_record(file))
 
 
-def read_all(file: str | os.PathLike[str]) -> tuple[PictureMetadata | None, Texts, str]:
+def read_all(file: PictureFile) -> tuple[PictureMetadata | None, Texts, str]:
     """All that a picture file says, without warnings: for showing it.
 
     Returns:
         the metadata, or None where they cannot be used here; all its texts; and why they cannot be used, or "".
 
-    Raises as ``read_png`` does, but not over texts that are there and cannot be used.
+    Raises as ``read_metadata`` does, but not over texts that are there and cannot be used.
     """
     texts = picture_texts(file)
     try:
@@ -129,6 +137,28 @@ def to_png_info(metadata: PictureMetadata) -> PngInfo:
     return info
 
 
+# What one segment of a JPEG holds, in bytes.
+_MOST_IN_JPEG = 65_533
+
+
+def to_exif(metadata: PictureMetadata, *, jpeg: bool = False) -> bytes:
+    """The EXIF block for Pillow's writers of JPEG, WebP and AVIF: the two texts as UserComment and MakerNote.
+
+    ``jpeg``: where they take more bytes than a JPEG can hold, our own is left out, and then both; a
+    ``MetadataWarning`` says so.
+    """
+    common = to_common_text(metadata)
+    block = exif_block(common, to_json(metadata), metadata.software)
+    if not jpeg or len(block) <= _MOST_IN_JPEG:
+        return block
+    block = exif_block(common, "", metadata.software)
+    if len(block) <= _MOST_IN_JPEG:
+        warn_of(["the prompts are too long for all that a JPEG would say of itself"], "the picture", stacklevel=2)
+        return block
+    warn_of(["the prompts are too long for a JPEG, which says nothing of itself"], "the picture", stacklevel=2)
+    return b""
+
+
 def to_json(metadata: PictureMetadata) -> str:
     """Our own text: JSON in ASCII. Settings that have their default are left out.
 
@@ -161,7 +191,7 @@ def to_common_text(metadata: PictureMetadata) -> str:
     for name, value in settings.beyond_defaults().items():
         if OPTIONS[name].common:
             pairs.setdefault(OPTIONS[name].common, f"{value:g}" if isinstance(value, float) else value)
-    model = Path(metadata.model.get("diffusion_model", metadata.model.get("model", ""))).stem
+    model = model_name(metadata.model)
     if model:
         pairs["Model"] = _quoted(model)
     pairs["Version"] = metadata.software
@@ -170,6 +200,11 @@ def to_common_text(metadata: PictureMetadata) -> str:
         lines.append(f"Negative prompt: {settings.negative_prompt}")
     lines.append(", ".join(f"{name}: {value}" for name, value in pairs.items()))
     return "\n".join(lines)
+
+
+def model_name(model: Mapping[str, str]) -> str:
+    """The name of a picture's model, which is that of the denoiser's file without its ending."""
+    return Path(model.get("diffusion_model", model.get("model", ""))).stem
 
 
 def _quoted(value: str) -> str:

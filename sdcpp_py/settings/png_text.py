@@ -1,7 +1,8 @@
-"""Reading what PNG files say of themselves, as plain values: our own exact text, or the common one of other tools.
+"""Reading what pictures say of themselves, as plain values: our own exact text, or those of other programs.
 
 ``parameters`` is the text that AUTOMATIC1111's web UI made common. ``sdcpp_py`` is JSON of ours; reading prefers it,
-because in the other text a prompt that contains "Negative prompt:" cannot be told from a prompt followed by one.
+because in the other text a prompt that contains "Negative prompt:" cannot be told from a prompt followed by one. After
+these come the records of programs that have forms of their own (``foreign/``).
 """
 
 from __future__ import annotations
@@ -10,39 +11,22 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import IO
 
 from sdcpp_py.errors import ImageError, ImageNotFoundError, MetadataError, MetadataNotFoundError, MetadataWarning
 from sdcpp_py.image_files import read_texts
+from sdcpp_py.image_files.exif import COMMENT_NAME, OWN_NAME
 from sdcpp_py.image_files.png_chunks import Texts
-from sdcpp_py.settings import OPTIONS
-from sdcpp_py.settings.sampler_names import find_both, find_sampler, find_scheduler, is_automatic
+from sdcpp_py.settings import OPTIONS, foreign
+from sdcpp_py.settings.record import Record
 
-OURS, COMMON = "sdcpp_py", "parameters"
+OURS, COMMON = OWN_NAME, COMMENT_NAME
 FORMAT = 1
+PictureFile = str | os.PathLike[str] | IO[bytes]
+"""A picture's path, or a binary file of it, open at any place."""
 # A picture may hold megabytes where a number belongs.
 _LONGEST_WARNING = 4000
-
-
-@dataclass
-class Record:
-    """What a picture says of itself.
-
-    Attributes:
-        settings: by our names, and not checked yet.
-        model, software, engine, timings, extra: as ``PictureMetadata`` has them.
-        problems: what could not be taken, in sentences without a full stop.
-    """
-
-    settings: dict[str, Any]
-    model: dict[str, str] = field(default_factory=dict)
-    software: str = ""
-    engine: str = ""
-    timings: dict[str, float] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
 
 
 def shown_name(file: object) -> str:
@@ -50,7 +34,7 @@ def shown_name(file: object) -> str:
     return str(file) if isinstance(file, (str, os.PathLike)) else "the picture"
 
 
-def picture_texts(file: str | os.PathLike[str]) -> Texts:
+def picture_texts(file: PictureFile) -> Texts:
     """All texts in a picture.
 
     Raises:
@@ -65,7 +49,7 @@ def picture_texts(file: str | os.PathLike[str]) -> Texts:
         raise MetadataError(str(error)) from error
 
 
-def read_record(file: str | os.PathLike[str]) -> Record:
+def read_record(file: PictureFile) -> Record:
     """What a picture file says of itself. Raises as ``picture_texts`` and ``record_of`` do."""
     return record_of(picture_texts(file), shown_name(file))
 
@@ -78,20 +62,20 @@ def record_of(texts: Texts, name: str) -> Record:
     Raises MetadataError where there is no text that can be read.
     """
     problems = [f"the text {text!r} cannot be read: {why}" for text, why in texts.unread.items()]
-    readers: tuple[tuple[str, Callable[[str], Record]], ...] = ((OURS, parse_ours), (COMMON, parse_common))
-    failed = None
-    for text, reader in readers:
+    failures = []
+    for text, reader in _READERS:
         if text in texts.by_name:
             try:
-                record = reader(texts.by_name[text])
+                record = reader(texts.by_name)
             except MetadataError as error:
-                failed = error
+                failures.append(str(error))
                 problems.append(str(error))
             else:
-                record.problems[:0] = problems
-                return record
-    if failed is not None:
-        raise failed
+                if record is not None:
+                    record.problems[:0] = problems
+                    return record
+    if failures:
+        raise MetadataError("; ".join(failures))
     others = ", ".join(repr(text) for text in (*texts.by_name, *texts.unread))
     hint = f"; of its texts ({others}) none is of a kind that can be read here" if others else ""
     raise MetadataError(f"{name} carries no generation settings{hint}")
@@ -123,6 +107,21 @@ def parse_ours(text: str) -> Record:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise MetadataError("the metadata of this library in the picture is damaged") from error
 
+
+def parse_parameters(text: str) -> Record:
+    """What is called ``parameters``: mostly the common text, and JSON of the programs that put it in this place.
+
+    Raises MetadataError.
+    """
+    return foreign.read_object(text) if foreign.is_object(text) else parse_common(text)
+
+
+_READERS: tuple[tuple[str, foreign.Reader], ...] = (
+    (OURS, lambda texts: parse_ours(texts[OURS])),
+    (COMMON, lambda texts: parse_parameters(texts[COMMON])),
+    *foreign.READERS,
+)
+"""The texts that settings are read from, the most exact first, and what reads them out of all of a picture's texts."""
 
 # Settings take one line of a few hundred characters; looking for them in a megabyte would take minutes.
 _LONGEST_LINE = 4096
@@ -161,7 +160,7 @@ def parse_common(text: str) -> Record:
         prompt, negative = "", head.removeprefix("Negative prompt: ")
     record = Record({"prompt": prompt, "negative_prompt": negative}, software=pairs.get("version", ""))
     _take_numbers(pairs, record)
-    _take_choices(pairs, record)
+    record.take_choices(pairs.get("sampler", ""), pairs.get("schedule type", ""))
     for name, value in found:
         ours = _MODEL.get(name.lower())
         if ours and value:
@@ -191,23 +190,6 @@ def _take_numbers(pairs: Mapping[str, str], record: Record) -> None:
             record.settings["width"], record.settings["height"] = (int(edge) for edge in pairs["size"].split("x"))
         except ValueError:
             record.problems.append(f"'size' is {pairs['size']!r}, which is no size")
-
-
-def _take_choices(pairs: Mapping[str, str], record: Record) -> None:
-    """Sampler and scheduler, under our names; what the engine lacks is left to the default, and said."""
-    text, schedule = pairs.get("sampler", ""), pairs.get("schedule type", "")
-    # Programs of this engine, and the web UIs of old, name both in one.
-    sampler, scheduler = (find_sampler(text), None) if schedule else find_both(text)
-    if sampler is not None:
-        record.settings["sampler"] = sampler
-    elif text:
-        record.problems.append(f"the sampler {text!r} does not exist here, so that the default is taken")
-    if schedule:
-        scheduler = find_scheduler(schedule, sampler)
-        if scheduler is None and not is_automatic(schedule):
-            record.problems.append(f"the scheduler {schedule!r} does not exist here, so that the default is taken")
-    if scheduler is not None:
-        record.settings["scheduler"] = scheduler
 
 
 def _take_prompts(text: str, record: Record) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +22,29 @@ def partial_name(file: Path) -> Path:
 
 
 @contextlib.contextmanager
-def whole_or_absent(file: Path) -> Iterator[Path]:
-    """A name to write to that becomes ``file`` when the block ends, and is removed when it raises."""
+def whole_or_absent(file: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """A name to write to that becomes ``file`` when the block ends, and is removed when it raises.
+
+    Not ``overwrite``: raises FileExistsError where ``file`` is there by then.
+    """
     partial = partial_name(file)
     try:
         yield partial
-        partial.replace(file)
+        if overwrite:
+            partial.replace(file)
+        else:
+            _place_new(partial, file)
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def _place_new(partial: Path, file: Path) -> None:
+    """Gives a file its name where no other has it: two processes that want the same one cannot both get it."""
+    try:
+        os.link(partial, file)
+    except FileExistsError:
+        raise
+    except (OSError, AttributeError, NotImplementedError):  # of file systems without hard links, as on memory cards
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        partial.replace(file)

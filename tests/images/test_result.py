@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from sdcpp_py import GeneratedImage, GenerationSettings, OutOfMemoryError, OutputError, read_png
-from sdcpp_py.images.result import check_output
+from sdcpp_py.images.writing import check_output
 
 from ..settings.test_settings import SETTINGS
 

@@ -34,7 +34,7 @@ def test_a_png_gives_back_exactly_what_it_was_given(
 ) -> None:
     """Settings, model and timings come out of a PNG as they went in, whatever Unicode the prompt holds."""
     metadata = PictureMetadata(settings, model, engine="abc", timings={"denoise": seconds})
-    assert read_png(png_with(to_png_info(metadata))) == metadata  # type: ignore[arg-type]
+    assert read_png(png_with(to_png_info(metadata))) == metadata
 
 
 @given(SETTINGS)
@@ -79,7 +79,7 @@ def test_a_picture_of_another_tool_is_read() -> None:
     )
     info = PngInfo()
     info.add_text("parameters", text)
-    metadata = read_png(png_with(info))  # type: ignore[arg-type]
+    metadata = read_png(png_with(info))
     expected = GenerationSettings(
         "masterpiece, (cat:1.2), on a sofa", "blurry, low quality", 512, 768, 20, 7.5, 965400086, "euler_a"
     )
