@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> None:
         pictures = [
             generator.generate(prompt, seed=options.seed + number).image for number, prompt in enumerate(PROMPTS)
         ]
-    write_image(contact_sheet(pictures, PROMPTS), absolute(output))
-    print(f"{output}: {len(pictures)} pictures, {time.monotonic() - began:.1f} s")
+    written = write_image(contact_sheet(pictures, PROMPTS), absolute(output), overwrite=options.overwrite)
+    print(f"{output.with_name(written.name)}: {len(pictures)} pictures, {time.monotonic() - began:.1f} s")
 
 
 def contact_sheet(pictures: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:

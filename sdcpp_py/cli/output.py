@@ -32,6 +32,18 @@ class _Checked:
         except OSError as error:
             raise self._failure(error) from error
 
+    def write_binary(self, data: bytes) -> None:
+        """Writes bytes, after what was printed."""
+        binary = getattr(self._stream, "buffer", None)
+        if binary is None:
+            raise SdcppError("standard output takes text alone here; write the picture to a file")
+        self.flush()
+        try:
+            binary.write(data)
+            binary.flush()
+        except OSError as error:
+            raise self._failure(error) from error
+
     def flush(self) -> None:
         try:
             self._stream.flush()
@@ -50,6 +62,11 @@ class _Checked:
         if error.errno in _NO_READER:
             return ReaderGone()
         return SdcppError(f"standard output cannot be written: {error.strerror or error}")
+
+
+def write_binary(data: bytes) -> None:
+    """Writes bytes to standard output. Raises as ``checked_output`` does, inside of which it is called."""
+    cast(_Checked, sys.stdout).write_binary(data)
 
 
 @contextlib.contextmanager

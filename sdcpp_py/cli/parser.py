@@ -84,7 +84,10 @@ def build_parser() -> argparse.ArgumentParser:
 _Commands = argparse._SubParsersAction  # argparse has no public name for it
 
 
-_OUTPUT = "where to; %%03d in the name numbers several pictures (default: %(default)s)"
+_OUTPUT = (
+    "where to, - for standard output; {seed}, {prompt:.40}, {number}, ... in the name stand for what the picture has, "
+    "%%03d for its number (default: %(default)s)"
+)
 
 
 def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -103,10 +106,12 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     _add_files(files)
     picture = command.add_argument_group("the picture")
     picture.add_argument("-o", "--output", default="output.png", metavar="FILE", help=_OUTPUT)
+    _add_overwrite(picture)
+    picture.add_argument("--format", metavar="NAME", help="PNG, JPEG, WEBP, ... (default: by the suffix, PNG for -)")
     _add_options(picture, "picture")
     picture.add_argument("-b", "--count", "--batch-count", type=int, default=1, metavar="N", help="pictures to draw")
     picture.add_argument(
-        "--settings-from", metavar="PNG", help="take the settings of this picture; options change them"
+        "--settings-from", metavar="FILE", help="take the settings of this picture; options change them"
     )
     pictures = command.add_argument_group("pictures to draw from")
     pictures.add_argument("-i", "--image", "--init-img", metavar="FILE", help="the picture to begin from")
@@ -135,6 +140,10 @@ def _add_options(arguments: argparse._ArgumentGroup, group: str) -> None:
             arguments.add_argument(
                 *option.flags, dest=name, type=option.domain.kind, metavar=option.metavar, help=option.help
             )
+
+
+def _add_overwrite(command: argparse._ActionsContainer) -> None:
+    command.add_argument("--overwrite", action="store_true", help="replace a file that is there (else: name-2.png)")
 
 
 def _add_files(group: argparse._ArgumentGroup) -> None:
@@ -207,6 +216,7 @@ def _add_demo(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
     )
     command.set_defaults(run=demo.run)
     command.add_argument("-o", "--output", default="demo.png", metavar="FILE", help="where to (default: %(default)s)")
+    _add_overwrite(command)
     command.add_argument("-s", "--seed", type=int, default=0, help="of the first picture (default: %(default)s)")
     _add_machine(command)
 
@@ -214,7 +224,7 @@ def _add_demo(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
 def _add_info(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     command = commands.add_parser("info", parents=[common], help="show what a picture was drawn with")
     command.set_defaults(run=info.run)
-    command.add_argument("file", metavar="FILE.png")
+    command.add_argument("file", metavar="FILE")
     command.add_argument("--json", action="store_true", help="as JSON")
 
 
