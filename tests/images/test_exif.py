@@ -15,7 +15,7 @@ from sdcpp_py.errors import ImageError
 from sdcpp_py.image_files import read_texts
 from sdcpp_py.image_files.exif import exif_block, exif_texts
 
-from ..support.picture_tools import png_with_chunks
+from ..support.picture_tools import WITH_METADATA, png_with_chunks
 
 USER_COMMENT, MAKER_NOTE, EXIF = 0x9286, 0x927C, 0x8769
 TEXT = "a barn\nNegative prompt: 猫\nSteps: 20, Seed: 5"
@@ -52,7 +52,7 @@ def test_a_block_gives_its_texts_back(comment: str, own: str) -> None:
     assert texts == {"parameters": comment, "sdcpp_py": own, "Software": "sdcpp_py 1"}
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("kind", WITH_METADATA[1:])
 def test_the_comment_is_what_a1111_writes(kind: str) -> None:
     """Pillow's own reader, too, finds "UNICODE" and UTF-16, high byte first, in a block of that order."""
     stream = io.BytesIO()
@@ -140,7 +140,7 @@ def test_a_block_of_many_fields_is_read_at_once() -> None:
     assert len(exif_texts(data)["parameters"]) == pytest.approx(8_000_000, abs=10)
 
 
-@given(st.binary(max_size=80), st.sampled_from(["JPEG", "WEBP", "AVIF"]), st.data())
+@given(st.binary(max_size=80), st.sampled_from(WITH_METADATA[1:]), st.data())
 def test_any_file_is_read_or_refused(noise: bytes, kind: str, data: st.DataObject) -> None:
     """A file with any bytes in it for EXIF, changed or cut anywhere, raises nothing but errors of ours."""
     stream = io.BytesIO()

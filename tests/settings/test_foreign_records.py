@@ -17,6 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from sdcpp_py import GenerationSettings, MetadataError, MetadataWarning, read_metadata
 from sdcpp_py.cli import main
 from sdcpp_py.errors import SdcppError
+from sdcpp_py.image_files.exif import exif_block
 from sdcpp_py.image_files.png_chunks import Texts
 from sdcpp_py.settings import OPTIONS, foreign
 from sdcpp_py.settings.metadata import PictureMetadata, read_quietly
@@ -295,8 +296,7 @@ def test_novelais_record_is_read() -> None:
     assert metadata.settings == NOVELAI_SETTINGS
     assert (metadata.problems, metadata.software) == ((), "NovelAI")
     assert metadata.model == {"diffusion_model": "NovelAI Diffusion V4.5 4BDE2A90"}
-    exif = Image.Exif()
-    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + json.dumps(novelai_texts()).encode("utf-16-be")
+    exif = exif_block(json.dumps(novelai_texts()))
     for kind in ("JPEG", "WEBP"):
         stream = io.BytesIO()
         Image.new("RGB", (8, 8)).save(stream, kind, exif=exif)

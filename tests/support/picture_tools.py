@@ -19,6 +19,11 @@ from sdcpp_py.synth import SyntheticSet
 
 from ..conftest import open_generator
 
+Image.init()
+# Pillow writes AVIF since 11.3, where it was built so.
+WITH_METADATA = [name for name in ("PNG", "JPEG", "WEBP", "AVIF") if name in Image.SAVE]
+"""The formats that carry settings and can be written here."""
+
 
 def pixels(picture: object) -> np.ndarray:
     return np.asarray(picture)
