@@ -111,7 +111,7 @@ def test_arrays_need_not_be_contiguous() -> None:
         (io.BytesIO(), "not BytesIO"),
         (SimpleNamespace(image=7), "not int"),
     ],
-    ids=str,
+    ids=lambda each: each if isinstance(each, str) else type(each).__name__,
 )
 def test_what_is_no_picture_is_named(value: object, says: str) -> None:
     """Another type, shape or dtype raises SettingsError with the name, what was given, and what is wanted."""
