@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from sdcpp_py.cli.output import ReaderGone, checked_output
 from sdcpp_py.cli.parser import parse
+from sdcpp_py.cli.sd_cli.arguments import check_refused, notes
 from sdcpp_py.errors import SdcppError
 from sdcpp_py.naming import naming
 
@@ -31,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             verbose = options.verbose
             if verbose:
                 _show_log()
+            check_refused(options)
+            for note in notes(options):
+                _complain(f"sdcpp-py: {note}")
             with naming(options.option_names):
                 options.run(options)
     except (ReaderGone, BrokenPipeError):  # the second: of standard error, which may go into the same pipe

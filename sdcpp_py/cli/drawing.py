@@ -27,10 +27,11 @@ def run(options: argparse.Namespace) -> None:
     # Everything that can be known to be wrong is, before gigabytes are read.
     outputs = Outputs(options.output, options.count, options.format, overwrite=options.overwrite)
     pictures = _pictures(options)
-    settings = _settings(options)
+    settings = settings_given(options)
+    if settings.get("seed") == _RANDOM_SEED:
+        settings["seed"] = random_seed()
     whole = prompt if isinstance(prompt, GenerationSettings) else GenerationSettings(prompt)
-    given = {name: value for name, value in settings.items() if value is not None}
-    first = whole.replace(**given)
+    first = whole.replace(**settings)
     if first.seed > MAX_SEED - options.count + 1:
         raise SettingsError(f"--seed plus --count must not be above {MAX_SEED}")
     with open_model(options) as generator:
@@ -56,13 +57,12 @@ def _prompt(options: argparse.Namespace) -> str | GenerationSettings:
     return settings if text is None else settings.replace(prompt=text)
 
 
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
+def settings_given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that the options say, by name; a seed of -1 is still to be drawn."""
     settings = {name: getattr(options, name) for name, option in OPTIONS.items() if option.flags}
-    if settings["seed"] == _RANDOM_SEED:
-        settings["seed"] = random_seed()
     if settings["vae_tile_size"] is None and options.vae_tiling:
         settings["vae_tile_size"] = _DEFAULT_TILE
-    return settings
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _pictures(options: argparse.Namespace) -> dict[str, Any]:

@@ -63,6 +63,22 @@ def open_named(name: str, options: argparse.Namespace) -> Generator:
 
 def open_model(options: argparse.Namespace) -> Generator:
     """The generator over the model that the options name: by files, by a name, or not at all."""
+    files, name = model_given(options)
+    if files:
+        return Generator(**files, **_machine(options))
+    if name is None:
+        print(
+            "sdcpp-py: no model named: drawing with the one in the package, which knows simple shapes (--model tiny)",
+            file=sys.stderr,
+        )
+    return open_named(name or TINY, options)
+
+
+def model_given(options: argparse.Namespace) -> tuple[dict[str, Any], str | None]:
+    """The files that the options name, as arguments of ``Generator``, or a model's name; or neither.
+
+    Raises SettingsError where both are given.
+    """
     files = files_given(options)
     # A path that leads nowhere is refused as a file, with what lies beside it; no name is looked for on the Hub then.
     if options.model is not None and (is_file(absolute(options.model)) or is_path(options.model)):
@@ -71,13 +87,8 @@ def open_model(options: argparse.Namespace) -> Generator:
         raise SettingsError("--model names a whole model; leave out its files, or leave out --model")
     if files:
         refuse_with_files(options, "quant", "revision")
-        return Generator(**files, **_machine(options))
-    if options.model is None:
-        print(
-            "sdcpp-py: no model named: drawing with the one in the package, which knows simple shapes (--model tiny)",
-            file=sys.stderr,
-        )
-    return open_named(options.model or TINY, options)
+        return files, None
+    return {}, options.model
 
 
 def files_given(options: argparse.Namespace) -> dict[str, Any]:
@@ -103,15 +114,27 @@ def refuse_with_files(options: argparse.Namespace, *arguments: str) -> None:
 
 def device_choice(text: str) -> str | dict[str, str]:
     """A device's name, or "part=name,..." by part. Raises SettingsError."""
+    return _by_name("--device", text, "a name, or part=name,... as in vae=cpu")
+
+
+def _by_name(option: str, text: str, advice: str) -> str | dict[str, str]:
     if "=" not in text:
         return text
     choice = {}
     for item in text.split(","):
         part, equals, name = item.partition("=")
         if not equals or not part.strip() or not name.strip():
-            raise SettingsError(f"--device is {text!r}; give a name, or part=name,... as in vae=cpu")
+            raise SettingsError(f"{option} is {text!r}; give {advice}")
         choice[part.strip()] = name.strip()
     return choice
+
+
+def memory_choice(text: str) -> str | dict[str, str]:
+    """A limit of memory, or "device=size,..." by device; for the parser."""
+    try:
+        return _by_name("--memory", text, "6GiB or cpu=8GiB,vulkan0=4GiB")
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def sizes_of(text: str) -> list[int]:
@@ -127,11 +150,18 @@ def harmless(text: object) -> str:
     return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), str(text))
 
 
-def _machine(options: argparse.Namespace) -> dict[str, Any]:
-    given = {"memory": getattr(options, "memory", None), "cache_dir": getattr(options, "prompt_cache", None)}
-    return {
-        **{name: value for name, value in given.items() if value is not None},
-        "device": device_choice(options.device),
+def machine_given(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options say of the machine, as arguments of ``Generator``. Raises SettingsError."""
+    given = {
+        "memory": getattr(options, "memory", None),
+        "cache_dir": getattr(options, "prompt_cache", None),
         "threads": options.threads,
-        "progress_bar": not options.no_progress and sys.stderr.isatty(),
     }
+    return {
+        "device": device_choice(options.device),
+        **{name: value for name, value in given.items() if value is not None},
+    }
+
+
+def _machine(options: argparse.Namespace) -> dict[str, Any]:
+    return {**machine_given(options), "progress_bar": not options.no_progress and sys.stderr.isatty()}

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from sdcpp_py.cli import benchmark, catalogue, demo, doctor, drawing, info, inspect, planning, synthesis
-from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant
+from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant, memory_choice
+from sdcpp_py.cli.sd_cli import arguments as sd_cli_options
+from sdcpp_py.cli.sd_cli import command as from_sd_cli
+from sdcpp_py.cli.sd_cli.values import form_of, text_of, threads
 from sdcpp_py.settings import OPTIONS
 from sdcpp_py.version import __version__
 
@@ -25,6 +30,34 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process with 2 and one line; all that may be given is a question away."""
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+    def unknown(self, words: Sequence[str]) -> NoReturn:
+        """Ends the process over words that mean nothing, with the option that was meant."""
+        name = next((word for word in words if word.startswith("-")), words[0]).partition("=")[0]
+        close = difflib.get_close_matches(name, self._option_string_actions, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
+
+
+def _as_typed(options: argparse.Namespace, words: Sequence[str]) -> dict[str, str]:
+    """The options for messages: each by the name that was typed, where one was and it is the only one."""
+    typed: dict[str, set[str]] = {}
+    for word in words:
+        action = options.command._option_string_actions.get(word.partition("=")[0])
+        if action is not None and action.dest != "text_encoders":  # whose names each mean another file
+            typed.setdefault(action.dest, set()).update([word.partition("=")[0]])
+    for dest, name in (getattr(options, "typed", None) or {}).items():
+        typed.setdefault(dest, set()).add(name)
+    names = dict(options.option_names)
+    for dest, spellings in typed.items():
+        for argument in _ARGUMENTS.get(dest, (dest,)):
+            if argument in names and len(spellings) == 1:
+                names[argument] = next(iter(spellings))
+    return names
 
 
 def _option_names(command: argparse.ArgumentParser) -> dict[str, str]:
@@ -50,7 +83,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if getattr(options, "names", None) == [] and not any(word.startswith("-") for word in rest):
         options.names, rest = rest, []
     if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        options.command.unknown(rest)
+    options.option_names = _as_typed(options, sys.argv[1:] if arguments is None else arguments)
     return options
 
 
@@ -76,8 +110,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_bench(commands, common)
     _add_plan(commands, common)
     _add_fit(commands, common)
+    from_sd_cli.add_to(commands, common)
     for command in commands.choices.values():
-        command.set_defaults(option_names=_option_names(command))
+        command.set_defaults(option_names=_option_names(command), command=command)
     return parser
 
 
@@ -88,13 +123,17 @@ _OUTPUT = (
     "where to, - for standard output; {seed}, {prompt:.40}, {number}, ... in the name stand for what the picture has, "
     "%%03d for its number (default: %(default)s)"
 )
+_SD_CLI = "sd-cli's other options are understood too, or refused with what to do instead: see `sdcpp-py from-sd-cli`"
 
 
 def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
-    command = commands.add_parser("generate", parents=[common], help="draw a picture")
+    command = commands.add_parser("generate", parents=[common], help="draw a picture", epilog=_SD_CLI)
     command.set_defaults(run=drawing.run)
     command.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to draw")
     command.add_argument("-p", "--prompt", dest="prompt_option", metavar="PROMPT", help=argparse.SUPPRESS)
+    command.add_argument(
+        "--prompt-file", dest="prompt_option", type=text_of, metavar="FILE", help="take the prompt from this file"
+    )
     files = command.add_argument_group("the model: a name, or files")
     files.add_argument(
         "-m",
@@ -104,15 +143,7 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     )
     add_quant(files, "what suits --memory, or this machine's")
     _add_files(files)
-    picture = command.add_argument_group("the picture")
-    picture.add_argument("-o", "--output", default="output.png", metavar="FILE", help=_OUTPUT)
-    _add_overwrite(picture)
-    picture.add_argument("--format", metavar="NAME", help="PNG, JPEG, WEBP, ... (default: by the suffix, PNG for -)")
-    _add_options(picture, "picture")
-    picture.add_argument("-b", "--count", "--batch-count", type=int, default=1, metavar="N", help="pictures to draw")
-    picture.add_argument(
-        "--settings-from", metavar="FILE", help="take the settings of this picture; options change them"
-    )
+    _add_picture(command.add_argument_group("the picture"))
     pictures = command.add_argument_group("pictures to draw from")
     pictures.add_argument("-i", "--image", "--init-img", metavar="FILE", help="the picture to begin from")
     pictures.add_argument("--mask", metavar="FILE", help="white where that picture is drawn anew")
@@ -131,6 +162,21 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     add_old_cache_folder(command)
     _add_memory(command)
     _add_machine(command)
+    sd_cli_options.add_options(command)
+
+
+def _add_picture(picture: argparse._ArgumentGroup) -> None:
+    picture.add_argument("-o", "--output", default="output.png", metavar="FILE", help=_OUTPUT)
+    _add_overwrite(picture)
+    picture.add_argument("--format", metavar="NAME", help="PNG, JPEG, WEBP, ... (default: by the suffix, PNG for -)")
+    _add_options(picture, "picture")
+    picture.add_argument(
+        "--negative-prompt-file", dest="negative_prompt", type=text_of, metavar="FILE", help="the same from this file"
+    )
+    picture.add_argument("-b", "--count", "--batch-count", type=int, default=1, metavar="N", help="pictures to draw")
+    picture.add_argument(
+        "--settings-from", metavar="FILE", help="take the settings of this picture; options change them"
+    )
 
 
 def _add_options(arguments: argparse._ArgumentGroup, group: str) -> None:
@@ -138,7 +184,7 @@ def _add_options(arguments: argparse._ArgumentGroup, group: str) -> None:
     for name, option in OPTIONS.items():
         if option.group == group and option.flags:
             arguments.add_argument(
-                *option.flags, dest=name, type=option.domain.kind, metavar=option.metavar, help=option.help
+                *option.flags, dest=name, type=form_of(name), metavar=option.metavar, help=option.help
             )
 
 
@@ -170,7 +216,7 @@ def _add_device(command: argparse._ActionsContainer) -> None:
 def _add_machine(command: argparse.ArgumentParser) -> None:
     machine = command.add_argument_group("the machine")
     _add_device(machine)
-    machine.add_argument("-t", "--threads", type=int, help="CPU threads (default: the physical cores)")
+    machine.add_argument("-t", "--threads", type=threads, help="CPU threads (default: the physical cores)")
     machine.add_argument("--no-progress", action="store_true", help="show no progress bar")
 
 
@@ -179,8 +225,10 @@ def _add_memory(command: argparse.ArgumentParser) -> None:
     memory.add_argument(
         "--memory",
         default="auto",
+        type=memory_choice,
         metavar="SIZE",
-        help="for weights and working buffers on the device that draws: 6GiB, auto (what is free), all (no limit)",
+        help="for weights and working buffers on the device that draws: 6GiB, auto (what is free), all (no limit); or "
+        "by device: cpu=8GiB,vulkan0=4GiB",
     )
 
 

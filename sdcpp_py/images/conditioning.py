@@ -177,7 +177,7 @@ def _references(family: Family, given: ImageInput | Sequence[ImageInput] | None)
             f"there are {len(several)} reference images; {family.title} reads {family.references} at most"
         )
     for index, value in enumerate(several):
-        yield to_pixels(value, f"reference_images[{index}]")  # type: ignore[arg-type]
+        yield to_pixels(value, f"{named('reference_images')}[{index}]")  # type: ignore[arg-type]
 
 
 def _size(pixels: Pixels) -> tuple[int, int]:

@@ -43,7 +43,8 @@ class Limits:
             for name in wish:
                 if not isinstance(name, str):
                     raise SettingsError(f"{named('memory')} names devices such as 'cpu', not {name!r}")
-            return cls({find_device(name).name: parse_bytes(f"memory[{name!r}]", wish[name]) for name in wish}, True)
+            sizes = {name: parse_bytes(f"{named('memory')} of {name!r}", size) for name, size in wish.items()}
+            return cls({find_device(name).name: size for name, size in sizes.items()}, True)
         if isinstance(wish, str) and not any(letter.isdigit() for letter in wish):
             raise SettingsError(f"{named('memory')} must be 'auto', 'all' or a size such as '6GiB', not {wish!r}")
         return cls({drawing_device: parse_bytes(named("memory"), wish)}, True)

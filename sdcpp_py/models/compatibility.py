@@ -86,7 +86,7 @@ def _family_in_other_names(path: Path, described: Described, kind: Kind) -> Fami
 def _is_instead(given: Given) -> str:
     message = f"{given.path} was given as {named(given.argument)}, but it is {given.described.title}"
     right = _ARGUMENTS.get(given.described.part)
-    return message if right is None else f"{message}; give it as {right}"
+    return message if right is None else f"{message}; give it as {named(right)}"
 
 
 def _denoiser_to_get(given: Given, encoders: Sequence[Given], vae: Given | None) -> str:

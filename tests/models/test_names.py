@@ -397,11 +397,9 @@ def test_the_old_cache_option(alone: Path, capsys: pytest.CaptureFixture[str]) -
     assert "say --prompt-cache (of prompts) or --hub-cache (of downloads)" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "arguments", [["generate", "x", "--mode", "img_gen"], ["plan", "--js"], ["fit", "--size", "1"]]
-)
+@pytest.mark.parametrize("arguments", [["generate", "x", "--vae-til"], ["plan", "--js"], ["fit", "--size", "1"]])
 def test_options_are_not_abbreviated(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Half an option is no option: ``--mode`` of another program is not taken for ``--model``."""
+    """Half an option is no option: ``--vae-til`` is not taken for ``--vae-tiling``."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2

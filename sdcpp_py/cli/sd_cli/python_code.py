@@ -1,0 +1,72 @@
+"""The Python for a command line of ``generate``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from sdcpp_py.cli.drawing import settings_given
+from sdcpp_py.cli.opening import machine_given, model_given
+from sdcpp_py.cli.outputs import output_names
+from sdcpp_py.models.bundled import TINY
+
+_DEFAULTS = (("device", "auto"), ("memory", "auto"))
+
+
+def of_info(file: str) -> str:
+    """The Python for ``sdcpp-py info``."""
+    return f"from sdcpp_py import GenerationSettings\n\nprint(GenerationSettings.from_png({file!r}))"
+
+
+def of_doctor() -> str:
+    """The Python for the devices that ``sdcpp-py doctor`` shows."""
+    return "from sdcpp_py import devices\n\nfor device in devices():\n    print(device)"
+
+
+def of_generate(options: argparse.Namespace) -> str:
+    """The Python that draws what ``generate`` with these options draws, into the same files."""
+    prompt = options.prompt if options.prompt is not None else options.prompt_option
+    drawing = {"prompt": prompt, **_pictures(options), **settings_given(options)}
+    if drawing.get("seed", 0) < 0:
+        del drawing["seed"]  # a random one is the default
+    lines = ["from sdcpp_py import Generator", "", f"with {_opening(options)} as generator:"]
+    names = [str(path) for path in output_names(options.output, options.count)]
+    if options.count == 1:
+        lines += [f"    picture = {_call('generator.generate', drawing, 1)}", f"    picture.save({names[0]!r})"]
+    else:
+        lines += [
+            f"    pictures = {_call('generator.generate_batch', {**drawing, 'count': options.count}, 1)}",
+            f"    for picture, name in zip(pictures, {names!r}):",
+            "        picture.save(name)",
+        ]
+    return "\n".join(lines)
+
+
+def _opening(options: argparse.Namespace) -> str:
+    files, name = model_given(options)
+    machine = machine_given(options)
+    machine = {name: value for name, value in machine.items() if (name, value) not in _DEFAULTS}
+    if files:
+        one = {key: value[0] if isinstance(value, list) and len(value) == 1 else value for key, value in files.items()}
+        return _call("Generator", {**one, **machine}, 0)
+    return _call("Generator.from_pretrained", {"name": name or TINY, "quant": options.quant, **machine}, 0)
+
+
+def _pictures(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "image": options.image,
+        "mask": options.mask,
+        "reference_images": options.references,
+        "resize": options.resize,
+    }
+
+
+def _call(function: str, arguments: dict[str, Any], depth: int) -> str:
+    """A call over several lines; the prompt and a model's name go without their argument's names."""
+    margin = "    " * (depth + 1)
+    shown = [
+        f"{margin}{value!r}," if name in ("prompt", "name") else f"{margin}{name}={value!r},"
+        for name, value in arguments.items()
+        if value is not None
+    ]
+    return "\n".join([f"{function}(", *shown, f"{'    ' * depth})"])
