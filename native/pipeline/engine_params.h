@@ -116,6 +116,14 @@ inline void check_condition(const StableDiffusionGGML &sd, const SDCondition &co
     }
 }
 
+// Of other models the engine makes sigmas of zero, and of their latents no numbers.
+inline void check_scheduler(scheduler_t scheduler, SDVersion version) {
+    if (scheduler == AYS_SCHEDULER && !sd_version_is_sd1(version) && !sd_version_is_sdxl(version)) {
+        throw BadSettings(
+            "the scheduler 'ays' has noise levels for Stable Diffusion 1 and XL alone; take another for this model");
+    }
+}
+
 inline void check_finite(const char *part, const sd::Tensor<float> &values, bool infinite_too = false) {
     for (int64_t i = 0; i < values.numel(); ++i) {
         const float value = values.data()[i];

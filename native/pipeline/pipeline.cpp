@@ -161,6 +161,9 @@ class EnginePipeline : public Pipeline {
             throw BadSettings("width and height must be multiples of " +
                               std::to_string(sd_->get_vae_scale_factor() * sd_->get_diffusion_model_down_factor()));
         }
+        if (request.sigmas.empty()) {
+            check_scheduler(params.sample_params.scheduler, sd_->version);
+        }
         sd_->set_flow_shift(params.sample_params.flow_shift);
         SamplePlan plan(&context_, &params, engine_request);
         if (!request.sigmas.empty()) {

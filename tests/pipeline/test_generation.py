@@ -175,7 +175,13 @@ def test_eta_is_the_fresh_noise_of_ancestral_samplers(generator: Generator) -> N
     assert np.array_equal(drawn("euler", 0.5), drawn("euler", None))
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_scheduler_without_noise_levels_for_the_model_is_refused(generator: Generator) -> None:
+    """Align Your Steps has levels for Stable Diffusion 1 and XL; for others the engine would compute no numbers."""
+    with pytest.raises(SettingsError, match="'ays' has noise levels for Stable Diffusion 1 and XL alone"):
+        generator.generate("cat", scheduler="ays", **SMALL)
+
+
+@pytest.mark.parametrize("scheduler", sorted(set(SCHEDULERS) - {"ays"}))
 def test_every_scheduler_draws(generator: Generator, scheduler: str) -> None:
     """Each scheduler that is listed exists in the engine and draws."""
     picture = generator.generate("cat", scheduler=scheduler, seed=1, **SMALL)
