@@ -35,7 +35,6 @@ CHROMA = Family(
     pixels_per_latent=8,
     latent_channels=16,
     vae_channels=16,
-    vae_name="ae.safetensors",
     max_tokens=0,
     encoders=("t5xxl",),
     has_heads=has_heads,

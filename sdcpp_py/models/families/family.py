@@ -52,7 +52,6 @@ class Family:
         pixels_per_latent: pixels along one edge of a latent pixel: the VAE's factor.
         latent_channels: channels of the latent that the denoiser works on.
         vae_channels: input channels of the decoder of the VAE that belongs to it.
-        vae_name: the file people know that VAE by.
         max_tokens: the longest prompt the reference pipeline reads, its template included; 0: any length.
         encoders: the roles of the text encoders that it reads.
         optional_encoders: those of them that it can do without, and what it is then worse at.
@@ -91,7 +90,6 @@ class Family:
     pixels_per_latent: int
     latent_channels: int
     vae_channels: int
-    vae_name: str
     max_tokens: int
     encoders: tuple[str, ...]
     engine_version: str
@@ -121,11 +119,6 @@ class Family:
     loras_of: tuple[str, ...] = ()
     pipelines: tuple[str, ...] = ()
     distilled_word: str = ""
-
-    @property
-    def encoder_layers(self) -> int:
-        """How many layers of its language model are read; 0 where it reads none."""
-        return self.language_model.layers if self.language_model else 0
 
     @property
     def needed_encoders(self) -> tuple[str, ...]:

@@ -72,7 +72,6 @@ FLUX1 = Family(
     pixels_per_latent=8,
     latent_channels=16,
     vae_channels=16,
-    vae_name="ae.safetensors",
     max_tokens=0,
     encoders=("clip_l", "t5xxl"),
     sigmas=flux1_sigmas,

@@ -41,7 +41,6 @@ FLUX2_KLEIN = Family(
     pixels_per_latent=16,
     latent_channels=128,
     vae_channels=32,
-    vae_name="flux2-vae.safetensors",
     max_tokens=512,
     encoders=("llm",),
     language_model=LanguageModel("qwen3", widths=(2560, 4096), layers=27),

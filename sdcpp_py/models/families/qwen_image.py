@@ -32,7 +32,6 @@ QWEN_IMAGE = Family(
     pixels_per_latent=8,
     latent_channels=16,
     vae_channels=16,
-    vae_name="qwen_image_vae.safetensors",
     vae_make="wan",
     max_tokens=0,
     encoders=("llm",),

@@ -44,7 +44,6 @@ SD1 = Family(
     pixels_per_latent=8,
     latent_channels=4,
     vae_channels=4,
-    vae_name="vae-ft-mse-840000-ema-pruned.safetensors",
     vae_of_others=("sdxl",),
     max_tokens=0,
     encoders=("clip_l",),

@@ -41,7 +41,6 @@ SD3 = Family(
     pixels_per_latent=8,
     latent_channels=16,
     vae_channels=16,
-    vae_name="sd3 vae (16 channels)",
     vae_of_others=("flux", "taef1"),
     max_tokens=0,
     encoders=("clip_l", "clip_g", "t5xxl"),

@@ -42,7 +42,6 @@ SDXL = replace(
     cfg_scale=6.0,
     width=1024,
     height=1024,
-    vae_name="sdxl_vae.safetensors",
     vae_of_others=("mse-840000",),
     encoders=("clip_l", "clip_g"),
     empty_is_nothing=True,

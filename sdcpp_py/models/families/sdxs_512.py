@@ -35,7 +35,6 @@ SDXS_512 = replace(
     cfg_scale=1.0,
     sampler="euler",
     vae_make="taesd",
-    vae_name="diffusion_pytorch_model.safetensors",
     engine_version="SDXS (512-DS)",
     recognise=_recognise,
     recognise_diffusers=_recognise_diffusers,

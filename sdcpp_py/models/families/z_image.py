@@ -37,7 +37,6 @@ Z_IMAGE = Family(
     pixels_per_latent=8,
     latent_channels=16,
     vae_channels=16,
-    vae_name="ae.safetensors",
     max_tokens=512,
     encoders=("llm",),
     language_model=LanguageModel("qwen3", widths=(2560,), layers=35),
