@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from sdcpp_py.errors import ImageError, ImageNotFoundError, OutOfMemoryError, SdcppError
 from sdcpp_py.image_files.exif import exif_texts
 from sdcpp_py.image_files.png_chunks import Texts, decoded, for_pillow, is_png, texts_of
-from sdcpp_py.system.paths import absolute
+from sdcpp_py.system.paths import StrPath, absolute
 
 
 @contextlib.contextmanager
@@ -39,7 +39,7 @@ def opened(path: str, what: str) -> Iterator[Image.Image]:
             yield image
 
 
-def read_texts(file: str | os.PathLike[str] | IO[bytes]) -> Texts:
+def read_texts(file: StrPath | IO[bytes]) -> Texts:
     """The texts in a picture, whose pixels are not decoded. Raises as ``opened`` does."""
     if isinstance(file, (str, os.PathLike)):
         what = repr(os.fsdecode(file))

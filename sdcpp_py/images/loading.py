@@ -14,6 +14,7 @@ from sdcpp_py.errors import ImageError, SettingsError
 from sdcpp_py.image_files import opened, reading
 from sdcpp_py.images.resizing import Pixels, surrounded
 from sdcpp_py.settings import check_whole
+from sdcpp_py.system.paths import StrPath
 
 MAX_INPUT_EDGE = 16384
 # Where Pillow, too, gives up on its own.
@@ -29,7 +30,7 @@ class HoldsImage(Protocol):
         """The picture."""
 
 
-ImageInput = str | os.PathLike[str] | Image.Image | NDArray[Any] | HoldsImage
+ImageInput = StrPath | Image.Image | NDArray[Any] | HoldsImage
 
 
 def to_pixels(value: ImageInput, name: str = "image") -> Pixels:

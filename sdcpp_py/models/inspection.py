@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from sdcpp_py.models.detect.headers import FileHeader
 from sdcpp_py.models.detect.shards import read_model, refuse_shard
 from sdcpp_py.models.detect.storage import fault_of, mix_of, parameters_of
 from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, Family
-from sdcpp_py.system.paths import absolute
+from sdcpp_py.system.paths import StrPath, absolute
 
 # Words in names of files that say what tensors cannot.
 _DISTILLED = re.compile(r"turbo|schnell|lightning|hyper|lcm|distill|twinflow|dmd|sdxs")
@@ -82,7 +81,7 @@ class Inspection:
         }
 
 
-def inspect(path: str | os.PathLike[str]) -> Inspection:
+def inspect(path: StrPath) -> Inspection:
     """Says what a model file is, from its header.
 
     Args:

@@ -28,7 +28,7 @@ from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.system.atomic_write import PARTIAL
 from sdcpp_py.system.forks import ProcessLock
-from sdcpp_py.system.paths import absolute
+from sdcpp_py.system.paths import StrPath, absolute
 from sdcpp_py.version import __version__
 
 logger = logging.getLogger("sdcpp_py")
@@ -59,7 +59,7 @@ class PromptCache:
 
     def __init__(
         self,
-        folder: str | os.PathLike[str] | None = None,
+        folder: StrPath | None = None,
         *,
         memory_bytes: int = 256 << 20,
         folder_bytes: int = 2 << 30,
@@ -147,7 +147,7 @@ SHARED = PromptCache()
 """The cache in memory of all generators that have no folder of their own."""
 
 
-def chosen_cache(wanted: bool, folder: str | os.PathLike[str] | None) -> PromptCache | None:
+def chosen_cache(wanted: bool, folder: StrPath | None) -> PromptCache | None:
     """The cache of a generator: the shared one, one with a folder, or none. Raises SettingsError, OutputError."""
     if folder is None:
         return SHARED if wanted else None
@@ -239,7 +239,7 @@ def _identity(file: Path) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def fingerprint(file: str | os.PathLike[str]) -> str:
+def fingerprint(file: StrPath) -> str:
     """A digest of a file's size and bytes, in hexadecimal.
 
     Of files above 32 MiB it reads 4,096 samples of 8 KiB, spread evenly, the header and the end among them: reading

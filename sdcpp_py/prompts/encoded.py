@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import unicodedata
 import zipfile
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from sdcpp_py.errors import MetadataError, MetadataNotFoundError, ModelMismatchError, OutputError
 from sdcpp_py.system.atomic_write import whole_or_absent
-from sdcpp_py.system.paths import absolute
+from sdcpp_py.system.paths import StrPath, absolute
 
 _FORMAT = 1
 _HEADER = "sdcpp_py"
@@ -64,7 +63,7 @@ class EncodedPrompt:
         """Bytes of all arrays."""
         return sum(array.nbytes for array in self.arrays.values())
 
-    def save(self, file: str | os.PathLike[str]) -> Path:
+    def save(self, file: StrPath) -> Path:
         """Writes it to a file (numpy's .npz, nothing pickled), whole or not at all.
 
         Raises OutputError, and MetadataError where it holds arrays that no encoder makes.
@@ -84,7 +83,7 @@ class EncodedPrompt:
         return path
 
     @classmethod
-    def load(cls, file: str | os.PathLike[str]) -> EncodedPrompt:
+    def load(cls, file: StrPath) -> EncodedPrompt:
         """Reads what ``save`` wrote. Nothing in the file is run.
 
         Raises:

@@ -27,6 +27,7 @@ from sdcpp_py.settings.domains import (
 )
 from sdcpp_py.settings.options import ModelDefaults, Option, option
 from sdcpp_py.settings.samplers import REFERENCE_SCHEDULER, SAMPLERS, SCHEDULERS
+from sdcpp_py.system.paths import StrPath
 
 __all__ = ["FAMILY_DEFAULTS", "MAX_EDGE", "MAX_SEED", "MIN_EDGE", "OPTIONS", "GenerationSettings", "SettingsArguments"]
 __all__ += ["check_edge", "check_whole", "random_seed", "unknown_names"]
@@ -168,7 +169,7 @@ class GenerationSettings:
         return {name: option.unset if value is None else value for name, (value, option) in values.items()}
 
     @classmethod
-    def from_image(cls, file: str | os.PathLike[str] | IO[bytes]) -> GenerationSettings:
+    def from_image(cls, file: StrPath | IO[bytes]) -> GenerationSettings:
         """The settings that a PNG, JPEG, WebP or AVIF of this library carries; of others', what they say of theirs.
 
         Read are the ``parameters`` text of AUTOMATIC1111's web UI, Forge and sd-cli, ComfyUI's graphs, and the records

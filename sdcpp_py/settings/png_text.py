@@ -20,10 +20,11 @@ from sdcpp_py.image_files.exif import COMMENT_NAME, OWN_NAME
 from sdcpp_py.image_files.png_chunks import Texts
 from sdcpp_py.settings import OPTIONS, foreign
 from sdcpp_py.settings.record import Record
+from sdcpp_py.system.paths import StrPath
 
 OURS, COMMON = OWN_NAME, COMMENT_NAME
 FORMAT = 1
-PictureFile = str | os.PathLike[str] | IO[bytes]
+PictureFile = StrPath | IO[bytes]
 """A picture's path, or a binary file of it, open at any place."""
 # A picture may hold megabytes where a number belongs.
 _LONGEST_WARNING = 4000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from sdcpp_py.models.detect.gguf import Value, read_gguf
 from sdcpp_py.models.detect.safetensors import is_safetensors, read_safetensors
 from sdcpp_py.models.local_paths import not_found
 from sdcpp_py.models.tensors import Damaged, TensorInfo, Unsupported
-from sdcpp_py.system.paths import absolute
+from sdcpp_py.system.paths import StrPath, absolute
 
 _GGUF = b"GGUF"
 _FOREIGN = (
@@ -50,7 +49,7 @@ class FileHeader:
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
 
-def read_header(file: str | os.PathLike[str]) -> FileHeader:
+def read_header(file: StrPath) -> FileHeader:
     """Reads the header of a GGUF or safetensors file.
 
     Raises:

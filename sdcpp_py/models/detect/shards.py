@@ -6,7 +6,6 @@ They can be inspected. The engine opens single files only, so nothing can be dra
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from sdcpp_py.models.detect.headers import FileHeader, read_header
 from sdcpp_py.models.families import FAMILIES
 from sdcpp_py.models.local_paths import is_folder, not_found
 from sdcpp_py.models.tensors import TensorInfo
-from sdcpp_py.system.paths import absolute
+from sdcpp_py.system.paths import StrPath, absolute
 
 INDEX = ".safetensors.index.json"
 _PIPELINE = "model_index.json"
@@ -23,7 +22,7 @@ _FAMILIES = {pipeline: family for family in FAMILIES for pipeline in family.pipe
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.(?:safetensors|gguf)$")
 
 
-def read_model(file: str | os.PathLike[str]) -> FileHeader:
+def read_model(file: StrPath) -> FileHeader:
     """Reads the header of a model file, or those of all the files that an index or a folder with one names.
 
     Raises:
