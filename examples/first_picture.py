@@ -1,4 +1,4 @@
-"""Draws a first picture without any download, with the model that lies in the package.
+"""Generates a first picture without any download, with the model that lies in the package.
 
 python examples/first_picture.py [FILE.png]
 """
@@ -11,10 +11,10 @@ from sdcpp_py import Generator
 
 
 def main(output: str) -> None:
-    """Draws one picture and saves it."""
+    """Generates one picture and saves it."""
     with Generator.from_pretrained("tiny", progress_bar=True) as generator:
         picture = generator.generate("a red circle on a white background", seed=1)
-    print(f"{picture.save(output)}: drawn in {sum(picture.timings.values()):.1f} s with seed {picture.seed}")
+    print(f"{picture.save(output)}: generated in {sum(picture.timings.values()):.1f} s with seed {picture.seed}")
 
 
 if __name__ == "__main__":

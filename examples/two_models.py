@@ -1,4 +1,4 @@
-"""Draws one prompt with two models that share a text encoder, in 6 GiB of memory.
+"""Generates pictures of one prompt with two models that share a text encoder, in 6 GiB of memory.
 
     python examples/two_models.py FOLDER
 
@@ -19,7 +19,7 @@ MODELS = {
 
 
 def main() -> None:
-    """Draws both pictures into the current folder."""
+    """Generates both pictures into the current folder."""
     folder = Path(sys.argv[1])
     with TextEncoder(folder / "Qwen3-4B-Q4_K_M.gguf") as encoder:
         for name, (denoiser, vae) in MODELS.items():

@@ -1,4 +1,4 @@
-"""Draws pictures on ordinary laptops: Z-Image-Turbo, FLUX.2 Klein and their kin from GGUF files, without PyTorch.
+"""Generates pictures on ordinary laptops: Z-Image-Turbo, FLUX.2 Klein and their kin from GGUF files, without PyTorch.
 
 ::
 

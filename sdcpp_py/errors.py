@@ -89,11 +89,11 @@ class DeviceLostError(GenerationError):
 
 
 class GenerationCancelled(SdcppError):
-    """``Generator.cancel`` was called while a picture was drawn or a model was loaded."""
+    """``Generator.cancel`` was called while a picture was generated or a model was loaded."""
 
 
 class GeneratorClosedError(SdcppError, RuntimeError):
-    """The generator was closed and cannot draw any more."""
+    """The generator was closed and cannot generate any more."""
 
 
 class MetadataError(SdcppError, ValueError):
@@ -113,7 +113,7 @@ class ImageError(SdcppError, ValueError):
 
 
 class ImageNotFoundError(ImageError, FileNotFoundError):
-    """The picture to start from, to look at, or to take as a mask does not exist."""
+    """The file of an init image, a reference image or a mask does not exist."""
 
 
 class OutputError(SdcppError, OSError):

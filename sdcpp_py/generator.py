@@ -1,4 +1,4 @@
-"""The generator: a model that is open, and the pictures drawn with it."""
+"""The generator: a model that is open, and the pictures generated with it."""
 
 from __future__ import annotations
 
@@ -40,23 +40,24 @@ ENCODING = tuple(name for name, option in OPTIONS.items() if option.phase is Pha
 
 
 class Generator:
-    """A model that is ready to draw.
+    """An open model, ready to generate pictures.
 
     Args:
         diffusion_model: the denoiser, GGUF or safetensors (``sd-cli --diffusion-model``).
         text_encoder: the text encoder: a file, several files in any order where the model reads several (FLUX.1 has
             CLIP-L and T5-XXL). A ``TextEncoder`` in place of a file stays in memory when this generator is gone.
-        vae: the autoencoder, full or tiny (``sd-cli --vae``, ``--tae``).
+        vae: the VAE, full or tiny (``sd-cli --vae``, ``--tae``).
         model: a whole checkpoint (``sd-cli -m``), as Stable Diffusion 1, 2 and XL come; what is given beside it takes
             the place of its own part.
         device: "auto" (a GPU where there is one), "cpu", "vulkan0", ...: one of ``sdcpp_py.devices()``. Or one for each
             part: ``{"text_encoder": "cpu", "diffusion_model": "vulkan0", "vae": "cpu"}``.
-        threads: CPU threads for loading and drawing; where None, one for each physical core, or for each that a
+        threads: CPU threads for loading and computing; where None, one for each physical core, or for each that a
             container may use.
-        memory: how much weights and working buffers may take on the device that draws: "6GiB", "auto" (what is free),
+        memory: how much weights and compute buffers may take on the denoiser's device: "6GiB", "auto" (what is free),
             "all" (no limit). Or a size for each device: ``{"cpu": "8GiB", "vulkan0": "5.28GiB"}``. With little memory,
-            parts come for their phase alone, or block by block; on the CPU, pictures are the same with every limit.
-        cache_prompts: keeps encoded prompts in memory (256 MiB of them at most), so that none is encoded twice.
+            weights are staged for their phase, or streamed block by block; on the CPU, pictures are the same with every
+            limit.
+        cache_prompts: keeps prompt embeddings in memory (256 MiB of them at most), so that none is encoded twice.
         cache_dir: keeps them on disk too, for other processes and days.
         on_progress: is called with a ``Progress`` while the weights are read.
         progress_bar: shows a progress bar on standard error, here and for every picture.
@@ -139,7 +140,7 @@ class Generator:
         options = PipelineOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir))
         found = resolve(
             name, quant=quant, revision=revision, token=token, local_files_only=local_files_only, cache_dir=hub_cache,
-            progress=progress_bar, limit=options.limits.exact.get(options.placements[0].drawing.name),
+            progress=progress_bar, limit=options.limits.exact.get(options.placements[0].denoiser.name),
         )  # fmt: skip
         opened = cls.__new__(cls)
         opened._pipeline, opened._lock = open_pipeline(checked_pretrained(found), options, on_progress, progress_bar)
@@ -157,8 +158,8 @@ class Generator:
 
     @property
     def device(self) -> str:
-        """The device that it draws on: the denoiser's, where parts are on several."""
-        return self._pipeline.placement.drawing.name
+        """The denoiser's device ("cpu", "vulkan0"); other parts may be on others."""
+        return self._pipeline.placement.denoiser.name
 
     @property
     def threads(self) -> int:
@@ -287,7 +288,7 @@ class Generator:
         prompt: Prompt = LONG_PROMPT,
         vae_tile_size: int = 0,
     ) -> MemoryPlan:
-        """Who will be in memory when a picture is drawn: each part's weights, each phase's working buffer, what stays.
+        """What will be in memory in each phase: each part's weights, each phase's compute buffer, and what is resident.
 
         Arguments and errors are those of ``generate``, but a plan that does not fit says so by ``fits``. The prompt is
         one of the greatest length where none is given.

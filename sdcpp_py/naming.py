@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-# One for each thread and task, so that a program that runs a command beside its own drawing gets the names of each.
+# One for each thread and task, so that a program that runs a command beside its own generating gets the names of each.
 _options: ContextVar[Mapping[str, str] | None] = ContextVar("options", default=None)
 
 

@@ -30,7 +30,7 @@ class Progress:
         bytes_done: bytes of weights read (load), else 0.
         bytes_total: bytes of weights to read (load), else 0.
         image: which picture of a batch this is about, from 0.
-        images: how many pictures the call draws.
+        images: how many pictures the call generates.
     """
 
     phase: Phase
@@ -46,4 +46,4 @@ class Progress:
 
 
 ProgressCallback = Callable[[Progress], object]
-"""Is called in the thread that draws. What it returns is ignored; what it raises stops the run and comes out."""
+"""Is called in the thread that generates. What it returns is ignored; what it raises stops the run and comes out."""

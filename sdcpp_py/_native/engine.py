@@ -74,7 +74,7 @@ class Measurement:
     """What a phase would need.
 
     Attributes:
-        working: bytes of its working buffer.
+        working: bytes of its compute buffer.
         tokens: of the prompt with its template, for encoding.
     """
 

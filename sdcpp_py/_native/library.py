@@ -43,7 +43,7 @@ _started = False
 
 @dataclass(frozen=True)
 class Device:
-    """A device that pictures can be drawn on.
+    """A device that a model's parts can compute on.
 
     Attributes:
         name: what ``Generator(device=...)`` takes ("cpu", "vulkan0").
@@ -124,7 +124,7 @@ class DeviceUsage:
     """What this library has allocated on a device.
 
     Attributes:
-        bytes: of weights and working buffers, now.
+        bytes: of weights and compute buffers, now.
         most_bytes: since the process began, or since the count began anew.
         longest_submission: seconds that the longest submission of several operations to a GPU took, since then.
     """

@@ -138,12 +138,12 @@ class DenoiseRequest(Request):
 
     Attributes:
         text, negative: what ``EncodeRequest`` gave; no negative: no classifier-free guidance.
-        noise: of the latent's shape; where None, drawn from the seed.
-        start: what ``EncodePictureRequest`` gave of the picture to begin from; None: from noise alone.
+        noise: float32 of the latent's shape; where None, from the seed.
+        start: what ``EncodePictureRequest`` gave of the init image; None: from noise alone.
         around: of the picture without what the mask covers, for denoisers that read it.
         references: of the pictures to edit.
         references_are_latents: they are latents already, of shape (channels, height, width).
-        mask: uint8, (height, width): drawn anew where it is 128 or more; None: everywhere.
+        mask: uint8, (height, width): generated anew where it is 128 or more; None: everywhere.
         settings: of the picture, by the names of ``sdpy_settings``.
         sigmas: one more values than steps are run; empty: the scheduler's own, cut by the denoising strength.
     """

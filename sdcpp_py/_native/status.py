@@ -52,10 +52,10 @@ ERRORS: Mapping[Status, type[SdcppError]] = {
 
 def _advice(status: Status) -> str:
     if status is Status.OUT_OF_MEMORY:
-        return f"draw a smaller picture, set {named('vae_tile_size', 256)}, or take a smaller quantization"
+        return f"generate a smaller picture, set {named('vae_tile_size', 256)}, or take a smaller quantization"
     if status is Status.DEVICE_LOST:
         return (
-            "draw a smaller picture, raise the GPU watchdog's timeout (see `sdcpp-py doctor`), or use "
+            "generate a smaller picture, raise the GPU watchdog's timeout (see `sdcpp-py doctor`), or use "
             f"{named('device', 'cpu')}; the driver gives a lost device back to a new process only"
         )
     return "the model will be loaded anew for the next picture" if status is Status.BROKEN else ""

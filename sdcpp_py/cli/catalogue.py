@@ -29,13 +29,13 @@ def add_to(commands: _Commands[argparse.ArgumentParser], common: argparse.Argume
     add_hub_cache(command)
     add_old_cache_folder(command)
     command.add_argument("--json", action="store_true", help="as JSON")
-    command = commands.add_parser("pull", parents=[common], help="download a model, to draw with it later")
+    command = commands.add_parser("pull", parents=[common], help="download a model, to generate with it later")
     command.set_defaults(run=run_pull)
     command.add_argument(
         "name", metavar="NAME[:QUANT]", help="a model or file of the catalogue, or owner/repository/file.gguf"
     )
     add_quant(command, "what suits --memory, or this machine's")
-    command.add_argument("--memory", default="auto", metavar="SIZE", help="the --memory that it will be drawn with")
+    command.add_argument("--memory", default="auto", metavar="SIZE", help="the --memory that it will be used with")
     command.add_argument(
         "--part", action="append", default=[], metavar="ROLE=FILE", help="another part, as in vae=flux2-small-decoder"
     )

@@ -31,7 +31,7 @@ _LINE_HEIGHT = 14
 
 
 def run(options: argparse.Namespace) -> None:
-    """Draws the prompts and writes the sheet. Raises SdcppError."""
+    """Generates the pictures and writes the sheet. Raises SdcppError."""
     output = Path(options.output)
     check_output(output)
     began = time.monotonic()

@@ -68,7 +68,7 @@ def open_model(options: argparse.Namespace) -> Generator:
         return Generator(**files, **_machine(options))
     if name is None:
         print(
-            "sdcpp-py: no model named: drawing with the one in the package, which knows simple shapes (--model tiny)",
+            "sdcpp-py: no model named: the one in the package is taken, which knows simple shapes (--model tiny)",
             file=sys.stderr,
         )
     return open_named(name or TINY, options)

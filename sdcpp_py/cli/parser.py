@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from sdcpp_py.cli import benchmark, catalogue, demo, doctor, drawing, info, inspect, planning, synthesis
+from sdcpp_py.cli import benchmark, catalogue, demo, doctor, generation, info, inspect, planning, synthesis
 from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant, memory_choice
 from sdcpp_py.cli.sd_cli import arguments as sd_cli_options
 from sdcpp_py.cli.sd_cli import command as from_sd_cli
@@ -94,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     ``option_names`` of it are the command's options by arguments, for messages.
     """
     parser: argparse.ArgumentParser = _Parser(
-        prog="sdcpp-py", description="Draws pictures from prompts, on CPUs and GPUs."
+        prog="sdcpp-py", description="Generates pictures from prompts, on CPUs and GPUs."
     )
     parser.add_argument("--version", action="version", version=f"sdcpp_py {__version__}")
     common = _Parser(add_help=False)
@@ -127,9 +127,9 @@ _SD_CLI = "sd-cli's other options are understood too, or refused with what to do
 
 
 def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
-    command = commands.add_parser("generate", parents=[common], help="draw a picture", epilog=_SD_CLI)
-    command.set_defaults(run=drawing.run)
-    command.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to draw")
+    command = commands.add_parser("generate", parents=[common], help="generate a picture", epilog=_SD_CLI)
+    command.set_defaults(run=generation.run)
+    command.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to generate")
     command.add_argument("-p", "--prompt", dest="prompt_option", metavar="PROMPT", help=argparse.SUPPRESS)
     command.add_argument(
         "--prompt-file", dest="prompt_option", type=text_of, metavar="FILE", help="take the prompt from this file"
@@ -144,21 +144,21 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     add_quant(files, "what suits --memory, or this machine's")
     _add_files(files)
     _add_picture(command.add_argument_group("the picture"))
-    pictures = command.add_argument_group("pictures to draw from")
-    pictures.add_argument("-i", "--image", "--init-img", metavar="FILE", help="the picture to begin from")
-    pictures.add_argument("--mask", metavar="FILE", help="white where that picture is drawn anew")
+    pictures = command.add_argument_group("init image, mask and reference images")
+    pictures.add_argument("-i", "--image", "--init-img", metavar="FILE", help="the init image (image to image)")
+    pictures.add_argument("--mask", metavar="FILE", help="white where the init image is generated anew")
     _add_options(pictures, "images")
     pictures.add_argument(
         "-r", "--reference", "--ref-image", dest="references", action="append", metavar="FILE",
-        help="a picture to edit; may be given several times",
+        help="a reference image, to edit or combine; may be given several times",
     )  # fmt: skip
-    pictures.add_argument("--resize", metavar="HOW", help="cover, pad or fit, where the picture has another size")
+    pictures.add_argument("--resize", metavar="HOW", help="cover, pad or fit, where the init image has another size")
     sampling = command.add_argument_group("sampling")
     _add_options(sampling, "sampling")
     sampling.add_argument("--vae-tiling", action="store_true", help="decode in tiles of 256 pixels")
     caches = command.add_argument_group("downloads and caches")
     add_downloads(caches)
-    caches.add_argument("--prompt-cache", metavar="DIR", help="where encoded prompts are kept (default: in memory)")
+    caches.add_argument("--prompt-cache", metavar="DIR", help="where prompt embeddings are kept (default: in memory)")
     add_old_cache_folder(command)
     _add_memory(command)
     _add_machine(command)
@@ -173,7 +173,7 @@ def _add_picture(picture: argparse._ArgumentGroup) -> None:
     picture.add_argument(
         "--negative-prompt-file", dest="negative_prompt", type=text_of, metavar="FILE", help="the same from this file"
     )
-    picture.add_argument("-b", "--count", "--batch-count", type=int, default=1, metavar="N", help="pictures to draw")
+    picture.add_argument("-b", "--count", "--batch-count", type=int, default=1, metavar="N", help="how many pictures")
     picture.add_argument(
         "--settings-from", metavar="FILE", help="take the settings of this picture; options change them"
     )
@@ -198,7 +198,7 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         "--text-encoder", "--llm", "--clip_l", "--clip_g", "--t5xxl", dest="text_encoders", action="append",
         metavar="FILE", help="a text encoder; given several times where the model reads several",
     )  # fmt: skip
-    group.add_argument("--vae", "--tae", metavar="FILE", help="the autoencoder, full or tiny (TAESD)")
+    group.add_argument("--vae", "--tae", metavar="FILE", help="the VAE, full or tiny (TAESD)")
 
 
 def _add_named_model(command: argparse.ArgumentParser) -> None:
@@ -227,7 +227,7 @@ def _add_memory(command: argparse.ArgumentParser) -> None:
         default="auto",
         type=memory_choice,
         metavar="SIZE",
-        help="for weights and working buffers on the device that draws: 6GiB, auto (what is free), all (no limit); or "
+        help="for weights and compute buffers on the denoiser's device: 6GiB, auto (what is free), all (no limit); or "
         "by device: cpu=8GiB,vulkan0=4GiB",
     )
 
@@ -260,7 +260,7 @@ def _add_fit(commands: _Commands[argparse.ArgumentParser], common: argparse.Argu
 
 def _add_demo(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
-        "demo", parents=[common], help="draw a contact sheet with the model that lies in the package"
+        "demo", parents=[common], help="generate a contact sheet with the model that lies in the package"
     )
     command.set_defaults(run=demo.run)
     command.add_argument("-o", "--output", default="demo.png", metavar="FILE", help="where to (default: %(default)s)")
@@ -270,7 +270,7 @@ def _add_demo(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
 
 
 def _add_info(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
-    command = commands.add_parser("info", parents=[common], help="show what a picture was drawn with")
+    command = commands.add_parser("info", parents=[common], help="show what a picture was generated with")
     command.set_defaults(run=info.run)
     command.add_argument("file", metavar="FILE")
     command.add_argument("--json", action="store_true", help="as JSON")

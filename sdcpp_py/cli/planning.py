@@ -21,12 +21,11 @@ MODELS = (
     "qwen-image",
 )  # fmt: skip
 QUANTS = ("Q2_K", "Q3_K", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "BF16")
-_SHORT = {Stay.RESIDENT: "stays", Stay.STAGED: "staged", Stay.STREAMED: "streamed"}
 _PARTS = {"text_encoder": "encoder", "diffusion_model": "denoiser", "vae": "VAE"}
 
 
 def run_plan(options: argparse.Namespace) -> None:
-    """Prints who is in memory when. Raises SdcppError."""
+    """Prints what is in memory when. Raises SdcppError."""
     given = files_given(options)
     wishes = {
         "memory": options.memory,
@@ -85,8 +84,8 @@ def _how(plan: MemoryPlan) -> str:
         return f"no: needs {needs}"
     peak = ", ".join(format_bytes(plan.peak(device)) for device in plan.devices)
     if all(part.stay is Stay.RESIDENT for part in plan.parts):
-        return f"{peak}, all stays"
-    moving = [f"{_PARTS[part.need.name]} {_SHORT[part.stay]}" for part in plan.parts if part.stay is not Stay.RESIDENT]
+        return f"{peak}, all resident"
+    moving = [f"{_PARTS[part.need.name]} {part.stay.value}" for part in plan.parts if part.stay is not Stay.RESIDENT]
     return f"{peak}, {', '.join(moving)}"
 
 

@@ -38,7 +38,7 @@ def exif_block(comment: str, own: str = "", software: str = "") -> bytes:
     Args:
         comment: the ``parameters`` text.
         own: this library's exact text, kept as the MakerNote; "" for none.
-        software: what drew the picture.
+        software: what generated the picture.
     """
     inner = [(_USER_COMMENT, _UNDEFINED, _UNICODE + comment.encode("utf-16-be", "replace"))]
     if own:

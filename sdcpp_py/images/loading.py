@@ -1,4 +1,4 @@
-"""Pictures that users hand in, to start from or to look at, and their masks: all become uint8 arrays."""
+"""Init images, reference images and masks that users hand in: all become uint8 arrays."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def to_pixels(value: ImageInput, name: str = "image") -> Pixels:
 
 
 def to_mask(value: ImageInput, name: str = "mask") -> Pixels:
-    """A mask as uint8 of shape (height, width): what is white (255) is drawn anew, what is black (0) is kept.
+    """A mask as uint8 of shape (height, width): what is white (255) is generated anew, what is black (0) is kept.
 
     Takes and raises what ``to_pixels`` does, and arrays of bool of shape (height, width), where True is white. Colours
     count by their luminance, and transparent pixels are laid on black, so they are kept. Arrays of floats are refused,
@@ -66,23 +66,25 @@ def to_mask(value: ImageInput, name: str = "mask") -> Pixels:
 
 
 def check_mask(mask: Pixels, name: str = "mask") -> None:
-    """Raises SettingsError where ``mask`` (uint8, white is drawn) leaves nothing to draw. To be called after resizing.
+    """Raises SettingsError where ``mask`` (uint8, white is generated anew) leaves nothing to generate.
+
+    To be called after resizing, too.
 
     A mask whose brightest value is 1 is refused too: it was meant to be of 0 and 1, which is bool.
     """
     brightest = int(mask.max(initial=0))
     if brightest == 0:
-        raise SettingsError(f"{name} is all black: nothing would be drawn; make white what is to be drawn anew")
+        raise SettingsError(f"{name} is all black: nothing would be generated; make white what is to be generated anew")
     if brightest == 1:
         raise SettingsError(f"{name} holds no value above 1, where 255 is white; give it as bool: mask.astype(bool)")
     if brightest < 128:
-        raise SettingsError(f"{name} is nowhere brighter than {brightest}; what is drawn anew must be 128 or more")
+        raise SettingsError(f"{name} is nowhere brighter than {brightest}; what is generated anew must be 128 or more")
 
 
 def extend(
     image: ImageInput, left: int = 0, right: int = 0, top: int = 0, bottom: int = 0
 ) -> tuple[Image.Image, Image.Image]:
-    """A picture on a larger canvas, and the mask with which what is around it gets drawn (outpainting).
+    """A picture on a larger canvas, and the mask with which what is around it gets generated (outpainting).
 
     Args:
         image: whatever ``generate`` takes as an image.
@@ -110,23 +112,23 @@ def extend(
     return Image.fromarray(surrounded(pixels, around, None)), Image.fromarray(mask)
 
 
-def composited(drawn: Pixels, original: Pixels, mask: Pixels) -> Pixels:
-    """What was drawn where ``mask`` is white, the bytes of the original where it is black, a blend in between.
+def composited(generated: Pixels, original: Pixels, mask: Pixels) -> Pixels:
+    """What was generated where ``mask`` is white, the bytes of the original where it is black, a blend in between.
 
     Args:
-        drawn: uint8 of shape (height, width, 3).
+        generated: uint8 of shape (height, width, 3).
         original: likewise.
         mask: uint8 of shape (height, width).
 
     Raises:
         SettingsError: they differ in size.
     """
-    if not drawn.shape == original.shape == (*mask.shape, 3):
-        sizes = ", ".join(str(array.shape) for array in (drawn, original, mask))
-        raise SettingsError(f"the drawn picture, the original and the mask differ in size: {sizes}")
+    if not generated.shape == original.shape == (*mask.shape, 3):
+        sizes = ", ".join(str(array.shape) for array in (generated, original, mask))
+        raise SettingsError(f"the generated picture, the original and the mask differ in size: {sizes}")
     share = mask[:, :, None].astype(np.uint16)
     # At most 255 * 255 + 127, which 16 bits hold. 255 is odd, so that nothing lies half-way between two values.
-    return ((drawn * share + original * (255 - share) + 127) // 255).astype(np.uint8)
+    return ((generated * share + original * (255 - share) + 127) // 255).astype(np.uint8)
 
 
 def _converted(value: ImageInput, name: str, mode: str, ground: int) -> Pixels:

@@ -1,4 +1,4 @@
-"""Pictures, masks and reference images, as uint8 arrays, at the sizes that are drawn."""
+"""Pictures, masks and reference images, as uint8 arrays, at the sizes that are generated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def resized_with_mask(
 ) -> tuple[Pixels, Pixels | None]:
     """A picture and its mask (height, width) at the size ``width`` x ``height``, still lying on each other.
 
-    What "pad" puts around the picture is white in the mask, so that it gets drawn. Without a mask there is none after.
+    What "pad" puts around the picture is white in the mask, so that it is generated. Without a mask none comes out.
 
     Raises:
         SettingsError: as ``resized`` says; or the mask has another size than the picture.
@@ -60,7 +60,7 @@ def resized_with_mask(
     picture = resized(pixels, width, height, how)
     if mask is None:
         return picture, None
-    # Lanczos overshoots: beside an edge in a mask it would draw a little of what is kept.
+    # Lanczos overshoots: beside an edge in a mask it would generate a little of what is kept.
     return picture, _resized(mask, (width, height), how, Image.Resampling.BILINEAR, 255, "mask")
 
 
@@ -73,7 +73,7 @@ def fit_reference(pixels: Pixels, area: int, multiple: int) -> Pixels:
 
     Args:
         pixels: the reference image.
-        area: pixels of the picture to draw, at least ``(4 * multiple) ** 2``.
+        area: pixels of the picture to generate, at least ``(4 * multiple) ** 2``.
         multiple: what the edges must be multiples of, a divisor of 4096.
     """
     rows, columns = pixels.shape[:2]
@@ -100,7 +100,7 @@ def _resized(
         return _scaled(pixels, size, filter_)
     if how is None:
         raise SettingsError(
-            f"{name} has {shown(pixels)} pixels, but {width}x{height} are to be drawn; give one of that size, or "
+            f"{name} has {shown(pixels)} pixels, but {width}x{height} are to be generated; give one of that size, or "
             f'{named("resize", "cover")} (scaled until it covers the size, the middle is kept), "pad" (scaled until it '
             'is wholly inside, the rest is filled) or "fit" (stretched to the size, which changes its proportions)'
         )

@@ -21,11 +21,11 @@ from sdcpp_py.system.paths import StrPath, absolute
 
 @dataclass(frozen=True)
 class GeneratedImage:
-    """A drawn picture.
+    """A generated picture.
 
     Attributes:
         image: the picture, a PIL image in mode RGB.
-        settings: what it was drawn with; the same settings and model give it again.
+        settings: what it was generated with; the same settings and model give it again.
         timings: seconds by phase ("encode", "denoise", "decode"); encode is 0 where an earlier picture of the same
             batch did it.
         model: names of the family and of the files.
@@ -43,7 +43,7 @@ class GeneratedImage:
 
     @property
     def seed(self) -> int:
-        """The seed it was drawn with."""
+        """The seed it was generated with."""
         return self.settings.seed
 
     @property

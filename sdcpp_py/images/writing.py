@@ -21,7 +21,7 @@ from sdcpp_py.system.atomic_write import partial_name, whole_or_absent
 from sdcpp_py.system.paths import absolute
 
 WITH_METADATA = ("PNG", "JPEG", "WEBP", "AVIF")
-"""The formats in which a picture carries what it was drawn with."""
+"""The formats in which a picture carries what it was generated with."""
 _EXIF_FORMATS = WITH_METADATA[1:]
 
 
@@ -124,7 +124,7 @@ def format_for(buffer: object) -> str:
 def format_named(name: object) -> str:
     """Pillow's name of a format by that or another usual one ("jpg"), in any case.
 
-    Raises OutputError where there is no such one, or it cannot hold a picture as they are drawn.
+    Raises OutputError where there is no such one, or it cannot hold a generated picture.
     """
     if not isinstance(name, str):
         raise OutputError(f"format must be a name such as 'PNG' or 'JPEG', not {type(name).__name__}")
@@ -140,7 +140,7 @@ def format_named(name: object) -> str:
 
 
 def format_of(path: Path) -> str:
-    """The format that a path's suffix names. Raises OutputError where it cannot hold a picture as they are drawn."""
+    """The format that a path's suffix names. Raises OutputError where it cannot hold a generated picture."""
     if not path.suffix:
         raise OutputError(f"{path} has no suffix, which decides the format of the picture; try {path}.png")
     name = Image.registered_extensions().get(path.suffix.lower(), path.suffix[1:].upper())
@@ -152,7 +152,7 @@ def format_of(path: Path) -> str:
 
 
 def check_output(path: Path, kind: str | None = None) -> None:
-    """Raises OutputError where a picture cannot be written to ``path``: to be called before hours of drawing."""
+    """Raises OutputError where a picture cannot be written to ``path``: to be called before hours of generating."""
     path = absolute(path)
     check_name(path, kind)
     # Only writing shows whether one may: root may everywhere but where the file system takes no files.
@@ -231,7 +231,7 @@ def _problem_of(name: str) -> str | None:
 
 @functools.cache
 def _flaw_of_format(name: str) -> str:
-    """Why a format cannot hold a picture as they are drawn, or ""; some hold none in RGB, some want other libraries."""
+    """Why a format cannot hold a generated picture, or ""; some hold none in RGB, some want other libraries."""
     try:
         with without_warnings():  # which are due when a picture is written so
             _encode(Image.new("RGB", (MIN_EDGE, MIN_EDGE)), io.BytesIO(), name, None, {})

@@ -32,8 +32,8 @@ class Limits:
     auto: bool
 
     @classmethod
-    def parse(cls, wish: object, drawing_device: str) -> Limits:
-        """From ``Generator(memory=...)``: a size alone is for the device that draws.
+    def parse(cls, wish: object, denoiser_device: str) -> Limits:
+        """From ``Generator(memory=...)``: a size alone is for the denoiser's device.
 
         Raises SettingsError, and NativeLibraryError where it names a device that there is not.
         """
@@ -47,7 +47,7 @@ class Limits:
             return cls({find_device(name).name: size for name, size in sizes.items()}, True)
         if isinstance(wish, str) and not any(letter.isdigit() for letter in wish):
             raise SettingsError(f"{named('memory')} must be 'auto', 'all' or a size such as '6GiB', not {wish!r}")
-        return cls({drawing_device: parse_bytes(named("memory"), wish)}, True)
+        return cls({denoiser_device: parse_bytes(named("memory"), wish)}, True)
 
     def now(self, devices: Sequence[Device], held: Mapping[str, int]) -> dict[str, int]:
         """Bytes by device. Devices that nothing is known of have no limit.

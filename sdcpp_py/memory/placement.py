@@ -27,7 +27,7 @@ class Placement:
         return self.devices[part]
 
     @property
-    def drawing(self) -> Device:
+    def denoiser(self) -> Device:
         """The device of the denoiser."""
         return self.devices["diffusion_model"]
 
@@ -38,7 +38,7 @@ class Placement:
 
     def __str__(self) -> str:
         if len(self.all) == 1:
-            return self.drawing.name
+            return self.denoiser.name
         return ", ".join(f"{part} on {device.name}" for part, device in self.devices.items())
 
 
@@ -73,14 +73,14 @@ def placements(choice: object) -> list[Placement]:
 
 def _automatic(fixed: Mapping[str, Device]) -> list[Placement]:
     cpu = find_device("cpu")
-    drawing = fixed.get("diffusion_model") or find_device("auto")
-    if not drawing.is_gpu:
-        return [Placement({**dict.fromkeys(PARTS, drawing), **fixed})]
-    small = drawing.is_integrated or drawing.memory_total < _SMALL
+    denoiser = fixed.get("diffusion_model") or find_device("auto")
+    if not denoiser.is_gpu:
+        return [Placement({**dict.fromkeys(PARTS, denoiser), **fixed})]
+    small = denoiser.is_integrated or denoiser.memory_total < _SMALL
     wishes = [
-        {"text_encoder": cpu if small else drawing, "diffusion_model": drawing, "vae": drawing},
-        {"text_encoder": cpu, "diffusion_model": drawing, "vae": drawing},
-        {"text_encoder": cpu, "diffusion_model": drawing, "vae": cpu},
+        {"text_encoder": cpu if small else denoiser, "diffusion_model": denoiser, "vae": denoiser},
+        {"text_encoder": cpu, "diffusion_model": denoiser, "vae": denoiser},
+        {"text_encoder": cpu, "diffusion_model": denoiser, "vae": cpu},
     ]
     found = []
     for wish in wishes:

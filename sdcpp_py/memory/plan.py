@@ -1,7 +1,7 @@
-"""Who is in memory when: which weights stay, which come for their phase alone, and which come block by block.
+"""What is in memory when: which weights are resident, which staged for their phase, and which streamed block by block.
 
-A picture passes three phases, each of which computes with the weights of one part and a working buffer of its own. What
-a device holds in a phase is the weights that stay, those of the phase's part, and the working buffer; that must not be
+A picture passes three phases, each of which computes with the weights of one part and a compute buffer of its own. What
+a device holds in a phase is the weights that stay, those of the phase's part, and the compute buffer; that must not be
 more than the device's limit.
 """
 
@@ -18,12 +18,12 @@ from sdcpp_py.system.byte_sizes import format_bytes
 
 
 class Stay(Enum):
-    """What becomes of a part's weights."""
+    """How long a part's weights are in memory: between pictures, for their phase, or block by block within a step."""
 
-    RESIDENT = "stays"
-    STAGED = "comes for its phase"
-    STREAMED = "comes block by block"
-    ABSENT = "is not needed"
+    RESIDENT = "resident"
+    STAGED = "staged"
+    STREAMED = "streamed"
+    ABSENT = "not needed"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PartNeed:
         device: where it computes.
         weights: of all its weights that are used.
         least_room: of its weights when it is streamed in the least room.
-        working: of the working buffer of its phase.
+        working: of the compute buffer of its phase.
         needed: whether it has a phase at all; a text encoder has none where all prompts are encoded already.
     """
 
@@ -64,7 +64,7 @@ class PartPlan:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How a picture is drawn within limits of memory.
+    """How a picture is generated within limits of memory.
 
     Attributes:
         width, height: of the picture, in pixels.
@@ -91,7 +91,7 @@ class MemoryPlan:
         return next(part for part in self.parts if part.need.name == name)
 
     def in_phase(self, phase_of: str, device: str) -> int:
-        """Bytes of weights and working buffer on a device in the phase of a part."""
+        """Bytes of weights and compute buffer on a device in the phase of a part."""
         total = 0
         for part in self.parts:
             if part.need.device == device:
@@ -101,11 +101,11 @@ class MemoryPlan:
         return total
 
     def peak(self, device: str) -> int:
-        """The most bytes of weights and working buffers that a device holds at a time."""
+        """The most bytes of weights and compute buffers that a device holds at a time."""
         return max(self.in_phase(part.need.name, device) for part in self.parts)
 
     def least(self, device: str) -> int:
-        """The lowest limit of a device that a picture of this size can be drawn in."""
+        """The lowest limit of a device that a picture of this size can be generated in."""
         return _least(part.need for part in self.parts if part.need.device == device)
 
     def __str__(self) -> str:
@@ -114,7 +114,7 @@ class MemoryPlan:
         ]
         columns = [*self.devices]
         lines.append(
-            f"{'':<17} {'device':<9} {'weights':>9} {'working':>9}  " + " ".join(f"{'in ' + d:>11}" for d in columns)
+            f"{'':<17} {'device':<9} {'weights':>9} {'buffer':>9}  " + " ".join(f"{'in ' + d:>11}" for d in columns)
         )
         for part in self.parts:
             need = part.need

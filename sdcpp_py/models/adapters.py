@@ -30,7 +30,7 @@ def check_lora(path: StrPath, files: ModelFiles) -> None:
     if width and described.hidden_size not in (0, width):
         raise ModelMismatchError(
             f"{path} was made for a {files.family.title} of width {described.hidden_size}, and {denoiser} has "
-            f"{width}; get a LoRA for this size, or draw with {_denoiser_for(described)}"
+            f"{width}; get a LoRA for this size, or take the denoiser {_denoiser_for(described)}"
         )
 
 
@@ -69,19 +69,19 @@ def _described(path: Path, wanted: Part) -> Described:
 
 def _check_family(path: Path, described: Described, files: ModelFiles) -> None:
     assert described.kind is not None
-    made_for, drawn = described.kind.name, files.family.name
-    if made_for == drawn or made_for in files.family.loras_of:
+    made_for, present = described.kind.name, files.family.name
+    if made_for == present or made_for in files.family.loras_of:
         return
     noun = described.part.value
     message = (
-        f"{path} is {described.title}, and {files.family.title} is drawn with; get {noun} for {files.family.title}"
+        f"{path} is {described.title}, and the denoiser is {files.family.title}; get {noun} for {files.family.title}"
     )
     other = _denoiser_for(described)
-    raise ModelMismatchError(f"{message}, or draw with {other}" if other else message)
+    raise ModelMismatchError(f"{message}, or take the denoiser {other}" if other else message)
 
 
 def _denoiser_for(described: Described) -> str:
-    """The denoiser that an addition was made for, in words; "" where none can be drawn with."""
+    """The denoiser that an addition was made for, in words; "" where it was made for none that is supported here."""
     if described.kind is None or described.kind.family is None:
         return ""
     return described.kind.family.denoiser_file(described.hidden_size)

@@ -17,7 +17,7 @@ from sdcpp_py.models.families.traits import DenoiserTensors
 from sdcpp_py.naming import named
 from sdcpp_py.parts import ENCODERS
 
-# What a family reads, by the make of its own autoencoder: that one, and the tiny one that stands in for it.
+# What a family reads, by the make of its own VAE: that one, and the tiny one that stands in for it.
 _READ = {"kl": ("kl", "taesd"), "wan": ("wan", "taehv"), "taesd": ("taesd",)}
 # What each part is given as.
 _ARGUMENTS = {
@@ -73,11 +73,11 @@ def lacks_heads(family: Family, header: FileHeader) -> bool:
 
 
 def _family_in_other_names(path: Path, described: Described, kind: Kind) -> Family:
-    """The family of a denoiser in diffusers' names. Raises ModelMismatchError for a kind that cannot be drawn with."""
+    """The family of a denoiser in diffusers' names. Raises ModelMismatchError for a kind that is not supported here."""
     if kind.family is not None:
         return kind.family
     nearest = FAMILIES_BY_NAME[kind.nearest]
-    able = "cannot be drawn with here" if kind.version else "the engine cannot run"
+    able = "is not supported here" if kind.version else "the engine cannot run"
     raise ModelMismatchError(
         f"{path} is {described.title}, which {able}; {nearest.title} comes nearest: get {nearest.denoiser_file()}"
     )
@@ -121,7 +121,7 @@ def _family_of(given: Given, others: Sequence[Given]) -> Family | None:
 
 
 def vae_fits(family: Family, vae: Described) -> bool:
-    """Whether an autoencoder makes the latents that a family draws."""
+    """Whether a VAE makes the latents that a family denoises."""
     return vae.latent_channels == family.vae_channels and _same_make(family, vae)
 
 
@@ -130,7 +130,7 @@ def _same_make(family: Family, vae: Described) -> bool:
 
 
 def holds_vae(family: Family, checkpoint: Described) -> bool:
-    """Whether a checkpoint holds the autoencoder that a family decodes with. A tiny stand-in is no such thing."""
+    """Whether a checkpoint holds the VAE that a family decodes with. A tiny stand-in is no such thing."""
     return any(part.vae == family.vae_make and vae_fits(family, part) and not part.foreign for part in checkpoint.inner)
 
 
@@ -244,7 +244,7 @@ def _check_language_model(family: Family, given: Given, denoiser: Given) -> None
 
 
 def check_vae(family: Family, denoiser: Given, vae: Given | None) -> str:
-    """The role of the autoencoder: "vae", "tae", or "" where it lies in the checkpoint. Raises ModelMismatchError."""
+    """The role of the VAE: "vae", "tae", or "" where it lies in the checkpoint. Raises ModelMismatchError."""
     right = family.vae_file
     if vae is None:
         if not holds_vae(family, denoiser.described):
@@ -269,12 +269,12 @@ def check_vae(family: Family, denoiser: Given, vae: Given | None) -> str:
 
 
 def warnings_of(family: Family, encoders: Sequence[Given], vae: Given | None, roles: set[str]) -> tuple[str, ...]:
-    """What can be drawn with, but was not trained so."""
+    """What works together, but was not trained so."""
     found = [warning for given in encoders for warning in encoder_warnings(given.path, given.header, given.described)]
     for role, worse in family.optional_encoders.items():
         if role not in roles:
             right = suggestions.encoder_of(family, role, 0)
-            found.append(f"drawing without {ENCODERS[role]}: {family.title} {worse}; get {right}")
+            found.append(f"generating without {ENCODERS[role]}: {family.title} {worse}; get {right}")
     if vae is not None:
         name = vae.path.name.lower()
         if any(word in name for word in family.vae_of_others):

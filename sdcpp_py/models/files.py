@@ -37,11 +37,11 @@ class ModelFiles:
     """The files of a model, checked to belong together.
 
     Attributes:
-        family: what they make, with the defaults to draw with.
+        family: what they make, with its defaults.
         sources: the files by role, one of ``parts.ROLES``: a whole checkpoint is "model", and every other role is a
             file of its own, which also takes the place of the checkpoint's part.
         context_width: of the text states that the denoiser reads.
-        warnings: what can be drawn with, but was not trained so, in sentences.
+        warnings: what works together, but was not trained so, in sentences.
         held: the roles whose weights lie in the checkpoint, whether they are used or not.
     """
 
@@ -53,7 +53,7 @@ class ModelFiles:
 
     @property
     def vae_is_tiny(self) -> bool:
-        """Whether the autoencoder is one in TAESD's format."""
+        """Whether the VAE is one in TAESD's format."""
         return "tae" in self.sources or self.family.vae_make == "taesd"
 
     def of_part(self, part: str) -> tuple[Path, ...]:

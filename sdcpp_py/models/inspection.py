@@ -36,14 +36,14 @@ class Inspection:
         title: the same in words ("the FLUX.2 Klein denoiser").
         family: the short name of the denoiser's kind ("flux2-klein", "wan"); of a LoRA or a ControlNet: of the one that
             it was made for; "" where there is none or it is not known.
-        drawable: whether it can be drawn with here, or serves something that can.
+        drawable: whether one can generate with it here, or it serves a part with which one can.
         parameters: how many numbers it holds.
         types: bytes by type of weight, the largest first.
         nbytes: bytes of all weights.
         encoder: the text encoders that a denoiser needs beside it, in words; "" where none.
         vae: the VAE that it needs beside it, in words; "" where none.
         goes_with: of every other part: the titles of the families that it serves.
-        distilled: whether a denoiser draws without classifier-free guidance. None where neither the tensors nor the
+        distilled: whether a denoiser generates without classifier-free guidance. None where neither the tensors nor the
             file's name tell.
         notes: whatever else there is to know, in sentences.
     """
@@ -199,5 +199,5 @@ def _notes(header: FileHeader, described: Described, fault: str) -> tuple[str, .
 
 def _cannot(kind: Kind) -> str:
     nearest = FAMILIES_BY_NAME[kind.nearest]
-    able = "it cannot be drawn with here" if kind.version else "the engine cannot run it"
+    able = "it is not supported here" if kind.version else "the engine cannot run it"
     return f"{able}; {nearest.title} comes nearest: {nearest.denoiser_file()}"

@@ -28,7 +28,7 @@ class Pretrained:
     Attributes:
         name: what it was asked for by, without the weight type.
         quant: the weight type of its denoiser ("Q4_K"); "" for a file that no catalogue knows.
-        model: its entry, with what it is drawn with; None for a file of a repository that no catalogue knows. Then
+        model: its entry, with its defaults; None for a file of a repository that no catalogue knows. Then
             ``files`` has the denoiser alone, and what it is stands in the file itself.
         files: its files by role ("diffusion_model", "llm", "vae", ...; "model" for a whole checkpoint).
     """
@@ -234,7 +234,7 @@ def _model_named(name: str, catalogue: Catalogue) -> CatalogueModel:
             raise
         raise ModelNotFoundError(
             f"{name} is no model but a shape of random weights, which `sdcpp-py plan`, `bench` and `synth` know; "
-            "`sdcpp-py models` lists what can be drawn with"
+            "`sdcpp-py models` lists what can generate"
         ) from error
 
 

@@ -24,10 +24,10 @@ def choose_quant(model: CatalogueModel, memory_bytes: int, limit: int | None = N
     Args:
         model: the model.
         memory_bytes: of the machine.
-        limit: the bytes that weights and working buffers may take; None where that is left open.
+        limit: the bytes that weights and compute buffers may take; None where that is left open.
 
-    Parts can come into memory one after the other, so the largest of them decides what can be drawn at all; with all
-    of them in memory, the next picture starts at once. Hence:
+    Parts can come into memory one after the other, so the largest of them decides what can be generated at all; with
+    all of them in memory, the next picture starts at once. Hence:
 
     1. Q8_0, where it and the model's other parts and ``WORKING_ROOM`` fit together into half of the memory, or into the
        limit: almost as good as the original, and the machine stays usable;

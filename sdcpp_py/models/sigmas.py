@@ -4,7 +4,7 @@ The engine's own default schedule spends the last step of a flow model on almost
 steps then gets three, at other points than it was trained for. These functions compute what the reference pipelines do
 (those of diffusers with ``FlowMatchEulerDiscreteScheduler``), in float64; the engine takes the result in float32.
 
-All take the same arguments. A picture that begins from another one begins at the sigma ``strength``, and the steps are
+All take the same arguments. A picture with an init image begins at the sigma ``strength``, and the steps are
 spread evenly over what is left of the way; fewer are run, as many as that part of the whole way had. The pipelines of
 diffusers cut whole steps off instead; of four steps, none of which begins below a sigma of 0.7, that leaves no choice.
 """

@@ -1,4 +1,4 @@
-"""Several pictures in one call: all prompts are encoded first, and then the pictures are drawn."""
+"""Several pictures in one call: all prompts are encoded first, and then the pictures are generated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_PICTURES = 10_000
 PROMPTS_AT_ONCE = 64
 
 Prompt = str | EncodedPrompt
-"""What to draw, as text or as the text encoder left it."""
+"""A prompt, as text or as a prompt embedding."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class GenerationRequest:
             encoded = isinstance(negative_prompt, EncodedPrompt)
             values["negative_prompt"] = negative_prompt.prompt if encoded else negative_prompt  # type: ignore[union-attr]
         if isinstance(text, GenerationSettings):
-            # At strength 1, which all settings of pictures that were drawn from nothing have, an init image plays no
+            # At strength 1, which all settings of pictures without an init image have, an init image plays no
             # part. Whoever wants just that says so with the argument.
             if text.strength == 1 and "strength" in defaults:
                 values.setdefault("strength", defaults["strength"])
@@ -84,7 +84,7 @@ class GenerationRequest:
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
-        """The prompts that the picture is drawn from."""
+        """The prompts that the picture is generated from."""
         return (self.positive,) if self.settings.cfg_scale == 1 else (self.positive, self.negative)
 
 
@@ -120,16 +120,16 @@ def requests_and_pictures(
             raise
         shown = f"{defaults['width']}x{defaults['height']}"
         raise SettingsError(
-            f"a picture of {shown} cannot be drawn ({error}); give {named('resize')} or a size"
+            f"a picture of {shown} cannot be generated ({error}); give {named('resize')} or a size"
         ) from None
     return requests, _fitting(pictures, requests)
 
 
 def _fitting(pictures: GivenPictures, requests: Sequence[GenerationRequest]) -> Pictures:
-    """The pictures in the drawings' size. Raises SettingsError where they do not go with each of the requests."""
+    """The pictures in the size of the output. Raises SettingsError where they do not go with each of the requests."""
     sizes = {_size_of(request) for request in requests}
     if not pictures.empty and len(sizes) > 1:
-        raise SettingsError("pictures that are handed in go with drawings of one size; these settings have several")
+        raise SettingsError("pictures that are handed in go with outputs of one size; these settings have several")
     for request in requests:
         if request.settings.strength < 1 and pictures.image is None:
             raise SettingsError(
@@ -178,12 +178,12 @@ def generate_images(
     return_latent: bool = False,
     on_image: Callable[[GeneratedImage], object] | None = None,
 ) -> list[GeneratedImage]:
-    """Draws pictures.
+    """Generates pictures.
 
     Each prompt is encoded once, before the first picture, so that the text encoder can make room for the series, and so
     is each picture that was handed in. Of very many prompts, ``PROMPTS_AT_ONCE`` are encoded at a time.
     """
-    drawn: list[GeneratedImage] = []
+    generated: list[GeneratedImage] = []
     encoded: EncodedPictures | None = None
     for some in _portions(requests):
         known = _known(pipeline, some)
@@ -194,10 +194,10 @@ def generate_images(
             # After the prompts, whose encoder makes room for the VAE.
             encoded = pipeline.encode_pictures(pictures, plans.generating, meter)
         for request in some:
-            meter.next_image(len(drawn))
+            meter.next_image(len(generated))
             prompts = [prompt if isinstance(prompt, EncodedPrompt) else states[prompt] for prompt in request.prompts]
             negative = _negative(prompts[1], pipeline.files.family) if len(prompts) > 1 else None
-            picture = pipeline.draw(
+            picture = pipeline.denoise_and_decode(
                 request.settings,
                 prompts[0],
                 negative,
@@ -208,10 +208,10 @@ def generate_images(
                 return_latent=return_latent,
                 meter=meter,
             )
-            drawn.append(picture)
+            generated.append(picture)
             if on_image is not None:
                 on_image(picture)
-    return drawn
+    return generated
 
 
 def encode_prompt(pipeline: Pipeline, settings: GenerationSettings, meter: Meter) -> EncodedPrompt:

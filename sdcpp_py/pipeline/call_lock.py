@@ -23,8 +23,8 @@ class CallLock:
     """
 
     def __init__(self, stop: Callable[[], None], free: Callable[[], None], progress_bar: bool) -> None:
-        # Closes the race of two threads that draw with one generator: the engine does one job at a time, and a picture
-        # takes several. Reentrant, so that a call from inside on_progress is refused instead of waiting for itself.
+        # Closes the race of two threads that use one generator: the engine does one job at a time, and a picture takes
+        # several. Reentrant, so that a call from inside on_progress is refused instead of waiting for itself.
         self._lock = ProcessLock()
         self._process = os.getpid()
         self._stop = stop
@@ -47,7 +47,9 @@ class CallLock:
         with self._lock:
             self.check_open()
             if self._busy:
-                raise GenerationError("on_progress must not draw with the generator that calls it")
+                raise GenerationError(
+                    "on_progress must not use the generator that calls it; call it when this picture is done"
+                )
             self._busy = True
             self._cancelled.clear()
             # A cancel that comes before the engine's job has begun is noticed at the job's first report.

@@ -47,7 +47,7 @@ class PipelineOptions:
         placements: of its parts on devices; the first whose memory suffices is taken.
         threads: CPU threads.
         limits: of memory.
-        cache: keeps encoded prompts; None: each is encoded anew.
+        cache: keeps prompt embeddings; None: each prompt is encoded anew.
         encoder: the shared text encoder, where the model has one.
     """
 
@@ -69,11 +69,11 @@ class PipelineOptions:
         """The options that the arguments of ``Generator`` make. Raises SettingsError, NativeLibraryError."""
         places = placements(device)
         count = default_threads() if threads is None else check_whole("threads", threads, 1, 1024)
-        return cls(places, count, Limits.parse(memory, places[0].drawing.name), cache, encoder)
+        return cls(places, count, Limits.parse(memory, places[0].denoiser.name), cache, encoder)
 
 
 class Pipeline:
-    """The files of a model, the engine that holds them, and the phases of drawing.
+    """The files of a model, the engine that holds them, and the phases of generating.
 
     Args:
         files: the model's files, already checked to belong together.
@@ -191,13 +191,13 @@ class Pipeline:
     def load(self, plan: MemoryPlan, meter: Meter) -> None:
         """Reads the weights that stay in memory, for pictures of the plan's size.
 
-        Where these do not fit, nothing is read: smaller ones may be drawn. Raises OutOfMemoryError where a limit that
+        Where these do not fit, nothing is read: smaller ones may fit. Raises OutOfMemoryError where a limit that
         was given is too low for any.
         """
         if self._short(plan):
             smallest = self.plan(Demand(GenerationSettings("", width=MIN_EDGE, height=MIN_EDGE), (self._blank(),)))
             if self._short(smallest):
-                raise OutOfMemoryError(f"{plan.advice()}; even from an encoded prompt, {smallest.advice()}")
+                raise OutOfMemoryError(f"{plan.advice()}; even from a prompt embedding, {smallest.advice()}")
         else:
             self._residency.settle(plan, meter.listen)
 
@@ -251,7 +251,7 @@ class Pipeline:
                 around = encoded(pictures.image, everywhere if pictures.mask is None else pictures.mask)
         return EncodedPictures(start, around, tuple(encoded(picture) for picture in pictures.references))
 
-    def draw(
+    def denoise_and_decode(
         self,
         settings: GenerationSettings,
         positive: EncodedPrompt,

@@ -15,7 +15,7 @@ class ProgressBar:
     """Shows progress on a stream (standard error unless said otherwise), one line a phase. Is an ``on_progress``."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        # tqdm draws bars that behave in terminals, notebooks and log files.
+        # tqdm has bars that behave in terminals, notebooks and log files.
         from tqdm import tqdm
 
         self._tqdm = tqdm
@@ -47,7 +47,7 @@ class ProgressBar:
             self.close()
 
     def close(self) -> None:
-        """Ends the line that is being drawn, if one is."""
+        """Ends the line of the phase that is shown, if one is."""
         if self._bar is not None:
             self._bar.close()
             self._bar = self._at = None

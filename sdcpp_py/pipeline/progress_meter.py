@@ -16,7 +16,7 @@ class Meter:
     Args:
         on_progress: the user's callback.
         check: is called at every report; what it raises stops the run.
-        images: pictures that the call draws.
+        images: pictures that the call generates.
         progress_bar: also shows a bar.
     """
 
@@ -80,7 +80,7 @@ class Meter:
             callback(progress)
 
     def close(self) -> None:
-        """Ends what the progress bar is drawing."""
+        """Ends the line of the progress bar."""
         if self._bar is not None:
             self._bar.close()
 

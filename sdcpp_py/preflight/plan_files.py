@@ -28,7 +28,7 @@ def plan_files(
     prompt: str = LONG_PROMPT,
     vae_tile_size: int = 0,
 ) -> MemoryPlan:
-    """Who would be in memory when a picture is drawn with files, of which nothing but the headers is read.
+    """What would be in memory when a picture is generated with files, of which nothing but the headers is read.
 
     Args:
         files: by their roles, or checked already.

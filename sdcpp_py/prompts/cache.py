@@ -49,7 +49,7 @@ def cache_key(conditions: Mapping[str, object]) -> str:
 
 
 class PromptCache:
-    """Encoded prompts by key; the least recently used go first. From several threads at once, and several processes.
+    """Prompt embeddings by key; the least recently used go first. From several threads at once, and several processes.
 
     Args:
         folder: keeps them on disk too; is made where it is missing. Where None, memory alone.
@@ -100,7 +100,7 @@ class PromptCache:
         return found
 
     def keep(self, key: str, encoded: EncodedPrompt) -> None:
-        """Keeps an encoded prompt. A folder that cannot be written is left alone, with a warning in the log."""
+        """Keeps a prompt embedding. A folder that cannot be written is left alone, with a warning in the log."""
         self._remember(key, encoded)
         if self.folder is None:
             return
@@ -152,7 +152,7 @@ def chosen_cache(wanted: bool, folder: StrPath | None) -> PromptCache | None:
     if folder is None:
         return SHARED if wanted else None
     if not wanted:
-        raise SettingsError("cache_dir keeps encoded prompts, and cache_prompts=False keeps none; give one of them")
+        raise SettingsError("cache_dir keeps prompt embeddings, and cache_prompts=False keeps none; give one of them")
     return PromptCache(folder)
 
 

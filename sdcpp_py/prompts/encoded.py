@@ -43,12 +43,12 @@ def _is_of_numbers(name: str, array: NDArray[Any]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class EncodedPrompt:
-    """What the text encoder made of a prompt. It can be saved, pickled and sent to another process.
+    """A prompt embedding: what the text encoder made of a prompt. It can be saved, pickled and sent to another process.
 
     Attributes:
         prompt: the prompt.
         family: name of the model family it was encoded for. Families read different layers of the same encoder, so an
-            encoded prompt serves only its own.
+            prompt embedding serves only its own.
         arrays: the states by name. "crossattn" is float32 of shape (tokens, width): for FLUX.2 Klein always 512 tokens
             and three layers' states side by side, for Z-Image as many tokens as the prompt has. What a cache keeps
             cannot be written to.
@@ -93,7 +93,7 @@ class EncodedPrompt:
         path = absolute(file)
         try:
             if path.stat().st_size > _MAX_FILE:
-                raise MetadataError(f"{path} is too large for an encoded prompt")
+                raise MetadataError(f"{path} is too large for a prompt embedding")
             return cls._read(path.read_bytes())
         except FileNotFoundError:
             raise MetadataNotFoundError(f"there is no file {path}") from None
@@ -102,7 +102,7 @@ class EncodedPrompt:
         # zipfile, zlib, json and numpy raise errors of a dozen kinds over bytes that are no such file, those of
         # Python's own parser among them: numpy reads an array's header as a literal.
         except Exception as error:
-            raise MetadataError(f"{path} is no encoded prompt, or a damaged one ({error})") from error
+            raise MetadataError(f"{path} is no prompt embedding, or a damaged one ({error})") from error
 
     @classmethod
     def _read(cls, data: bytes) -> EncodedPrompt:

@@ -1,4 +1,4 @@
-"""What is drawn: the settings of one picture, checked before anything starts."""
+"""What is generated: the settings of one picture, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class GenerationSettings:
     prompt: str = option(dataclasses.MISSING, Text(), native=False)
     negative_prompt: str = option(
         "", Text(), "-n", "--negative-prompt", group="picture", metavar="TEXT", native=False,
-        help="what to keep away from, with --cfg-scale",
+        help="what to keep away from, where --cfg-scale is not 1",
     )  # fmt: skip
     width: int = option(
         512, Edge(), "-W", "--width", group="picture", metavar="PIXELS", phase=Phase.ENCODE, family_default=True
@@ -80,10 +80,12 @@ class GenerationSettings:
     height: int = option(
         512, Edge(), "-H", "--height", group="picture", metavar="PIXELS", phase=Phase.ENCODE, family_default=True
     )
-    steps: int = option(4, Whole(1, MAX_STEPS), "--steps", common="Steps", family_default=True, help="sampling steps")
+    steps: int = option(
+        4, Whole(1, MAX_STEPS), "--steps", common="Steps", family_default=True, help=f"sampling steps, 1 to {MAX_STEPS}"
+    )
     cfg_scale: float = option(
         1.0, Number(0.0, 100.0), "--cfg-scale", common="CFG scale", family_default=True,
-        help="scale of the classifier-free guidance; 1 turns it off",
+        help="scale of the classifier-free guidance, 0 to 100; 1 turns it off",
     )  # fmt: skip
     seed: int = option(
         0, Whole(0, MAX_SEED), "-s", "--seed", group="picture", common="Seed",
@@ -104,16 +106,16 @@ class GenerationSettings:
     guidance: float = option(
         0.0, Number(0.0, 100.0), "--guidance", common="Distilled CFG Scale",
         read_as=("distilled cfg scale", "guidance"), family_default=True,
-        help="distilled guidance, for models that take it",
+        help="distilled guidance of FLUX.1 dev, Fill and Kontext, 0 to 100",
     )  # fmt: skip
     # Not read from "Denoising strength": other tools write that for pictures without an init image, too.
     strength: float = option(
         1.0, Number(0.0, 1.0, above=True), "--strength", group="images", metavar="0..1", common="Denoising strength",
-        read_as=(), help="denoising strength: above 0 to 1, which ignores the init image",
+        read_as=(), help="denoising strength, 0 < s <= 1; 1 ignores the init image",
     )  # fmt: skip
     eta: float | None = option(
         None, Number(0.0, 1.0, optional=True), "--eta", common="Eta", unset=math.inf,
-        help="fresh noise in each step of the ancestral, DDIM and TCD samplers (default: the sampler's own)",
+        help="fresh noise in each step, 0 to 1, of the ancestral, DDIM and TCD samplers (default: the sampler's own)",
     )  # fmt: skip
     clip_skip: int = option(
         0, Whole(1, 12, off=0), "--clip-skip", phase=Phase.ENCODE, common="Clip skip",
@@ -131,7 +133,7 @@ class GenerationSettings:
     def for_family(cls, family: ModelDefaults, prompt: str, **given: Any) -> GenerationSettings:
         """Settings with the family's defaults for all that is not given (None counts as not given).
 
-        A seed that is not given is drawn at random. Raises SettingsError.
+        A seed that is not given is random. Raises SettingsError.
         """
         defaults: dict[str, Any] = {name: getattr(family, name) for name in FAMILY_DEFAULTS}
         defaults.update({name: value for name, value in given.items() if value is not None})

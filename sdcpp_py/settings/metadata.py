@@ -38,9 +38,9 @@ class PictureMetadata:
     """What a picture says of itself.
 
     Attributes:
-        settings: what it was drawn with.
+        settings: what it was generated with.
         model: names of the family and of the files ("family", "diffusion_model", "text_encoder", "vae").
-        software: what drew it ("sdcpp_py 0.1.0").
+        software: what generated it ("sdcpp_py 0.1.0").
         engine: commit of the engine.
         timings: seconds by phase.
         extra_settings: settings that a later version wrote and this one does not know, by name. They are written again.

@@ -138,7 +138,7 @@ _NUMBERS: Mapping[str, tuple[str, type[int] | type[float]]] = {
     if option.domain.kind in (int, float)
 }
 _MODEL = {"model": "diffusion_model", "unet": "diffusion_model", "te": "text_encoder", "vae": "vae"}
-# These say who drew the picture and which files it read ("Model hash", "Lora hashes"), or they are read elsewhere.
+# These say who generated the picture and which files it read ("Model hash", "Lora hashes"), or they are read elsewhere.
 _DESCRIBING = {"version", "user", "size", "sampler", "schedule type"}
 _HASHES = ("hash", "hashes")
 # What sd-cli says in every picture, where it says no more than that nothing special was wanted.
@@ -204,4 +204,4 @@ def _take_prompts(text: str, record: Record) -> None:
     if all(isinstance(prompt, str) for prompt in prompts.values()):
         record.settings.update(prompts)
     if loras:
-        record.problems.append(f"it was drawn with LoRAs, which are not taken: {', '.join(loras)}")
+        record.problems.append(f"it was generated with LoRAs, which are not taken: {', '.join(loras)}")

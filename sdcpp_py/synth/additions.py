@@ -1,4 +1,4 @@
-"""Files that go with a model and draw nothing by themselves: LoRAs and upscalers."""
+"""Files that go with a model and generate nothing by themselves: LoRAs and upscalers."""
 
 from __future__ import annotations
 

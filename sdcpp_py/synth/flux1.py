@@ -10,7 +10,7 @@ from sdcpp_py.synth.tensors import Tensor, constant, linear, outside
 LATENT_CHANNELS = 64  # 16 of the VAE's, in patches of 2 x 2
 _TIME_CHANNELS = 256
 _POOLED = 768  # CLIP-L's width, which the engine has fixed
-_HEAD = 128  # three RoPE axes of 16, 56 and 56: no other head size can be drawn with
+_HEAD = 128  # three RoPE axes of 16, 56 and 56: the engine runs no other head size
 _MLP_RATIO = 4
 
 

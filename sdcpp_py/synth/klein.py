@@ -9,7 +9,7 @@ from sdcpp_py.synth.tensors import Tensor, constant, matrix, outside
 
 _LATENT_CHANNELS = 128  # 32 of the VAE's, in patches of 2 x 2
 _TIME_CHANNELS = 256
-_HEAD = 128  # four RoPE axes of 32: no other head size can be drawn with
+_HEAD = 128  # four RoPE axes of 32: the engine runs no other head size
 _MLP_RATIO = 3
 
 

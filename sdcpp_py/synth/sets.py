@@ -1,4 +1,4 @@
-"""Which model files draw together, by the part that each plays."""
+"""Which files make a model, by the part that each plays."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ _VAES = (
     ModelShape("taesd-16", TinyAutoencoder(latent=16)),
     ModelShape("taesd-32", TinyAutoencoder(latent=32, pooled=True)),
 )
-# Files that are recognised, and not all of them drawn with.
+# Files that are recognised, and not all of them supported.
 _OTHERS = (
     ModelShape("sd1-inpaint", Checkpoint(_SD1_INPAINT, _SD_VAE, (_SD1_CLIP,)), "sd1"),
     ModelShape("klein-4b-lora", Lora(_KLEIN_4B, rank=16)),

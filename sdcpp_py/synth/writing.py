@@ -1,4 +1,4 @@
-"""Writing a model, or all the files that draw together, so that a file is there whole or not at all."""
+"""Writing a model, or all the files of a model, so that a file is there whole or not at all."""
 
 from __future__ import annotations
 

@@ -88,10 +88,14 @@ def test_a_giant_is_refused_at_once(generator: Generator, work: Path) -> None:
 
 IMAGE = colourful(96, 64)
 BAD: list[tuple[dict[str, Any], type[SdcppError], str]] = [
-    ({"image": colourful(1, 1)}, SettingsError, "1x1 cannot be drawn.*64.*give resize"),
-    ({"image": colourful(100, 64)}, SettingsError, "100x64 cannot be drawn.*multiple of 16.*nearest is 96.*resize"),
-    ({"image": colourful(4112, 64)}, SettingsError, "4112x64 cannot be drawn.*resize"),
-    ({"image": IMAGE, "width": 64}, SettingsError, 'image has 96x64 pixels, but 64x64 are to be drawn.*resize="cover"'),
+    ({"image": colourful(1, 1)}, SettingsError, "1x1 cannot be generated.*64.*give resize"),
+    ({"image": colourful(100, 64)}, SettingsError, "100x64 cannot be generated.*multiple of 16.*nearest is 96.*resize"),
+    ({"image": colourful(4112, 64)}, SettingsError, "4112x64 cannot be generated.*resize"),
+    (
+        {"image": IMAGE, "width": 64},
+        SettingsError,
+        'image has 96x64 pixels, but 64x64 are to be generated.*resize="cover"',
+    ),
     ({"image": IMAGE, "width": 100}, SettingsError, "width must be a multiple of 16"),
     ({"image": IMAGE, "resize": "crop"}, SettingsError, "resize must be one of fit, cover, pad.*not 'crop'"),
     ({"resize": "crop"}, SettingsError, "resize must be one of"),

@@ -112,7 +112,7 @@ def test_a_limit_too_small_is_refused_before_loading(files: SyntheticSet) -> Non
 
     They do work, and what is under them is refused as well.
     """
-    said = r"512x512 needs at least .*; even from an encoded prompt, 64x64 needs"
+    said = r"512x512 needs at least .*; even from a prompt embedding, 64x64 needs"
     with pytest.raises(OutOfMemoryError, match=said) as caught:
         open_generator(files, memory="1MiB")
     own, smallest = (said.split(" on cpu")[0] for said in str(caught.value).split("needs at least ")[1:])

@@ -99,7 +99,7 @@ def test_a_plan_can_be_read() -> None:
     ]
     text = str(planned(needs, {"vulkan0": 1200 * MIB}))
     assert "text_encoder      cpu        1.95 GiB   100 MiB" in text
-    assert "comes block by block in 800 MiB" in text
+    assert "streamed in 800 MiB" in text
     assert "at most 1.17 GiB of 1.17 GiB on vulkan0" in text
     assert "does not fit: 512x512 needs at least 1000 MiB on vulkan0" in str(planned(needs, {"vulkan0": 900 * MIB}))
 

@@ -44,7 +44,7 @@ def test_every_family_knows_a_file(family: Family) -> None:
 
 
 def test_what_a_family_names_exists() -> None:
-    """Families whose LoRAs fit, and those that come nearest to a kind that is not drawn with, are families."""
+    """Families whose LoRAs fit, and those that come nearest to a kind that is not supported, are families."""
     named = {name for family in FAMILIES for name in family.loras_of}
     named |= {kind.nearest for kind in (*dict(kinds.CANNOT_RUN), *(known[0] for known in kinds.ENGINE_KNOWS))}
     assert named <= set(FAMILIES_BY_NAME)

@@ -213,7 +213,7 @@ def test_the_png_remembers_the_strength(generator: Generator, work: Path) -> Non
     [
         (np.full((64, 64), 255, np.uint8), r"mask is 64x64 and image 96x64"),
         (np.full((96, 64), 255, np.uint8), r"mask is 64x96 and image 96x64"),
-        (np.zeros((64, 96), np.uint8), "mask is all black: nothing would be drawn"),
+        (np.zeros((64, 96), np.uint8), "mask is all black: nothing would be generated"),
         (np.zeros((64, 96), bool), "mask is all black"),
         (Image.new("RGBA", (96, 64), (255, 255, 255, 0)), "mask is all black"),
         (np.ones((64, 96), np.uint8), r"no value above 1.*mask\.astype\(bool\)"),

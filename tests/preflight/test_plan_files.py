@@ -60,7 +60,7 @@ def test_plan_prints_who_is_in_memory(capsys: pytest.CaptureFixture[str]) -> Non
     text = capsys.readouterr().out
     assert text.startswith("512x256\n")
     assert all(name in text for name in ("text_encoder", "diffusion_model", "vae", "of 1.50 GiB on cpu"))
-    assert "comes block by block" in text
+    assert "streamed in" in text
     assert main([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["fits"] is True

@@ -201,7 +201,7 @@ def test_a_folder_that_cannot_be_made_is_an_error(model: SyntheticSet, tmp_path:
 
 
 def test_a_prompt_of_another_model_is_refused(generator: Generator, klein_generator: Generator, tmp_path: Path) -> None:
-    """States of another family, or of an encoder of another width, are named and not drawn from."""
+    """States of another family, or of an encoder of another width, are named and not used."""
     encoded = klein_generator.encode("a cat")
     with pytest.raises(ModelMismatchError, match="encoded for flux2-klein"):
         generator.generate(encoded, **SMALL)

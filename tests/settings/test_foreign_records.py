@@ -151,7 +151,7 @@ def test_comfyuis_refiner_is_not_taken_for_the_base_model() -> None:
         "a ship", "text, watermark", 512, 768, 25, 8.0, 5, "euler_a", "discrete", clip_skip=2
     )
     assert metadata.model["diffusion_model"] == "v1-5-pruned-emaonly.safetensors"
-    assert metadata.problems == ("it was drawn in 2 passes, of which the first one's settings are taken",)
+    assert metadata.problems == ("it was generated in 2 passes, of which the first one's settings are taken",)
 
 
 def test_comfyuis_image_to_image_is_read() -> None:

@@ -39,7 +39,7 @@ def of_files() -> str:
 
 
 def of_others() -> str:
-    """The denoisers that are named and not drawn with."""
+    """The denoisers that are recognised and not supported."""
     found = [kind for kind in vars(kinds).values() if isinstance(kind, Kind) and kind.family is None]
     lines = ["| name | what it is | the engine's word | nearest |", "| --- | --- | --- | --- |"]
     lines += [

@@ -50,5 +50,7 @@ def _python(found: Translation, generate: argparse.ArgumentParser) -> str:
         return ""
     options = generate.parse_args(found.words)
     if options.prompt_option is None:
-        raise SettingsError("there is no prompt in it; sd-cli would draw nothing in particular: add -p 'what to draw'")
+        raise SettingsError(
+            "there is no prompt in it; sd-cli would generate nothing in particular: add -p 'what to generate'"
+        )
     return python_code.of_generate(options)

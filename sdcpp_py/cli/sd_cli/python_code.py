@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sdcpp_py.cli.drawing import settings_given
+from sdcpp_py.cli.generation import settings_given
 from sdcpp_py.cli.opening import machine_given, model_given
 from sdcpp_py.cli.outputs import output_names
 from sdcpp_py.models.bundled import TINY
@@ -24,18 +24,18 @@ def of_doctor() -> str:
 
 
 def of_generate(options: argparse.Namespace) -> str:
-    """The Python that draws what ``generate`` with these options draws, into the same files."""
+    """The Python that generates what ``generate`` with these options does, into the same files."""
     prompt = options.prompt if options.prompt is not None else options.prompt_option
-    drawing = {"prompt": prompt, **_pictures(options), **settings_given(options)}
-    if drawing.get("seed", 0) < 0:
-        del drawing["seed"]  # a random one is the default
+    arguments = {"prompt": prompt, **_pictures(options), **settings_given(options)}
+    if arguments.get("seed", 0) < 0:
+        del arguments["seed"]  # a random one is the default
     lines = ["from sdcpp_py import Generator", "", f"with {_opening(options)} as generator:"]
     names = [str(path) for path in output_names(options.output, options.count)]
     if options.count == 1:
-        lines += [f"    picture = {_call('generator.generate', drawing, 1)}", f"    picture.save({names[0]!r})"]
+        lines += [f"    picture = {_call('generator.generate', arguments, 1)}", f"    picture.save({names[0]!r})"]
     else:
         lines += [
-            f"    pictures = {_call('generator.generate_batch', {**drawing, 'count': options.count}, 1)}",
+            f"    pictures = {_call('generator.generate_batch', {**arguments, 'count': options.count}, 1)}",
             f"    for picture, name in zip(pictures, {names!r}):",
             "        picture.save(name)",
         ]

@@ -16,16 +16,14 @@ _IP_ADAPTER = (
 )
 _IDENTITY = "PhotoMaker and PuLID are not supported; --reference takes a picture, with models that read one"
 _LORA = "LoRA is not supported yet; take a model that has it merged in, or go on with sd-cli"
-_HIRES = (
-    "there is no second pass yet; draw again from the picture at a greater size (--image, -W, -H, --resize, --strength)"
-)
+_HIRES = "there is no second pass yet; generate again from it in a greater size (--image, -W, -H, --resize, --strength)"
 _SLG = "guidance by skipped layers is not supported yet; leave it out"
 _CACHE = "steps are not skipped by a cache here; leave it out, or take fewer --steps"
 _IMATRIX = "importance matrices are for converting files, which is not done here; go on with sd-cli for that"
 _CIRCULAR = "pictures that repeat without a seam are not supported yet; leave it out"
 _SCHEDULE = "a schedule of one's own is not supported yet; --scheduler names those that there are"
 _REFERENCE = "reference images are prepared as the model was trained; leave it out"
-_OTHER_MODELS = "no model that is drawn with here reads it (sdcpp-py models lists those that are)"
+_OTHER_MODELS = "no model that is supported here reads it (sdcpp-py models lists those that are)"
 _MEMORY = "where weights lie is planned by itself, from what is free or from --memory (sdcpp-py plan shows it)"
 _PLACES = (
     "parts go to the CPU by themselves where the GPU lacks room; --device text_encoder=cpu,vae=cpu says it outright"
@@ -38,7 +36,7 @@ _NOISE = (
 )
 _PREVIEW = "previews are not written yet; the picture is the same without"
 _NO_COLOR = "nothing is coloured"
-_SHOWN = "sdcpp-py info shows what a picture was drawn with, and nothing else of the file"
+_SHOWN = "sdcpp-py info shows what a picture was generated with, and nothing else of the file"
 _VIDEO = (
     "--high-noise-diffusion-model", "--embeddings-connectors", "--audio-vae", "--motion-module", "--end-img",
     "--control-video", "--extra-tiling-args", "--high-noise-steps", "--video-frames", "--fps", "--high-noise-cfg-scale",
@@ -110,7 +108,7 @@ TABLE: tuple[SdOption, ...] = (
     *same("-W --width VALUE", "-H --height VALUE", "-b --batch-count VALUE"),
     *renamed("-s --seed VALUE", "below 0 it is a random one in sd-cli; here -1 is", values.seed),
     *same("-i --init-img VALUE", "--mask VALUE", "--strength VALUE", "-r --ref-image VALUE"),
-    *refused("pictures carry what they were drawn with; in Python, picture.image.save(...) leaves it out",
+    *refused("pictures carry what they were generated with; in Python, picture.image.save(...) leaves it out",
              "--disable-image-metadata"),
     *refused(_REFERENCE, "--increase-ref-index", "--disable-auto-resize-ref-image", "--ref-image-args VALUE"),
     *refused(_CIRCULAR, "--circular", "--circularx", "--circulary"),
@@ -128,7 +126,7 @@ TABLE: tuple[SdOption, ...] = (
     *without_effect("the schedule has the model's own shift; another one cannot be told yet", "--flow-shift VALUE"),
     *refused("tiles have a size in pixels here: --vae-tile-size 256", "--vae-relative-tile-size VALUE"),
     *refused("a guidance of its own for the picture is not supported yet; leave it out", "--img-cfg-scale VALUE"),
-    *refused("the models that it is for are not drawn with here; leave it out", "--timestep-shift VALUE"),
+    *refused("the models that it is for are not supported here; leave it out", "--timestep-shift VALUE"),
     *refused(_SCHEDULE, "--sigmas VALUE", "--extra-sample-args VALUE"),
     *refused(_SLG, "--slg-scale VALUE", "--skip-layers VALUE", "--skip-layer-start VALUE", "--skip-layer-end VALUE"),
     *refused(_CACHE, "--cache-mode VALUE", "--cache-option VALUE", "--scm-mask VALUE", "--scm-policy VALUE"),

@@ -12,14 +12,14 @@ from sdcpp_py.errors import SettingsError
 from sdcpp_py.settings import OPTIONS
 from sdcpp_py.settings.sampler_names import find_sampler, find_scheduler
 
-VIDEO = "only pictures are drawn here, no video and no sound; go on with sd-cli for that"
+VIDEO = "only pictures are generated here, no video and no sound; go on with sd-cli for that"
 CONVERT = (
     "files are not converted here; go on with sd-cli for that (its GGUF files are read here), or take a file of the "
     "type that you want (sdcpp-py models)"
 )
-UPSCALE = "pictures are not upscaled yet; draw at the size that you want (-W, -H), or go on with sd-cli"
-DETAIL = "ADetailer is not supported; draw a part anew with --image and --mask"
-INFO = "sdcpp-py info FILE shows what a picture was drawn with"
+UPSCALE = "pictures are not upscaled yet; generate at the size that you want (-W, -H), or go on with sd-cli"
+DETAIL = "ADetailer is not supported; generate a part anew with --image and --mask"
+INFO = "sdcpp-py info FILE shows what a picture was generated with"
 
 _MODES = {"adetailer": DETAIL, "vid_gen": VIDEO, "convert": CONVERT, "upscale": UPSCALE, "metadata": INFO}
 _PARTS = {
@@ -37,7 +37,7 @@ _DRAWN_ON = "auto"
 
 
 def mode(value: str) -> Words:
-    """``--mode``: drawing is what ``generate`` does."""
+    """``--mode``: generating pictures is what ``generate`` does."""
     if value == "img_gen":
         return []
     if value not in _MODES:

@@ -60,7 +60,7 @@ class CatalogueFile:
 
 @dataclass(frozen=True)
 class CatalogueDefaults:
-    """What a model is drawn with when nothing is said.
+    """A model's defaults.
 
     Attributes:
         steps, cfg_scale: as ``GenerationSettings`` has them.
@@ -69,7 +69,7 @@ class CatalogueDefaults:
         flow_shift: the shift of the timesteps; None where the schedule knows its own, or there is none.
         width, height: pixels of a picture.
         native: the edge in pixels of the pictures that the model was trained on.
-        edges: the shortest and longest edge in pixels that it draws well.
+        edges: the shortest and longest edge in pixels that it generates well.
     """
 
     steps: int
@@ -86,7 +86,7 @@ class CatalogueDefaults:
 
 @dataclass(frozen=True)
 class CatalogueModel:
-    """A model: what it is drawn with, and the files it is made of.
+    """A model: its defaults, and the files it is made of.
 
     Attributes:
         name: the name it is asked for by ("z-image-turbo"); ``aliases`` are others.

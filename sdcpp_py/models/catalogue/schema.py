@@ -201,7 +201,7 @@ def _read_parts(entry: Entry, family: str, files: Mapping[str, CatalogueFile]) -
 
 
 def _read_defaults(entry: Entry, family: str) -> CatalogueDefaults:
-    """What a model of a family is drawn with: within the limits of settings, or no picture could be drawn."""
+    """The defaults of a model of a family: within the limits of settings, or no picture could be generated."""
     optional = {field.name: field.default for field in fields(CatalogueDefaults) if field.default is not MISSING}
     options = {name: _read_option(entry, name, family, optional.get(name, ...)) for name in FAMILY_DEFAULTS}
     made = CatalogueDefaults(

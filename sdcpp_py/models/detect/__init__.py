@@ -18,7 +18,7 @@ from sdcpp_py.models.tensors import TensorInfo, Tensors, extent
 from sdcpp_py.parts import ENCODERS, ROLES
 
 OWN_SIZE_KEYS = ("sdcpp_py.default_width", "sdcpp_py.default_height")
-"""GGUF metadata of a denoiser: the size in pixels of the pictures that it draws when nothing is said."""
+"""GGUF metadata of a denoiser: the size in pixels of the pictures that it generates when nothing is said."""
 
 _DENOISER = "model.diffusion_model."
 # What names start with in a whole checkpoint, and the role of what follows; the longer ones first. The second CLIP of

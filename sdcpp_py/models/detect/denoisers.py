@@ -1,6 +1,6 @@
 """Naming denoisers from their tensors, as the engine does.
 
-Each family says itself how it is told (``models/families``). They are asked after the kinds that are not drawn with
+Each family says itself how it is told (``models/families``). They are asked after the kinds that are not supported
 (``kinds.py``), some of which the engine takes for one of them.
 """
 
@@ -28,7 +28,7 @@ def as_denoiser(tensors: Tensors, token_width: int = 0, two_encoders: bool = Fal
 
 
 def _described(kind: Kind, traits: DenoiserTraits, *, foreign: bool = False) -> Described:
-    """A denoiser of a kind. What cannot be drawn with in these names has no family."""
+    """A denoiser of a kind. What is not supported in these names has no family."""
     title = kind.title if kind.title.startswith("the ") else f"the {kind.title} denoiser"
     if foreign:
         title += " in the diffusers format"

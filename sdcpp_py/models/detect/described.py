@@ -24,14 +24,14 @@ class Part(Enum):
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of denoiser, whether or not it can be drawn with.
+    """One kind of denoiser, whether or not it is supported here.
 
     Attributes:
         name: the short name ("flux2-klein"); that of the family where it is one.
         title: the name in sentences ("FLUX.2 Klein").
         version: what the engine calls it; "" where it knows none.
-        family: what is drawn with it; None where it cannot be drawn with.
-        nearest: of one that cannot: what comes nearest, with the file to get.
+        family: of those that are supported here; else None.
+        nearest: of one that is not: the family that comes nearest, with the file to get.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Described:
         part: what the file is.
         title: the same in words ("the FLUX.2 Klein denoiser").
         kind: of a denoiser or a checkpoint; of a LoRA or a ControlNet: of the denoiser it was made for.
-        family: of a denoiser or a checkpoint that can be drawn with, with the defaults of this very file.
+        family: of a denoiser or a checkpoint that is supported here, with the defaults of this very file.
         hidden_size: of a denoiser: its width; of a text encoder: of its states; of a LoRA: of its denoiser.
         context_width: of a denoiser: the width of the text states that it reads.
         role: of a text encoder: which of ``parts.ENCODERS`` it is; "" where it is none of them.
@@ -67,7 +67,7 @@ class Described:
         unread: of a file with a denoiser: what else is in it and is not read there, in words.
         foreign: whether its tensors bear names that the engine does not read in a file of its own: those of the
             diffusers format, or OpenCLIP's.
-        distilled: of a denoiser: whether it draws without classifier-free guidance; None where tensors cannot tell.
+        distilled: of a denoiser: whether it generates without classifier-free guidance; None where tensors cannot tell.
     """
 
     part: Part

@@ -142,8 +142,8 @@ def _read_pair(cursor: _Cursor, header: _Header) -> None:
     else:
         raise Damaged(f"'{key}' in its metadata is of unknown type {kind}")
     if key == "general.alignment":
-        # By the format also 48 is an alignment. The engine reads such a file as if it were 32, and draws from whatever
-        # bytes are there.
+        # By the format also 48 is an alignment. The engine reads such a file as if it were 32, and takes whatever bytes
+        # are there for weights.
         if kind != _UINT32 or not isinstance(value, int) or value < 1 or value & (value - 1):
             shown = "a list" if value is None else repr(value)
             raise Unsupported(f"its alignment is {shown}; the engine reads powers of two alone, as 32-bit numbers")

@@ -1,4 +1,4 @@
-"""The kinds of denoisers that are named and not drawn with: what else the engine knows, and what it cannot run."""
+"""The kinds of denoisers that are recognised and not supported: what else the engine knows, and what it cannot run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sdcpp_py.models.families.unet import PLAIN_INPUTS, context_width, has_middl
 Rule = Callable[[DenoiserTensors], bool]
 Traits = Callable[[DenoiserTensors], DenoiserTraits]
 
-# What the engine knows and this library does not draw with.
+# What the engine knows and this library does not support.
 FLUX2_DEV = Kind("flux2-dev", "FLUX.2 dev", "Flux.2", nearest="flux2-klein")
 FLUX1_CONTROL = Kind("flux1-control", "FLUX.1 Control", "Flux Control", nearest="flux1")
 FLEX2 = Kind("flex2", "Flex.2", "Flex.2", nearest="flux1")

@@ -1,6 +1,6 @@
 """Models in several files: safetensors with an index, as the Hub keeps large ones, and whole folders of diffusers.
 
-They can be inspected. The engine opens single files only, so nothing can be drawn with them.
+They can be inspected. The engine opens single files only, so nothing can be generated with them.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class Family:
         return self.latent_channels, height // self.pixels_per_latent, width // self.pixels_per_latent
 
     def sized(self, width: int, height: int) -> Family:
-        """The same family with another default size, in pixels. The family's own where a side is none it can draw."""
+        """The same family with another default size, in pixels. The family's own where a side is out of range."""
         if any(not MIN_EDGE <= side <= MAX_EDGE or side % self.size_multiple for side in (width, height)):
             return self
         return replace(self, width=width, height=height)

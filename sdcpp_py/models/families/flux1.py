@@ -10,7 +10,7 @@ from sdcpp_py.models.families.traits import DenoiserTensors, DenoiserTraits, Lor
 from sdcpp_py.models.sigmas import even_sigmas, flux1_sigmas
 
 # By what goes into the denoiser: a patch of the latent; with Fill's mask and the picture around it; what else there is
-# (Control, Flex.2) is not drawn with.
+# (Control, Flex.2) is not supported.
 _INPUTS, _INPUTS_OF_FILL = 64, 384
 _OTHER_INPUTS = (128, 196)
 

@@ -1,6 +1,6 @@
 """ComfyUI's record: the graph that it ran (``prompt``), or the one in its editor (``workflow``).
 
-A graph says how nodes are linked, and not what a picture was drawn with. That is read from the node that samples the
+A graph says how nodes are linked, and not what made a picture. That is read from the node that samples the
 latent of the saved picture, and from those that it is linked to.
 """
 
@@ -17,7 +17,7 @@ from sdcpp_py.settings.record import Record, plain_text
 _LATENTS = ("latent_image", "samples", "latent", "latents", "optional_latent")
 _MODELS = ("model", "base_model", "model1")
 _MODEL_NAMES = ("ckpt_name", "unet_name", "gguf_name", "model_name")
-# Nodes that pass on what is read from others, and change no pixel that would not be drawn here.
+# Nodes that pass on what is read from others, and change no pixel that would not be generated here.
 _KNOWN = ("Reroute", "FluxGuidance", "CLIPSetLastLayer", "ModelSampling", "ConditioningZeroOut", "PrimitiveNode")
 # Texts of an encoder: the whole prompt, or, where each encoder has one of its own, that of the strongest.
 _TEXTS = ("text", "prompt", "t5xxl", "text_g", "clip_g", "text_l", "clip_l")
@@ -43,7 +43,7 @@ def _read(graph: Graph) -> Record:
     output, sampler = _last_sampler(graph, problems)
     passes = [sampler, *_earlier(graph, sampler)]
     if len(passes) > 1:
-        problems.append(f"it was drawn in {len(passes)} passes, of which the first one's settings are taken")
+        problems.append(f"it was generated in {len(passes)} passes, of which the first one's settings are taken")
     first = passes[-1]
     guider = graph.linked(first.inputs.get("guider")) or first
     record = Record({}, software="ComfyUI", problems=problems)
@@ -203,7 +203,7 @@ def _take_models(graph: Graph, guider: Node, output: Node | None, record: Record
             record.model["diffusion_model"] = next(filter(None, found))
             break
     if loras:
-        record.problems.append(f"it was drawn with LoRAs, which are not taken: {', '.join(loras)}")
+        record.problems.append(f"it was generated with LoRAs, which are not taken: {', '.join(loras)}")
     for value in output.inputs.values() if output is not None else ():
         for node in graph.walk(value, ("images", "image", "samples", "vae")):
             if isinstance(node.inputs.get("vae_name"), str):

@@ -20,7 +20,7 @@ _RANDOM_SEED = -1
 
 
 def run(options: argparse.Namespace) -> None:
-    """Draws the pictures and writes them. Raises SdcppError."""
+    """Generates the pictures and writes them. Raises SdcppError."""
     prompt = _prompt(options)
     if not 1 <= options.count <= 10_000:
         raise SettingsError(f"--count must be from 1 to 10000, not {options.count}")
@@ -48,7 +48,7 @@ def _prompt(options: argparse.Namespace) -> str | GenerationSettings:
     text = options.prompt if options.prompt is not None else options.prompt_option
     if options.settings_from is None:
         if text is None:
-            raise SettingsError("there is no prompt; say what to draw, as in: sdcpp-py generate 'a red circle' ...")
+            raise SettingsError("there is no prompt; say what to generate, as in: sdcpp-py generate 'a red circle' ...")
         return str(text)
     metadata = read_quietly(options.settings_from)
     for problem in metadata.problems:
@@ -58,7 +58,7 @@ def _prompt(options: argparse.Namespace) -> str | GenerationSettings:
 
 
 def settings_given(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the options say, by name; a seed of -1 is still to be drawn."""
+    """The settings that the options say, by name; a seed of -1 still stands for a random one."""
     settings = {name: getattr(options, name) for name, option in OPTIONS.items() if option.flags}
     if settings["vae_tile_size"] is None and options.vae_tiling:
         settings["vae_tile_size"] = _DEFAULT_TILE
