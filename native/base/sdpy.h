@@ -159,7 +159,7 @@ typedef struct {
     const sdpy_array *around;     /* of the picture without what the mask covers, for denoisers that read it; or NULL */
     const sdpy_array *references; /* of the pictures to edit */
     int reference_count;
-    const sdpy_array *mask; /* uint8, (height, width): drawn anew where it is 128 or more; NULL: everywhere */
+    const sdpy_array *mask; /* uint8, (height, width): generated anew where it is 128 or more; NULL: everywhere */
     sdpy_settings settings;
     const float *sigmas; /* steps + 1 values, falling, the last one 0 */
     int sigma_count;
@@ -174,7 +174,7 @@ typedef struct {
 
 /* What a phase would need, which computed nothing because its request said `measure`. */
 typedef struct {
-    uint64_t working_bytes; /* of the working buffer */
+    uint64_t working_bytes; /* of the compute buffer */
     int tokens;             /* for encode: how many states the denoiser will read */
 } sdpy_measurement;
 
@@ -185,7 +185,7 @@ typedef struct {
     uint64_t in_memory;  /* now; what is shared counts for each engine */
 } sdpy_part_info;
 
-/* What this library has allocated on a device: weights and working buffers. */
+/* What this library has allocated on a device: weights and compute buffers. */
 typedef struct {
     uint64_t bytes;
     uint64_t most_bytes;

@@ -1,4 +1,4 @@
-// What this library has allocated on each device: weights and working buffers, counted where they are allocated.
+// What this library has allocated on each device: weights and compute buffers, counted where they are allocated.
 #pragma once
 
 #include <cstdint>

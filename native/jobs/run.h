@@ -14,7 +14,7 @@ namespace sdpy {
 
 class PartWeights;
 
-// Thrown where a phase that is only measured would allocate its working buffer.
+// Thrown where a phase that is only measured would allocate its compute buffer.
 struct Measured {
     uint64_t working_bytes;
     int tokens;  // of the prompt, its template included, in the phase that has one

@@ -1,4 +1,4 @@
-// Allocating for the engine: weights that do not come yet, working buffers that are counted or only measured, and memory
+// Allocating for the engine: weights that do not come yet, compute buffers that are counted or only measured, and memory
 // that runs out as an exception.
 #include <map>
 #include <mutex>
@@ -78,7 +78,7 @@ bool sdpy_gallocr_reserve(ggml_gallocr_t allocator, ggml_cgraph *graph) {
         part->check_present(graph);
     }
     if (!ggml_gallocr_reserve(allocator, graph)) {
-        throw OutOfMemory("no room for the working buffer of a graph");
+        throw OutOfMemory("no room for the compute buffer of a graph");
     }
     count(allocator, run);
     return true;
@@ -90,7 +90,7 @@ bool sdpy_gallocr_alloc_graph(ggml_gallocr_t allocator, ggml_cgraph *graph) {
         run->part()->check_present(graph);
     }
     if (!ggml_gallocr_alloc_graph(allocator, graph)) {
-        throw OutOfMemory("no room for the working buffer of a graph");
+        throw OutOfMemory("no room for the compute buffer of a graph");
     }
     count(allocator, run);
     return true;

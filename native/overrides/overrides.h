@@ -17,7 +17,7 @@
 enum ggml_status sdpy_graph_compute(ggml_backend_t backend, struct ggml_cgraph *graph);
 /* Like the originals, but running out of memory is an exception and not a null that nobody checks. What they allocate is
  * counted. A model that is made under a LoadPlan gets no memory for its weights, and a phase that is only measured ends
- * where it would allocate its working buffer. */
+ * where it would allocate its compute buffer. */
 ggml_backend_buffer_t sdpy_alloc_ctx_tensors(struct ggml_context *context, ggml_backend_t backend);
 bool sdpy_gallocr_reserve(ggml_gallocr_t allocator, struct ggml_cgraph *graph);
 bool sdpy_gallocr_alloc_graph(ggml_gallocr_t allocator, struct ggml_cgraph *graph);

@@ -28,7 +28,7 @@ inline sd::Tensor<float> picture_tensor(const Array &picture) {
     return tensor;
 }
 
-// 1 where the picture is drawn anew, else 0.
+// 1 where the picture is generated anew, else 0.
 inline sd::Tensor<float> mask_tensor(const Arrays &mask, int width, int height) {
     if (mask.empty()) {
         return sd::full<float>({width, height, 1, 1}, 1.f);
@@ -102,7 +102,7 @@ inline DenoiserInputs inputs_of(StableDiffusionGGML &sd, const DenoiseRequest &r
     if (!request.start.empty()) {
         sd::Tensor<float> start = latent_of(sd, request.start.front());
         if (start.shape() != inputs.latent.shape()) {
-            throw BadSettings("the picture to begin from has another size than the one to draw");
+            throw BadSettings("the init image has another size than the picture to generate");
         }
         inputs.latent = std::move(start);
     }

@@ -221,7 +221,7 @@ class EnginePipeline : public Pipeline {
     }
 
    private:
-    // What holds during a phase. However it ends, its working buffers are freed: the engine frees them itself only after
+    // What holds during a phase. However it ends, its compute buffers are freed: the engine frees them itself only after
     // success.
     class Phase {
        public:
