@@ -16,6 +16,18 @@ from hypothesis import HealthCheck, settings
 
 from sdcpp_py import Generator, devices
 from sdcpp_py.synth import SyntheticSet, write_set
+from sdcpp_py.system.cpu import usable_cpus
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A process for each CPU where the whole default run is asked for; none for some files or other kinds of tests.
+
+    Starting them takes longer than most files. Tests of seconds, and those with large models, want the machine to
+    themselves.
+    """
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
+    return len(usable_cpus()) if whole and "not timing" in config.option.markexpr else 0
+
 
 # Machines that run tests are shared and slow at times; a deadline would make tests fail for that alone.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
