@@ -91,6 +91,7 @@ class HeldWeights:
         if not self.handle:
             raise_failure(failure, ffi)
         self._finalizer = weakref.finalize(self, _let_go, self.handle, os.getpid())
+        self._finalizer.atexit = False  # as for engines
 
     def close(self) -> None:
         """Lets go of them. May be called twice."""
@@ -111,9 +112,11 @@ class Engine:
         self._failure = ffi.new("sdpy_failure *")
         self._running = False
         self.broken = False
-        # Runs at the latest when the interpreter ends: the native thread must not outlive what it uses.
         self._process = os.getpid()
         self._finalizer = weakref.finalize(self, _free, self._handle, self._process)
+        # When the interpreter ends, the native library ends all engines at once (library.py). Ended one by one from here,
+        # there would always be another while a thread that nobody waits for goes on opening them.
+        self._finalizer.atexit = False
 
     def close(self) -> None:
         """Cancels what runs and frees the model. May be called twice.
