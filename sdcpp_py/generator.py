@@ -27,6 +27,7 @@ from sdcpp_py.prompts.cache import chosen_cache
 from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.settings import OPTIONS, GenerationSettings, SettingsArguments
 from sdcpp_py.signatures import checked_names, spelt_out
+from sdcpp_py.signatures.foreign import ClassAnswering, answering
 from sdcpp_py.system.paths import StrPath
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ ENCODING = tuple(name for name, option in OPTIONS.items() if option.phase is Pha
 """The options that decide what encoding a prompt gives."""
 
 
-class Generator:
+@answering
+class Generator(metaclass=ClassAnswering):
     """An open model, ready to generate pictures.
 
     Args:
@@ -285,7 +287,7 @@ class Generator:
         *,
         width: int | None = None,
         height: int | None = None,
-        prompt: Prompt = LONG_PROMPT,
+        prompt: Prompt | None = None,
         vae_tile_size: int = 0,
     ) -> MemoryPlan:
         """What will be in memory in each phase: each part's weights, each phase's compute buffer, and what is resident.
@@ -293,6 +295,7 @@ class Generator:
         Arguments and errors are those of ``generate``, but a plan that does not fit says so by ``fits``. The prompt is
         one of the greatest length where none is given.
         """
+        prompt = LONG_PROMPT if prompt is None else prompt
         wanted = {"width": width, "height": height, "vae_tile_size": vae_tile_size}
         settings = make_requests(self.family, [prompt], None, 1, {}, **wanted)[0].settings
         with self._turn(None):

@@ -14,6 +14,7 @@ from sdcpp_py.errors import ImageError, SettingsError
 from sdcpp_py.image_files import opened, reading
 from sdcpp_py.images.resizing import Pixels, surrounded
 from sdcpp_py.settings import check_whole
+from sdcpp_py.signatures import checked_names
 from sdcpp_py.system.paths import StrPath
 
 MAX_INPUT_EDGE = 16384
@@ -81,6 +82,7 @@ def check_mask(mask: Pixels, name: str = "mask") -> None:
         raise SettingsError(f"{name} is nowhere brighter than {brightest}; what is generated anew must be 128 or more")
 
 
+@checked_names
 def extend(
     image: ImageInput, left: int = 0, right: int = 0, top: int = 0, bottom: int = 0
 ) -> tuple[Image.Image, Image.Image]:

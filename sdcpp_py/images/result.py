@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +17,12 @@ from sdcpp_py.images.showing import show
 from sdcpp_py.images.writing import Writable, check_buffer, encoded, format_for, format_named, write_image, write_to
 from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.settings.metadata import PictureMetadata
+from sdcpp_py.signatures.foreign import answering
 from sdcpp_py.system.paths import StrPath, absolute
 
 
-@dataclass(frozen=True)
+@answering
+@dataclass(frozen=True, repr=False)
 class GeneratedImage:
     """A generated picture.
 
@@ -40,6 +43,11 @@ class GeneratedImage:
     model: Mapping[str, str]
     engine: str
     latent: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        settings = self.settings
+        prompt = textwrap.shorten(settings.prompt, 40, placeholder="…") or settings.prompt[:40]
+        return f"<GeneratedImage {settings.width}x{settings.height}, seed {settings.seed}, {prompt!r}>"
 
     @property
     def seed(self) -> int:

@@ -17,6 +17,7 @@ from sdcpp_py.models.detect.headers import FileHeader
 from sdcpp_py.models.detect.shards import read_model, refuse_shard
 from sdcpp_py.models.detect.storage import fault_of, mix_of, parameters_of
 from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, Family
+from sdcpp_py.signatures import checked_names
 from sdcpp_py.system.paths import StrPath, absolute
 
 # Words in names of files that say what tensors cannot.
@@ -81,6 +82,7 @@ class Inspection:
         }
 
 
+@checked_names
 def inspect(path: StrPath) -> Inspection:
     """Says what a model file is, from its header.
 

@@ -27,6 +27,7 @@ from sdcpp_py.settings.domains import (
 )
 from sdcpp_py.settings.options import ModelDefaults, Option, option
 from sdcpp_py.settings.samplers import REFERENCE_SCHEDULER, SAMPLERS, SCHEDULERS
+from sdcpp_py.signatures import checked_names, hint_for
 from sdcpp_py.system.paths import StrPath
 
 __all__ = ["FAMILY_DEFAULTS", "MAX_EDGE", "MAX_SEED", "MIN_EDGE", "OPTIONS", "GenerationSettings", "SettingsArguments"]
@@ -240,7 +241,8 @@ class GenerationSettings:
         known = {field.name for field in fields(self)}
         for name in changes:
             if name not in known:
-                raise SettingsError(f"there is no setting called '{name}'; the settings are {', '.join(sorted(known))}")
+                hint = hint_for(name, sorted(known))
+                raise SettingsError(f"there is no setting called '{name}'{hint}")
         return replace(self, **changes)
 
     def as_dict(self) -> dict[str, str | int | float]:
@@ -257,6 +259,10 @@ class GenerationSettings:
 
     def _differs(self, field: Field[Any]) -> bool:
         return bool(getattr(self, field.name) != field.default)  # the prompt has none, and so always differs
+
+
+# The dataclass makes the function, so that it can be wrapped only now.
+GenerationSettings.__init__ = checked_names(GenerationSettings.__init__)  # type: ignore[method-assign]
 
 
 def unknown_names(values: Mapping[str, Any]) -> list[str]:

@@ -30,6 +30,7 @@ from sdcpp_py.settings.png_text import (
 )
 from sdcpp_py.settings.record import Record
 from sdcpp_py.settings.sampler_names import COMMON_SAMPLERS
+from sdcpp_py.signatures import checked_names
 from sdcpp_py.version import __version__
 
 
@@ -58,6 +59,7 @@ class PictureMetadata:
     problems: tuple[str, ...] = field(default=(), compare=False)
 
 
+@checked_names
 def read_metadata(file: PictureFile) -> PictureMetadata:
     """What a picture file says of itself.
 

@@ -205,8 +205,8 @@ def test_pull_knows_the_model_in_the_package(alone: Path, capsys: pytest.Capture
             r"Generator\.from_pretrained\(\) .* mean 'device'",
         ),
         (
-            lambda: TextEncoder("a", memory="6GiB"),  # type: ignore[call-arg]
-            r"TextEncoder\(\) got .* 'memory'; there are path",
+            lambda: TextEncoder("a", something="6GiB"),  # type: ignore[call-arg]
+            r"TextEncoder\(\) got .* 'something'; there are path",
         ),
     ],
 )

@@ -9,8 +9,13 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
+from sdcpp_py.signatures.foreign import answer
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+# The arguments of every function that is checked: a name that one lacks may be another's.
+_CHECKED: dict[str, list[str]] = {}
+_OURS = __name__.partition(".")[0]
 
 
 def spelt_out(names: Iterable[str], kind: type, **defaults: object) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
@@ -42,8 +47,11 @@ def checked_names(function: Callable[_P, _R]) -> Callable[_P, _R]:
     Python raises the same TypeError, but suggests what was meant only from 3.13 on.
     """
     parameters = inspect.signature(function).parameters.values()
-    known = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)][1:]
+    known = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    known = [name for name in known if name not in ("self", "cls")]
     called = function.__qualname__.removesuffix(".__init__")
+    if function.__module__.startswith(_OURS):
+        _CHECKED[called] = known
 
     @functools.wraps(function)
     def checked(*arguments: _P.args, **named: _P.kwargs) -> _R:
@@ -54,7 +62,7 @@ def checked_names(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def refuse_unknown(called: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raises TypeError for the first name that is not known, as Python would.
+    """Raises TypeError for the first name that is not known, as Python would, with what to type instead.
 
     Args:
         called: the function's name in the message.
@@ -64,6 +72,12 @@ def refuse_unknown(called: str, given: Iterable[str], known: Iterable[str]) -> N
     names = list(known)
     for name in given:
         if name not in names:
-            close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-            hint = f"; did you mean '{close[0]}'?" if close else f"; there are {', '.join(names)}"
+            hint = hint_for(name, names)
             raise TypeError(f"{called}() got an unexpected keyword argument '{name}'{hint}")
+
+
+def hint_for(name: str, known: list[str]) -> str:
+    """What to type instead of a name that is not known, as the end of a message: "; did you mean 'steps'?"."""
+    hint = answer(name, known, _CHECKED)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return hint or (f"; did you mean '{close[0]}'?" if close else f"; there are {', '.join(known)}")
