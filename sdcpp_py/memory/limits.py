@@ -17,6 +17,7 @@ MemoryLimit = str | int | Mapping[str, str | int]
 # Of what is free, this much stays free: other programs go on, and some of what is counted as free is not at once.
 _SPARED_SHARE = 0.08
 _SPARED_LEAST = 128 << 20
+_FEWEST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ class Limits:
             for name in wish:
                 if not isinstance(name, str):
                     raise SettingsError(f"{named('memory')} names devices such as 'cpu', not {name!r}")
-            sizes = {name: parse_bytes(f"{named('memory')} of {name!r}", size) for name, size in wish.items()}
+            sizes = {name: _size(f"{named('memory')} of {name!r}", size) for name, size in wish.items()}
             return cls({find_device(name).name: size for name, size in sizes.items()}, True)
         if isinstance(wish, str) and not any(letter.isdigit() for letter in wish):
             raise SettingsError(f"{named('memory')} must be 'auto', 'all' or a size such as '6GiB', not {wish!r}")
-        return cls({denoiser_device: parse_bytes(named("memory"), wish)}, True)
+        return cls({denoiser_device: _size(named("memory"), wish)}, True)
 
     def now(self, devices: Sequence[Device], held: Mapping[str, int]) -> dict[str, int]:
         """Bytes by device. Devices that nothing is known of have no limit.
@@ -66,6 +67,15 @@ class Limits:
                     spared = max(_SPARED_LEAST, int(free * _SPARED_SHARE))
                     limits[device.name] = min(max(0, free - spared) + held.get(device.name, 0), total)
         return limits
+
+
+def _size(name: str, wish: object) -> int:
+    """The bytes of a size. Raises SettingsError, also where its unit was forgotten: nothing runs in so few bytes."""
+    size = parse_bytes(name, wish)
+    if size < _FEWEST and (not isinstance(wish, str) or wish.strip()[-1:].isdigit()):
+        meant = f"{size}GiB" if size <= 1024 else f"{size}MiB"
+        raise SettingsError(f"{name} is {wish!r}, which is {size} bytes; did you mean {meant}?")
+    return size
 
 
 def _memory(name: str) -> tuple[int, int]:

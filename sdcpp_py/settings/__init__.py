@@ -16,16 +16,20 @@ from sdcpp_py.progress import Phase
 from sdcpp_py.settings.domains import (
     MAX_EDGE,
     MIN_EDGE,
+    RANDOM_SEED,
     Choice,
     Edge,
     Number,
+    Seed,
     Text,
     Whole,
     check_edge,
     check_whole,
     nearest_edge,
+    random_seed,
 )
 from sdcpp_py.settings.options import ModelDefaults, Option, option
+from sdcpp_py.settings.sampler_names import explained, in_our_names
 from sdcpp_py.settings.samplers import REFERENCE_SCHEDULER, SAMPLERS, SCHEDULERS
 from sdcpp_py.signatures import checked_names, hint_for
 from sdcpp_py.system.paths import StrPath
@@ -52,10 +56,11 @@ class GenerationSettings:
         height: likewise.
         steps: sampling steps, 1 to 1000; with an init image, a denoising strength below 1 runs fewer.
         cfg_scale: scale of the classifier-free guidance, 0 to 100; 1 turns it off (and halves the work).
-        seed: of the noise, 0 to 2**63 - 1.
-        sampler: one of ``sdcpp_py.SAMPLERS``.
+        seed: of the noise, 0 to 2**63 - 1; -1 draws one at random, which these settings then hold.
+        sampler: one of ``sdcpp_py.SAMPLERS``. The names of A1111, ComfyUI and diffusers are understood whatever their
+            case, with the schedule in one text too ("DPM++ 2M Karras"); the settings hold ours.
         scheduler: "reference" for the sigma schedule of the model's reference pipeline, or one of the engine's own
-            (``sdcpp_py.SCHEDULERS``).
+            (``sdcpp_py.SCHEDULERS``); others' names are understood likewise.
         vae_tile_size: edge in pixels (64 to 2048) of the tiles in which the VAE decodes, to need less memory; 0 decodes
             the picture in one piece.
         guidance: the distilled guidance of FLUX.1 dev, Fill and Kontext, 0 to 100; other models do not read it.
@@ -89,15 +94,15 @@ class GenerationSettings:
         help="scale of the classifier-free guidance, 0 to 100; 1 turns it off",
     )  # fmt: skip
     seed: int = option(
-        0, Whole(0, MAX_SEED), "-s", "--seed", group="picture", common="Seed",
+        0, Seed(0, MAX_SEED), "-s", "--seed", group="picture", common="Seed",
         help="the same seed gives the same picture; -1: a random one",
     )  # fmt: skip
     sampler: str = option(
-        "euler", Choice(SAMPLERS), "--sampler", "--sampling-method", metavar="NAME", family_default=True,
+        "euler", Choice(SAMPLERS, explained), "--sampler", "--sampling-method", metavar="NAME", family_default=True,
         help=", ".join(SAMPLERS),
     )  # fmt: skip
     scheduler: str = option(
-        REFERENCE_SCHEDULER, Choice(SCHEDULERS), "--scheduler", metavar="NAME", family_default=True,
+        REFERENCE_SCHEDULER, Choice(SCHEDULERS, explained), "--scheduler", metavar="NAME", family_default=True,
         help=", ".join(SCHEDULERS),
     )  # fmt: skip
     vae_tile_size: int = option(
@@ -125,6 +130,13 @@ class GenerationSettings:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
+        # A text that names both leaves the scheduler to its default, which counts as not given.
+        scheduler = None if self.scheduler == REFERENCE_SCHEDULER else self.scheduler
+        ours = in_our_names({"sampler": self.sampler, "scheduler": scheduler})
+        object.__setattr__(self, "sampler", ours["sampler"])
+        if isinstance(self.scheduler, str):
+            found = REFERENCE_SCHEDULER if ours["scheduler"] is None else ours["scheduler"]
+            object.__setattr__(self, "scheduler", found)
         for name, one in OPTIONS.items():
             # The dataclass is frozen; numpy's numbers become Python's here, so that settings compare, print and store
             # alike.
@@ -137,7 +149,7 @@ class GenerationSettings:
         A seed that is not given is random. Raises SettingsError.
         """
         defaults: dict[str, Any] = {name: getattr(family, name) for name in FAMILY_DEFAULTS}
-        defaults.update({name: value for name, value in given.items() if value is not None})
+        defaults.update({name: value for name, value in in_our_names(given).items() if value is not None})
         if "seed" not in defaults:
             defaults["seed"] = random_seed()
         for name in ("width", "height"):
@@ -225,6 +237,9 @@ class GenerationSettings:
         for name, value in values.items():
             if name in unknown:
                 continue
+            if name == "seed" and value == RANDOM_SEED:  # of which every reading would make another
+                problems.append(f"seed is {value}, which names none, so that {settings.seed} is taken")
+                continue
             try:
                 settings = replace(settings, **{name: value})
             except SettingsError as error:
@@ -243,7 +258,10 @@ class GenerationSettings:
             if name not in known:
                 hint = hint_for(name, sorted(known))
                 raise SettingsError(f"there is no setting called '{name}'{hint}")
-        return replace(self, **changes)
+        ours = in_our_names(changes)
+        if isinstance(changes.get("scheduler"), str) and ours["scheduler"] is None:  # automatic: this class's own
+            ours["scheduler"] = REFERENCE_SCHEDULER
+        return replace(self, **ours)
 
     def as_dict(self) -> dict[str, str | int | float]:
         """The settings by name, as plain values."""
@@ -270,11 +288,6 @@ def unknown_names(values: Mapping[str, Any]) -> list[str]:
     if not values:
         return []
     return [f"it was written by another version, with what this one does not know: {', '.join(map(repr, values))}"]
-
-
-def random_seed() -> int:
-    """A seed in 0 .. 2**32 - 1, short enough for every other tool."""
-    return int.from_bytes(os.urandom(4), "little")
 
 
 OPTIONS: Mapping[str, Option] = MappingProxyType(

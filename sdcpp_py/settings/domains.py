@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -15,6 +17,8 @@ MIN_EDGE, MAX_EDGE = 64, 4096
 EDGE_STEP = 16
 """Edges are multiples of this many pixels for every model; of more for some."""
 MAX_PROMPT_CHARACTERS = 8192
+RANDOM_SEED = -1
+"""The seed that stands for a random one."""
 
 
 class Domain(Protocol):
@@ -85,23 +89,40 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Seed(Whole):
+    """A whole number from ``low`` to ``high``; -1 draws one at random, as in most programs."""
+
+    def check(self, name: str, value: object) -> int:
+        """As in ``Domain``."""
+        return random_seed() if _whole(name, value) == RANDOM_SEED else super().check(name, value)
+
+
+@dataclass(frozen=True)
 class Choice:
-    """One of some names."""
+    """One of some names; ``explained`` says what may have been meant by another, as the end of a message."""
 
     names: tuple[str, ...]
+    explained: Callable[[str, object], str] = lambda name, value: ""
     kind: ClassVar[type] = str
 
     def check(self, name: str, value: object) -> str:
         """As in ``Domain``."""
         if value not in self.names:
-            raise SettingsError(f"{named(name)} must be one of {', '.join(self.names)}; not {value!r}")
+            hint = self.explained(name, value)
+            raise SettingsError(f"{named(name)} must be one of {', '.join(self.names)}; not {value!r}{hint}")
         return str(value)
+
+
+def random_seed() -> int:
+    """A seed in 0 .. 2**32 - 1, short enough for every other tool."""
+    return int.from_bytes(os.urandom(4), "little")
 
 
 def check_prompt(name: str, text: object) -> None:
     """Raises SettingsError where ``text`` cannot be given to the text encoder."""
     if not isinstance(text, str):
-        raise SettingsError(f"{named(name)} must be a string, not {type(text).__name__}")
+        several = "; generate_batch takes several" if isinstance(text, (list, tuple)) else ""
+        raise SettingsError(f"{named(name)} must be a string, not {type(text).__name__}{several}")
     if len(text) > MAX_PROMPT_CHARACTERS:
         raise SettingsError(
             f"{named(name)} is {len(text):,} characters long; text encoders read some hundred tokens, "

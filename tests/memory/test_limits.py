@@ -396,3 +396,12 @@ def test_a_limit_for_a_device_that_there_is_not_is_an_error(model: SyntheticSet)
     """A slip in a device's name is no limit that is never kept to."""
     with pytest.raises(NativeLibraryError, match="vulcan0"):
         open_generator(model, memory={"vulcan0": "1GiB"})
+
+
+@pytest.mark.parametrize(
+    ("wish", "meant"), [(8, "8GiB"), ("8", "8GiB"), (6144, "6144MiB"), ({"cpu": 8}, "8GiB"), (" 12 ", "12GiB")]
+)
+def test_a_forgotten_unit_is_asked_for(wish: Any, meant: str) -> None:
+    """No model runs in 8 bytes; before any file is looked for."""
+    with pytest.raises(SettingsError, match=rf"bytes; did you mean {meant}\?"):
+        Generator.from_pretrained("no-model", memory=wish)

@@ -273,7 +273,7 @@ def test_what_other_programs_write_is_read_without_a_word(line: str, expected: d
         ("Sampler: DPM++ 2M SDE Karras", "the sampler 'DPM++ 2M SDE Karras'", {"scheduler": "karras"}),
         ("Sampler: Euler, Schedule type: Beta", "the scheduler 'Beta' does not exist here", {}),
         ("Seed: many", "'seed' is 'many', which is no number", {}),
-        ("Seed: -1", "seed must be from 0", {}),
+        ("Seed: -1", "seed is -1, which names none", {}),
         ("Size: large", "'size' is 'large'", {}),
         ("Size: 512x904", "896 is taken", {"height": 896}),
         ("CFG scale: 1e9", "cfg_scale must be from 0 to 100", {}),

@@ -78,7 +78,7 @@ def test_an_edge_is_taken_or_the_nearest_valid_one_is_named(edge: int, multiple:
         ("cfg_scale", math.inf, "from 0 to 100"),
         ("cfg_scale", -1, "from 0 to 100"),
         ("cfg_scale", "7", "must be a number"),
-        ("seed", -1, "from 0 to"),
+        ("seed", -2, "from 0 to"),
         ("seed", 2**63, "from 0 to"),
         ("seed", 1.5, "whole number"),
         ("sampler", "eular", "one of euler"),
