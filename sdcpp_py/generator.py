@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
@@ -17,6 +17,7 @@ from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.models.families import Family
 from sdcpp_py.models.files import ModelFiles, check_files
 from sdcpp_py.models.pretrained import resolve
+from sdcpp_py.naming import excerpt
 from sdcpp_py.pipeline.arguments import GenerationArguments, check_noise
 from sdcpp_py.pipeline.batch import Prompt, encode_prompt, generate_images, make_requests, requests_and_pictures
 from sdcpp_py.pipeline.open import GivenEncoder, checked_pretrained, open_pipeline, shared_encoder
@@ -292,12 +293,11 @@ class Generator(metaclass=ClassAnswering):
     ) -> MemoryPlan:
         """What will be in memory in each phase: each part's weights, each phase's compute buffer, and what is resident.
 
-        Arguments and errors are those of ``generate``, but a plan that does not fit says so by ``fits``. The prompt is
-        one of the greatest length where none is given.
+        As ``generate``, but a plan that does not fit says so by ``fits``. Without a prompt, one of full length is meant.
         """
-        prompt = LONG_PROMPT if prompt is None else prompt
-        wanted = {"width": width, "height": height, "vae_tile_size": vae_tile_size}
-        settings = make_requests(self.family, [prompt], None, 1, {}, **wanted)[0].settings
+        prompt = prompt if prompt is not None else LONG_PROMPT
+        sizes: dict[str, Any] = {"width": width, "height": height, "vae_tile_size": vae_tile_size}
+        settings = make_requests(self.family, [prompt], None, **sizes)[0].settings
         with self._turn(None):
             return self._pipeline.plan(Demand(settings, (prompt,)))
 
@@ -320,8 +320,8 @@ class Generator(metaclass=ClassAnswering):
 
     def __repr__(self) -> str:
         state = "closed" if self._lock.closed else f"on {self._pipeline.placement}"
-        file = self._pipeline.files.of_part("diffusion_model")[0]
-        return f"<Generator {self.family.title} ({file.name}) {state}>"
+        file = excerpt(self.files.of_part("diffusion_model")[0].name)[1:-1]
+        return f"<Generator {self.family.title} ({file}) {state}>"
 
     @contextmanager
     def _turn(self, on_progress: OnProgress, images: int = 1) -> Iterator[Meter]:

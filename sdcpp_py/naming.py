@@ -24,6 +24,11 @@ def named(argument: str, value: object = None) -> str:
     return option if value is None else f"{option} {value}"
 
 
+def excerpt(text: str, letters: int = 36) -> str:
+    """The beginning of a text, in quotation marks on one line: for what has to be short."""
+    return repr(text if len(text) <= letters else f"{text[: letters - 1]}…")[: letters + 4]
+
+
 @contextmanager
 def naming(options: Mapping[str, str] | None) -> Iterator[None]:
     """While it lasts, messages name arguments by these options; None: by their names in Python."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image
 
 from sdcpp_py.images.showing import show
 from sdcpp_py.images.writing import Writable, check_buffer, encoded, format_for, format_named, write_image, write_to
+from sdcpp_py.naming import excerpt
 from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.settings.metadata import PictureMetadata
 from sdcpp_py.signatures.foreign import answering
@@ -46,8 +46,8 @@ class GeneratedImage:
 
     def __repr__(self) -> str:
         settings = self.settings
-        prompt = textwrap.shorten(settings.prompt, 40, placeholder="…") or settings.prompt[:40]
-        return f"<GeneratedImage {settings.width}x{settings.height}, seed {settings.seed}, {prompt!r}>"
+        size = f"{settings.width}x{settings.height}"
+        return f"<GeneratedImage {size}, seed {settings.seed}, {excerpt(settings.prompt)}>"
 
     @property
     def seed(self) -> int:

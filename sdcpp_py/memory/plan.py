@@ -7,6 +7,7 @@ more than the device's limit.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -62,7 +63,7 @@ class PartPlan:
     room: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MemoryPlan:
     """How a picture is generated within limits of memory.
 
@@ -80,6 +81,19 @@ class MemoryPlan:
     limits: Mapping[str, int]
     vae_tile_size: int
     fits: bool
+
+    def __repr__(self) -> str:
+        most = ", ".join(f"{format_bytes(self.peak(device))} on {device}" for device in self.devices)
+        return f"<MemoryPlan {self.width}x{self.height} {'fits' if self.fits else 'does not fit'}: at most {most}>"
+
+    def _repr_html_(self) -> str:
+        heads = ["", "device", "weights", "working", *(f"in {device}" for device in self.devices), ""]
+        rows = [heads]
+        for part in self.parts:
+            sizes = (part.need.weights, part.need.working, *(self.in_phase(part.need.name, d) for d in self.devices))
+            rows.append([part.need.name, part.need.device, *map(format_bytes, sizes), part.stay.value])
+        cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+        return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table><p>{html.escape(repr(self)[1:-1])}</p>"
 
     @property
     def devices(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.conditioning import EncodedPictures, GivenPictures, Pictures
+from sdcpp_py.images.gallery import GeneratedImages
 from sdcpp_py.images.result import GeneratedImage
 from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.memory.requirements import Demand
@@ -183,7 +184,7 @@ def generate_images(
     Each prompt is encoded once, before the first picture, so that the text encoder can make room for the series, and so
     is each picture that was handed in. Of very many prompts, ``PROMPTS_AT_ONCE`` are encoded at a time.
     """
-    generated: list[GeneratedImage] = []
+    generated = GeneratedImages()
     encoded: EncodedPictures | None = None
     for some in _portions(requests):
         known = _known(pipeline, some)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import sys
 from typing import Any, TextIO
@@ -9,17 +11,18 @@ from typing import Any, TextIO
 from sdcpp_py.progress import Phase, Progress
 
 _WIDTH = 100
+_LINE = "{desc} {percentage:3.0f}% |{bar:30}| {elapsed}<{remaining}{postfix}"
+_WIDGET = "{desc} {percentage:3.0f}%{bar}{elapsed}<{remaining}{postfix}"
 
 
 class ProgressBar:
     """Shows progress on a stream (standard error unless said otherwise), one line a phase. Is an ``on_progress``."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        # tqdm has bars that behave in terminals, notebooks and log files.
-        from tqdm import tqdm
-
-        self._tqdm = tqdm
         self._stream = stream or sys.stderr
+        self._widget = stream is None and has_widgets()
+        # tqdm has bars that behave in terminals, notebooks and log files.
+        self._tqdm: Any = importlib.import_module("tqdm.auto" if self._widget else "tqdm").tqdm
         self._bar: Any = None
         self._at: tuple[Phase, int] | None = None
 
@@ -36,9 +39,9 @@ class ProgressBar:
                 total=100,
                 desc=f"{title:<12}",
                 file=self._stream,
-                bar_format="{desc} {percentage:3.0f}% |{bar:30}| {elapsed}<{remaining}{postfix}",
+                bar_format=_WIDGET if self._widget else _LINE,
                 leave=True,
-                ncols=_columns(self._stream),
+                ncols=None if self._widget else _columns(self._stream),
             )
         self._bar.n = round(100 * progress.fraction, 1)
         self._bar.set_postfix_str(_numbers(progress), refresh=False)
@@ -51,6 +54,18 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
             self._bar = self._at = None
+
+
+def has_widgets() -> bool:
+    """Whether this is a notebook that shows widgets: one without ipywidgets gets the line of a terminal.
+
+    tqdm.auto would find out too, but warns of ipywidgets where they lack, and of itself.
+    """
+    ipython = sys.modules.get("IPython")
+    shell = getattr(ipython, "get_ipython", lambda: None)()
+    if shell is None or "IPKernelApp" not in shell.config:
+        return False
+    return importlib.util.find_spec("ipywidgets") is not None
 
 
 def _columns(stream: TextIO) -> int:

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcpp_py.errors import MetadataError, MetadataNotFoundError, ModelMismatchError, OutputError
+from sdcpp_py.naming import excerpt
 from sdcpp_py.system.atomic_write import whole_or_absent
+from sdcpp_py.system.byte_sizes import format_bytes
 from sdcpp_py.system.paths import StrPath, absolute
 
 _FORMAT = 1
@@ -41,7 +43,7 @@ def _is_of_numbers(name: str, array: NDArray[Any]) -> bool:
     return bool(np.isfinite(numbers).all())
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EncodedPrompt:
     """A prompt embedding: what the text encoder made of a prompt. It can be saved, pickled and sent to another process.
 
@@ -57,6 +59,11 @@ class EncodedPrompt:
     prompt: str
     family: str
     arrays: Mapping[str, NDArray[Any]]
+
+    def __repr__(self) -> str:
+        states = self.arrays.get("crossattn")
+        shape = "no states" if states is None else " x ".join(map(str, np.shape(states)))
+        return f"<EncodedPrompt {excerpt(self.prompt)} for {self.family}, {shape}, {format_bytes(self.nbytes)}>"
 
     @property
     def nbytes(self) -> int:

@@ -7,6 +7,7 @@ from types import TracebackType
 from sdcpp_py._native.engine import Engine, HeldWeights
 from sdcpp_py.errors import GeneratorClosedError
 from sdcpp_py.models.files import check_text_encoder
+from sdcpp_py.naming import excerpt
 from sdcpp_py.signatures import checked_names
 from sdcpp_py.system.forks import ProcessLock
 from sdcpp_py.system.paths import StrPath, absolute
@@ -82,4 +83,4 @@ class TextEncoder:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<TextEncoder {self.path.name}{' closed' * self._closed}>"
+        return f"<TextEncoder {excerpt(self.path.name)[1:-1]}{' closed' * self._closed}>"

@@ -116,7 +116,7 @@ def in_our_names(given: Mapping[str, Any]) -> dict[str, Any]:
         found = find_scheduler(text, values.get("sampler"))
         if found is not None:
             values["scheduler"] = found
-        elif text.strip() and is_automatic(text):
+        elif _plain(text) == _plain(_AUTOMATIC):
             values["scheduler"] = None
     return values
 
