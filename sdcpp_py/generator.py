@@ -293,7 +293,7 @@ class Generator(metaclass=ClassAnswering):
     ) -> MemoryPlan:
         """What will be in memory in each phase: each part's weights, each phase's compute buffer, and what is resident.
 
-        As ``generate``, but a plan that does not fit says so by ``fits``. Without a prompt, one of full length is meant.
+        As ``generate``, but a plan that does not fit says so by ``fits``. Without a prompt, the longest is meant.
         """
         prompt = prompt if prompt is not None else LONG_PROMPT
         sizes: dict[str, Any] = {"width": width, "height": height, "vae_tile_size": vae_tile_size}

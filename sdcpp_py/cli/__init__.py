@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sdcpp_py.cli.output import ReaderGone, checked_output
 from sdcpp_py.cli.parser import parse
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_refused(options)
             for note in notes(options):
                 _complain(f"sdcpp-py: {note}")
-            with naming(options.option_names):
+            with naming(options.option_names), _warnings_shown(not verbose):
                 options.run(options)
     except (ReaderGone, BrokenPipeError):  # the second: of standard error, which may go into the same pipe
         return READER_GONE
@@ -55,6 +55,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _complain(line: str) -> None:
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr, flush=True)
+
+
+class _Warnings(logging.Handler):
+    """Shows each warning of the library as one line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"sdcpp-py: warning: {' '.join(record.getMessage().split())}"
+        _complain(line.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+@contextlib.contextmanager
+def _warnings_shown(wanted: bool) -> Iterator[None]:
+    handler = _Warnings(logging.WARNING)
+    logger = logging.getLogger("sdcpp_py")
+    if wanted:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _show_log() -> None:

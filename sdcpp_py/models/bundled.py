@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdcpp_py.errors import ModelNotFoundError
+from sdcpp_py.models.families import TrainedOn
 
 TINY = "tiny"
 """The model that draws where none is named: simple shapes, as its card in ``tiny/README.md`` says."""
+
+TRAINED_ON = TrainedOn(
+    96, 192,
+    frozenset({"circle", "disc", "disk", "square", "box", "triangle", "diamond", "rhombus", "star", "cross", "plus"}),
+)  # fmt: skip
+"""Its bounds, as its card says."""
 
 _FOLDER = Path(__file__).parents[1]
 

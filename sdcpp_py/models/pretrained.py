@@ -9,10 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sdcpp_py.errors import DownloadError, GatedModelError, ModelMismatchError, ModelNotFoundError, SettingsError
-from sdcpp_py.models.bundled import TINY, bundled_files
+from sdcpp_py.models.bundled import TINY, TRAINED_ON, bundled_files
 from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import AUTOENCODERS, DENOISER, CatalogueFile, CatalogueModel
 from sdcpp_py.models.catalogue.schema import is_file_path, is_repository
+from sdcpp_py.models.families import TrainedOn
 from sdcpp_py.models.hub import Access, Wanted, fetch_all
 from sdcpp_py.models.hub.cache import find_cached
 from sdcpp_py.models.local_paths import refuse_path
@@ -30,6 +31,7 @@ class Pretrained:
         quant: the weight type of its denoiser ("Q4_K"); "" for a file that no catalogue knows.
         model: its entry, with its defaults; None for a file of a repository that no catalogue knows. Then
             ``files`` has the denoiser alone, and what it is stands in the file itself.
+        trained_on: the bounds of its training, where they are narrow.
         files: its files by role ("diffusion_model", "llm", "vae", ...; "model" for a whole checkpoint).
     """
 
@@ -37,6 +39,7 @@ class Pretrained:
     quant: str
     model: CatalogueModel | None
     files: Mapping[str, Path]
+    trained_on: TrainedOn | None = None
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,7 @@ def _bundled(request: Request, given: Mapping[str, object]) -> Pretrained:
             )
     files = bundled_files(TINY)
     by_role = {"diffusion_model": files.diffusion_model, "llm": files.text_encoder, "tae": files.vae}
-    return Pretrained(TINY, "", None, MappingProxyType(by_role))
+    return Pretrained(TINY, "", None, MappingProxyType(by_role), TRAINED_ON)
 
 
 def _or_here(error: DownloadError, name: str | tuple[str, str]) -> DownloadError:

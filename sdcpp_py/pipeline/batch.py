@@ -18,6 +18,7 @@ from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.memory.requirements import Demand
 from sdcpp_py.models.families import Family
 from sdcpp_py.naming import named
+from sdcpp_py.pipeline.effects import tell
 from sdcpp_py.pipeline.pipeline import Pipeline
 from sdcpp_py.pipeline.progress_meter import Meter
 from sdcpp_py.progress import Phase
@@ -184,6 +185,7 @@ def generate_images(
     Each prompt is encoded once, before the first picture, so that the text encoder can make room for the series, and so
     is each picture that was handed in. Of very many prompts, ``PROMPTS_AT_ONCE`` are encoded at a time.
     """
+    tell(pipeline.told, (request.settings for request in requests), pipeline.files.family)
     generated = GeneratedImages()
     encoded: EncodedPictures | None = None
     for some in _portions(requests):

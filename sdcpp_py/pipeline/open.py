@@ -27,6 +27,7 @@ GivenEncoder = StrPath | TextEncoder
 def checked_pretrained(found: Pretrained) -> ModelFiles:
     """The files of a model that was asked for by its name, checked, with the defaults of its entry in the catalogue."""
     files = check_files(**arguments_of(found.files))
+    files = replace(files, family=replace(files.family, trained_on=found.trained_on))
     if found.model is None:
         return files
     return replace(files, family=files.family.with_defaults(asdict(found.model.defaults)))

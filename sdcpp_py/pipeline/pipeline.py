@@ -84,6 +84,7 @@ class Pipeline:
         self.files = files
         self.options = options
         self.placement = options.placements[0]
+        self.told: set[str] = set()
         self._engine = Engine()
         self._opened = False
 

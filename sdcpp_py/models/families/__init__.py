@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sdcpp_py.models.families.chroma import CHROMA
-from sdcpp_py.models.families.family import Family, LanguageModel
+from sdcpp_py.models.families.family import Family, LanguageModel, TrainedOn
 from sdcpp_py.models.families.flux1 import FLUX1, FLUX1_FILL, FLUX1_SCHNELL
 from sdcpp_py.models.families.klein import FLUX2_KLEIN
 from sdcpp_py.models.families.qwen_image import QWEN_IMAGE
@@ -40,6 +40,7 @@ __all__ = [
     "Z_IMAGE",
     "Family",
     "LanguageModel",
+    "TrainedOn",
 ]
 
 FAMILIES = (FLUX2_KLEIN, Z_IMAGE, FLUX1, FLUX1_FILL, CHROMA, QWEN_IMAGE, SD3, SD1, SD2, SDXL, SSD_1B, SDXS_512)

@@ -40,6 +40,20 @@ class LanguageModel:
 
 
 @dataclass(frozen=True)
+class TrainedOn:
+    """What a model of few pictures was trained on, beyond which it draws nothing to be recognised.
+
+    Attributes:
+        least, most: of a picture's edges, in pixels.
+        things: the words for what it can draw; a prompt needs one of them.
+    """
+
+    least: int
+    most: int
+    things: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Family:
     """One family of models: all that the library knows of it stands in one file of ``sdcpp_py.models.families``.
 
@@ -75,6 +89,7 @@ class Family:
         recognise_lora: how LoRAs that were made for it are told.
         loras_of: the names of other families whose LoRAs fit it: their blocks have equal names and shapes.
         pipelines: the names of its pipeline classes in diffusers.
+        trained_on: the bounds of its training, where they are narrow; None for models of the whole world.
         distilled_word: a word in a file's name by which a denoiser generates without classifier-free guidance.
         denoiser_files: the file to get, by the denoiser's width; 0: where the width does not matter.
         vae_file: the VAE to get.
@@ -119,6 +134,7 @@ class Family:
     loras_of: tuple[str, ...] = ()
     pipelines: tuple[str, ...] = ()
     distilled_word: str = ""
+    trained_on: TrainedOn | None = None
 
     @property
     def needed_encoders(self) -> tuple[str, ...]:
