@@ -19,7 +19,7 @@ VERSIONS = {
     "llama-cpp-python": "0.3.36",
     "faster-whisper": "1.2.1",
     "stable-diffusion-cpp-python": "0.4.7",
-    "A1111": "1.9",
+    "A1111": "of 2024",
 }
 _PIPELINES = "diffusers/pipelines"
 # The pipelines of the families that are drawn with here, text to image and from pictures.

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import json
 import pickle
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from sdcpp_py import GenerationSettings, Generator, TextEncoder, extend, inspect, read_png, signatures
 from sdcpp_py.signatures.foreign import ARGUMENTS, ON_GENERATOR, ON_PICTURES
+from tests.support import peers_table
 
-PEERS = json.loads((Path(__file__).parents[1] / "data/peer_signatures.json").read_text(encoding="utf-8"))
+PEERS = peers_table.PEERS
 OURS = {name for names in signatures._CHECKED.values() for name in names}
 
 
@@ -101,3 +100,9 @@ def test_a_picture_says_what_to_type_and_stays_a_value(generator: Generator) -> 
         assert other.image.tobytes() == picture.image.tobytes()
     assert "images" not in dir(picture)
     assert "image" in dir(picture)
+
+
+def test_the_page_shows_the_table() -> None:
+    """docs/coming-from/python.md is what the table and the recorded signatures make now."""
+    text = peers_table.PAGE.read_text(encoding="utf-8")
+    assert peers_table.page(text) == text, "run `python -m tests.support.peers_table`"
