@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
@@ -295,11 +295,10 @@ class Generator(metaclass=ClassAnswering):
 
         As ``generate``, but a plan that does not fit says so by ``fits``. Without a prompt, the longest is meant.
         """
-        prompt = prompt if prompt is not None else LONG_PROMPT
-        sizes: dict[str, Any] = {"width": width, "height": height, "vae_tile_size": vae_tile_size}
-        settings = make_requests(self.family, [prompt], None, **sizes)[0].settings
+        text = LONG_PROMPT if prompt is None else prompt
+        [request] = make_requests(self.family, [text], None, width=width, height=height, vae_tile_size=vae_tile_size)
         with self._turn(None):
-            return self._pipeline.plan(Demand(settings, (prompt,)))
+            return self._pipeline.plan(Demand(request.settings, (text,)))
 
     def cancel(self) -> None:
         """Stops what runs, from any thread: that call raises GenerationCancelled. When none runs, it does nothing."""

@@ -80,8 +80,8 @@ ON_PICTURES: Mapping[str, str] = _rows(
     ("resize crop convert paste thumbnail rotate transpose filter getpixel putpixel tobytes mode",
      "the PIL image is .image"),
     ("width height size shape", "the size is .settings.width and .settings.height, or .image.size"),
-    ("prompt negative_prompt steps cfg_scale sampler", "what it was drawn with is in .settings"),
-    ("info parameters", "what it was drawn with is in .settings, all that a PNG says in .metadata"),
+    ("prompt negative_prompt steps cfg_scale sampler", "what it was generated with is in .settings"),
+    ("info parameters", "what it was generated with is in .settings, all that a PNG says in .metadata"),
     ("to numpy cpu", "numpy.asarray(picture) is its pixels, uint8 of shape (height, width, 3)"),
 )  # fmt: skip
 """Of what a pipeline gives back: a picture, or the list of a batch."""

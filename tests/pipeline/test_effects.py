@@ -1,4 +1,4 @@
-"""Settings without effect are said once for each generator and kind, and drawn with all the same."""
+"""Settings without effect are said once for each generator and kind, and taken all the same."""
 
 from __future__ import annotations
 

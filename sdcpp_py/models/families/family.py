@@ -41,11 +41,11 @@ class LanguageModel:
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """What a model of few pictures was trained on, beyond which it draws nothing to be recognised.
+    """What a model of few pictures was trained on, beyond which it generates nothing to be recognised.
 
     Attributes:
         least, most: of a picture's edges, in pixels.
-        things: the words for what it can draw; a prompt needs one of them.
+        things: the words for what it can generate; a prompt needs one of them.
     """
 
     least: int
