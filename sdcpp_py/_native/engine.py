@@ -114,8 +114,8 @@ class Engine:
         self.broken = False
         self._process = os.getpid()
         self._finalizer = weakref.finalize(self, _free, self._handle, self._process)
-        # When the interpreter ends, the native library ends all engines at once (library.py). Ended one by one from here,
-        # there would always be another while a thread that nobody waits for goes on opening them.
+        # When the interpreter ends, the native library ends all engines at once (library.py). Ended one by one from
+        # here, there would always be another while a thread that nobody waits for goes on opening them.
         self._finalizer.atexit = False
 
     def close(self) -> None:

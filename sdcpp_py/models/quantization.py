@@ -12,6 +12,7 @@ WORKING_ROOM = 2**30
 FOUR_BITS = ("Q4_K", "Q4_K_M", "Q4_K_S", "Q4_0")
 """Weight types of four bits, the one with the best pictures first. They are equally fast."""
 EIGHT_BITS = "Q8_0"
+SIXTEEN_BITS = ("F16", "BF16")
 NEVER_CHOSEN = "F32"
 """Twice the work and memory of 16 bits, for the same pictures: only whoever names it gets it."""
 USUAL_MEMORY = 8 * 2**30
@@ -33,7 +34,8 @@ def choose_quant(model: CatalogueModel, memory_bytes: int, limit: int | None = N
        limit: almost as good as the original, and the machine stays usable;
     2. else four bits, where the largest part and ``WORKING_ROOM`` fit into three quarters of the memory, and into the
        limit;
-    3. else the largest type but F32 that fits so, else the smallest there is.
+    3. else the largest type that fits so, else the smallest there is; of those above Q8_0 only where there is no Q8_0,
+       because more memory would otherwise mean fewer bits, and F32 where there is no other.
 
     A size that is not known counts as nothing, but Q8_0 of unknown size as too large.
     """
@@ -44,6 +46,7 @@ def choose_quant(model: CatalogueModel, memory_bytes: int, limit: int | None = N
     others = [part.size for part in model.parts.values()]
     if (sizes.get(EIGHT_BITS) or memory_bytes) + sum(others) + WORKING_ROOM <= together:
         return EIGHT_BITS
+    sizes = {quant: size for quant, size in sizes.items() if EIGHT_BITS not in sizes or quant not in SIXTEEN_BITS}
     fitting = [quant for quant, size in sizes.items() if max(size, *others, 0) + WORKING_ROOM <= largest]
     four = [quant for quant in FOUR_BITS if quant in fitting]
     if four:

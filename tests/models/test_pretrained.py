@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sdcpp_py import Generator
@@ -236,6 +236,7 @@ def test_the_weight_type_suits_the_memory(name: str, memory: int, quant: str) ->
 
 
 @given(st.sampled_from(sorted(BUILT_IN_CATALOGUE.models)), st.integers(0, 2**40))
+@example("sdxs-512", 2_608_438_590)
 def test_more_memory_never_means_fewer_bits(name: str, memory: int) -> None:
     """There is always a weight type, and a machine with twice the memory gets no smaller one, but for equal bits."""
     model = BUILT_IN_CATALOGUE.model(name)
