@@ -87,7 +87,7 @@ class MemoryPlan:
         return f"<MemoryPlan {self.width}x{self.height} {'fits' if self.fits else 'does not fit'}: at most {most}>"
 
     def _repr_html_(self) -> str:
-        heads = ["", "device", "weights", "working", *(f"in {device}" for device in self.devices), ""]
+        heads = ["", "device", "weights", "buffer", *(f"in {device}" for device in self.devices), ""]
         rows = [heads]
         for part in self.parts:
             sizes = (part.need.weights, part.need.working, *(self.in_phase(part.need.name, d) for d in self.devices))

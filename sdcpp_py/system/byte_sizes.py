@@ -36,8 +36,10 @@ def parse_bytes(name: str, size: object) -> int:
 
 
 def format_bytes(size: int, *, enough: bool = False) -> str:
-    """A size in the unit that suits it: "5.28 GiB", "491 MiB". ``enough`` rounds up, else to the nearest."""
+    """A size in the unit that suits it: "5.28 GiB", "491 MiB", "192 KiB". ``enough`` rounds up, else to the nearest."""
     to_whole = math.ceil if enough else round
+    if size < 1024**2 * 0.99:
+        return f"{to_whole(size / 1024)} KiB"
     if size < 1024**3 * 0.99:
         return f"{to_whole(size / 1024**2)} MiB"
     return f"{to_whole(size * 100 / 1024**3) / 100:.2f} GiB"
