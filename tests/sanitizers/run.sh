@@ -33,7 +33,7 @@ library() { "${CC:-cc}" -print-file-name="$1"; }
 # purpose. Memory that cannot be had is what some tests are about, so it must be an answer and not a finding.
 export ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1:halt_on_error=1"
 export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:suppressions=$here/undefined.supp"
-export TSAN_OPTIONS="ignore_noninstrumented_modules=1:halt_on_error=1:suppressions=$here/thread.supp"
+export TSAN_OPTIONS="ignore_noninstrumented_modules=1:allocator_may_return_null=1:halt_on_error=1:suppressions=$here/thread.supp"
 export PYTHONMALLOC=malloc PYTHONPATH="$built/package${PYTHONPATH:+:$PYTHONPATH}"
 LD_PRELOAD="$(library $runtime) $(library libstdc++.so)"
 export LD_PRELOAD
