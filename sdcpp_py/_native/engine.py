@@ -21,9 +21,10 @@ from sdcpp_py.parts import PARTS
 from sdcpp_py.progress import Phase
 from sdcpp_py.system.cpu import usable_cpus
 
-logger = logging.getLogger("sdcpp_py")
 # Silent unless a program asks: without this, Python would print warnings of an unconfigured logger.
-logger.addHandler(logging.NullHandler())
+logging.getLogger("sdcpp_py").addHandler(logging.NullHandler())
+# What the engine says is for whoever looks for a fault: some of its warnings come with every good model.
+logger = logging.getLogger("sdcpp_py.engine")
 
 # How long one wait inside the native library lasts. Python notices Ctrl-C between two waits.
 _WAIT_MS = 50

@@ -30,12 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with checked_output():
             options = parse(arguments)
             verbose = options.verbose
-            if verbose:
-                _show_log()
-            check_refused(options)
-            for note in notes(options):
-                _complain(f"sdcpp-py: {note}")
-            with naming(options.option_names), _warnings_shown(not verbose):
+            with naming(options.option_names), _log_shown() if verbose else _warnings_shown():
+                check_refused(options)
+                for note in notes(options):
+                    _complain(f"sdcpp-py: {note}")
                 options.run(options)
     except (ReaderGone, BrokenPipeError):  # the second: of standard error, which may go into the same pipe
         return READER_GONE
@@ -58,7 +56,10 @@ def _complain(line: str) -> None:
 
 
 class _Warnings(logging.Handler):
-    """Shows each warning of the library as one line."""
+    """Shows each warning of the library as one line; those of the engine are in the log (``--verbose``)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.name == "sdcpp_py"
 
     def emit(self, record: logging.LogRecord) -> None:
         line = f"sdcpp-py: warning: {' '.join(record.getMessage().split())}"
@@ -66,20 +67,30 @@ class _Warnings(logging.Handler):
 
 
 @contextlib.contextmanager
-def _warnings_shown(wanted: bool) -> Iterator[None]:
-    handler = _Warnings(logging.WARNING)
+def _warnings_shown() -> Iterator[None]:
+    with _heard_by(_Warnings(logging.WARNING)):
+        yield
+
+
+@contextlib.contextmanager
+def _log_shown() -> Iterator[None]:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("sdcpp_py")
-    if wanted:
-        logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    try:
+        with _heard_by(handler):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _heard_by(handler: logging.Handler) -> Iterator[None]:
+    logger = logging.getLogger("sdcpp_py")
+    logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-
-
-def _show_log() -> None:
-    logger = logging.getLogger("sdcpp_py")
-    logger.setLevel(logging.DEBUG)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger.addHandler(handler)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -412,3 +414,20 @@ def test_the_progress_bar_draws_on_a_terminal(model: SyntheticSet, work: Path, c
     text = shown.decode()
     for word in ("load", "encode", "denoise", "decode", "step 1/2", "s/step", "100%"):
         assert word in text, text
+
+
+def test_warnings_of_the_engine_are_for_the_log(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Warnings of the library are shown; the engine's, some of which come with every good model, with ``--verbose``."""
+
+    def run(options: argparse.Namespace) -> None:
+        logging.getLogger("sdcpp_py").warning("ours")
+        logging.getLogger("sdcpp_py.engine").warning("the engine's")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sdcpp_py.cli.doctor.run", run)
+        assert main(["doctor"]) == 0
+        assert capsys.readouterr().err == "sdcpp-py: warning: ours\n"
+        assert main(["doctor", "--verbose"]) == 0
+        assert capsys.readouterr().err == "ours\nthe engine's\n"
+        assert main(["doctor"]) == 0
+        assert capsys.readouterr().err == "sdcpp-py: warning: ours\n"
