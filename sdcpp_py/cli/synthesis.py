@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> None:
     try:
         name, quant = written_file(options.name, options.quant)
         path = synth.write(name, directory, quant=quant, seed=options.seed)
-    except (ValueError, ImportError) as error:
+    except ValueError as error:
         raise SettingsError(str(error)) from error
     except OSError as error:
         raise OutputError(f"{directory}: {error.strerror or error}") from error

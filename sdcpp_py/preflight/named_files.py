@@ -147,7 +147,7 @@ def _stored(quant: str) -> str:
 
 @contextlib.contextmanager
 def _written(shape: str, quant: str, folder: StrPath | None, hollow: bool) -> Iterator[FilesByRole]:
-    """Files of random weights. Raises SettingsError where the packages that write them are missing, OutputError."""
+    """Files of random weights. Raises OutputError."""
     from sdcpp_py import synth
 
     with contextlib.ExitStack() as stack:
@@ -156,7 +156,7 @@ def _written(shape: str, quant: str, folder: StrPath | None, hollow: bool) -> It
         place: Path = absolute(folder)
         try:
             files = (synth.write_hollow_set if hollow else synth.write_set)(shape, place, quant=quant)
-        except (ValueError, ImportError) as error:
+        except ValueError as error:
             raise SettingsError(str(error)) from error
         except OSError as error:
             raise OutputError(f"{place}: {error.strerror or error}") from error

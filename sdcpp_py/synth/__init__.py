@@ -9,7 +9,7 @@ the tiny ones (a picture in a second or two) run the whole of the engine in test
     with Generator(diffusion_model=files.diffusion_model, text_encoder=files.text_encoder, vae=files.vae) as generator:
         ...
 
-Writing needs the ``synth`` extra (gguf); ``MODELS`` can be asked for shapes and sizes without it.
+``MODELS`` can be asked for shapes and sizes without writing anything.
 """
 
 from sdcpp_py.synth.catalogue import MODELS

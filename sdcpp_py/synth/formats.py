@@ -1,26 +1,35 @@
-"""The two file formats: GGUF by its own package, which the ``synth`` extra brings, and safetensors."""
+"""The two file formats, GGUF and safetensors."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from sdcpp_py.synth.blocks import weight_chunks
+from sdcpp_py.synth.gguf_header import gguf_header, padding
 from sdcpp_py.synth.models import ModelShape
 from sdcpp_py.synth.tensors import BLOCKS
 
-if TYPE_CHECKING:
-    import gguf
-
-_MISSING = "writing synthetic models needs the synth extra: pip install 'sdcpp_py[synth]'"
 _DESCRIPTION = "Random weights in a real model's shape, for tests and timings. It has learnt nothing."
 
-# llama.cpp's name of the mix where it is not MOSTLY_ and the type.
-_FILE_TYPES = {"F32": "ALL_F32", "Q3_K": "MOSTLY_Q3_K_M", "Q4_K": "MOSTLY_Q4_K_M", "Q5_K": "MOSTLY_Q5_K_M"}
+# llama.cpp's number of the mix of types that a file is; Q3_K to Q5_K are their middle ones, Q4_K_M and so on.
+_FILE_TYPES = {
+    "F32": 0,
+    "F16": 1,
+    "BF16": 32,
+    "Q8_0": 7,
+    "Q4_0": 2,
+    "Q4_1": 3,
+    "Q5_0": 8,
+    "Q5_1": 9,
+    "Q2_K": 10,
+    "Q3_K": 12,
+    "Q4_K": 15,
+    "Q5_K": 17,
+    "Q6_K": 18,
+}
+_QUANTIZATION_VERSION = 2  # of the layouts of blocks
 
 _SAFETENSORS_ALIGNMENT = 8
 
@@ -32,57 +41,27 @@ def write_gguf(path: Path, model: ModelShape, quant: str, seed: int | None, on_c
     ``on_chunk`` is called with the size of each chunk, in bytes, once it is written.
 
     Raises:
-        ImportError: the gguf package is missing.
         OSError: the file cannot be written.
     """
-    try:
-        import gguf
-    except ImportError as error:
-        raise ImportError(_MISSING) from error
-    writer = gguf.GGUFWriter(path, model.architecture)
-    try:
-        _describe(writer, model, quant)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_ti_data_to_file()
-        _stream(writer, model, quant, seed, on_chunk)
-    finally:
-        writer.close()
-
-
-def _describe(writer: gguf.GGUFWriter, model: ModelShape, quant: str) -> None:
-    import gguf
-
-    writer.add_name(model.name)
-    writer.add_description(_DESCRIPTION)
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    writer.add_file_type(gguf.LlamaFileType[_FILE_TYPES.get(quant, f"MOSTLY_{quant}")])
-    for key, value in model.metadata.items():
-        if isinstance(value, int):
-            writer.add_uint32(key, value)
-        else:
-            writer.add_float32(key, value)
-    for tensor in model.tensors(quant):
-        # With any numpy type but uint8 the shape is taken as it is, in elements rather than bytes.
-        stored = gguf.GGMLQuantizationType[tensor.type]
-        writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.float32), tensor.nbytes, stored)
-
-
-def _stream(
-    writer: gguf.GGUFWriter, model: ModelShape, quant: str, seed: int | None, on_chunk: Callable[[int], None]
-) -> None:
-    # The writer's own methods want each tensor whole; the largest here has 1.5 GB in F32.
-    assert writer.fout is not None
-    stream = writer.fout[0]
-    writer.write_padding(stream, stream.tell())
-    if seed is None:
-        stream.truncate(stream.tell() + model.weight_bytes(quant))
-        return
-    for tensor in model.tensors(quant):
-        for chunk in weight_chunks(tensor, seed):
-            stream.write(chunk.data)
-            on_chunk(chunk.nbytes)
-        writer.write_padding(stream, tensor.nbytes)
+    metadata = {
+        "general.architecture": model.architecture,
+        "general.name": model.name,
+        "general.description": _DESCRIPTION,
+        "general.quantization_version": _QUANTIZATION_VERSION,
+        "general.file_type": _FILE_TYPES[quant],
+        **model.metadata,
+    }
+    tensors = tuple(model.tensors(quant))
+    with path.open("wb") as stream:
+        stream.write(gguf_header(metadata, tensors))
+        if seed is None:
+            stream.truncate(stream.tell() + model.weight_bytes(quant))
+            return
+        for tensor in tensors:
+            for chunk in weight_chunks(tensor, seed):
+                stream.write(chunk.data)
+                on_chunk(chunk.nbytes)
+            stream.write(padding(tensor.nbytes))
 
 
 def write_safetensors(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from sdcpp_py.synth.gguf_header import ALIGNMENT
 from sdcpp_py.synth.tensors import QUANTIZATIONS, Layout, Tensor
-
-_GGUF_ALIGNMENT = 32
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class ModelShape:
 
     def weight_bytes(self, quant: str = "Q4_K") -> int:
         """Bytes of the file but for its header: each tensor, padded as its format pads."""
-        padding = _GGUF_ALIGNMENT if self.architecture else 1
+        padding = ALIGNMENT if self.architecture else 1
         return sum(-(-tensor.nbytes // padding) * padding for tensor in self.tensors(quant))
 
     def file_name(self, quant: str = "Q4_K") -> str:

@@ -32,7 +32,6 @@ def write(
 
     Raises:
         ValueError: there is no such model or quantization, or the seed is negative.
-        ImportError: the ``synth`` extra is not installed.
         OSError: the file cannot be written. No part of it is left then, nor after any other interruption.
     """
     model = model_named(name)

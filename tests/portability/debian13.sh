@@ -24,7 +24,7 @@ rm -rf "$exchange" && mkdir -p "$exchange/wheels"
     --implementation cp --abi cp313 --abi abi3 --abi none \
     --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_17_x86_64 \
     --platform manylinux2014_x86_64 --platform manylinux_2_12_x86_64 --platform manylinux2010_x86_64 \
-    --platform manylinux1_x86_64 --platform linux_x86_64 "$wheel[synth]"
+    --platform manylinux1_x86_64 --platform linux_x86_64 "$wheel"
 cp "$here/draw.py" "$here/limited.py" "$exchange/"
 meaning() {
     PYTHONPATH=$(realpath "$here/../../training") "$python" "$here/meaning.py" "$@"
@@ -40,7 +40,7 @@ mount -t proc proc "$root/proc" 2>/dev/null || echo "no /proc inside the root; g
 
 rm -rf "$root/venv"
 inside python3 -m venv /venv
-inside /venv/bin/pip install --quiet --no-index --find-links /exchange/wheels 'sdcpp_py[synth]'
+inside /venv/bin/pip install --quiet --no-index --find-links /exchange/wheels sdcpp_py
 inside /venv/bin/sdcpp-py doctor
 inside /venv/bin/python /exchange/draw.py cpu /exchange/cpu
 on_vulkan() {
