@@ -94,6 +94,23 @@ def test_a_kind_that_there_is_not_is_an_error(tmp_path: Path) -> None:
         assert "sandybridge" in refused.stderr
 
 
+def test_a_build_without_vulkan_says_how_to_get_it(tmp_path: Path) -> None:
+    """The reason and the commands are left beside the module, and said once more at the end of the installation."""
+    for name, options, reason in (
+        ("off", [], "SDCPP_VULKAN=OFF"),
+        ("auto", ["-DSDCPP_VULKAN=AUTO"], ""),
+    ):
+        said = configure(tmp_path / name, *options).stdout
+        text = (tmp_path / name / "native" / "vulkan.txt").read_text()
+        [found] = re.findall(r"Vulkan: not built(?:, CPU only)? \((.*)\)", said) or [""]
+        assert (found in text and "pip install" in text) if found else text == ""
+        assert reason in found
+        assert ("apt install" in text) == bool(found and name == "auto")
+        install = (tmp_path / name / "native" / "cmake_install.cmake").read_text()
+        assert "vulkan.txt" in install
+        assert f"[==[{text}]==]" in install or not text
+
+
 def test_a_plain_build_forgets_what_an_earlier_one_was_told(tmp_path: Path) -> None:
     """Every build by pip sets each option of ours, to the very default that CMake has, so that none stays in build/."""
     configure(tmp_path)

@@ -55,7 +55,7 @@ def test_the_wheel_carries_the_licences(wheel: zipfile.ZipFile) -> None:
 def test_the_wheel_has_nothing_else(wheel: zipfile.ZipFile) -> None:
     """No source of the engine, no header, no static library, no path of the machine that built it."""
     for name in wheel.namelist():
-        kinds = (".py", ".so", ".typed", ".md", ".toml", ".gguf", ".safetensors", "")
+        kinds = (".py", ".so", ".typed", ".md", ".toml", ".gguf", ".safetensors", ".txt", "")
         assert Path(name).suffix in kinds or ".dist-info/" in name, name
     extension = wheel.read("sdcpp_py/_native/_sdcpp.abi3.so")
     assert str(Path(__file__).parent.parent).encode() not in extension

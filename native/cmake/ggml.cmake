@@ -4,8 +4,9 @@ include(cpu_kinds)
 include(vulkan)
 
 function(sdcpp_add_ggml engine)
-    sdcpp_decide_vulkan(vulkan)
+    sdcpp_decide_vulkan(vulkan cure)
     set(SDCPP_WITH_VULKAN ${vulkan} PARENT_SCOPE)
+    set(SDCPP_VULKAN_CURE "${cure}" PARENT_SCOPE)
 
     set(BUILD_SHARED_LIBS ON)
     set(GGML_BACKEND_DL ON)

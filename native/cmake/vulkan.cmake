@@ -1,4 +1,4 @@
-# Decides whether the Vulkan module is built, and says why in one line.
+# Decides whether the Vulkan module is built, says why in one line, and leaves that line for whoever asks later.
 
 set(SDCPP_VULKAN "AUTO" CACHE STRING "Build the Vulkan module: ON, OFF, or AUTO (where its tools are found)")
 set(_sdcpp_vulkan_oldest 275)  # older headers lack vk::LayerSettingEXT, which ggml uses
@@ -29,11 +29,24 @@ function(_sdcpp_vulkan_obstacle reason)
     endif()
 endfunction()
 
-function(sdcpp_decide_vulkan result)
+# What to say of a library without Vulkan: the reason, and the commands that mend it.
+function(_sdcpp_vulkan_cure text reason)
+    set(build "`pip install . -C cmake.define.SDCPP_VULKAN=ON` in the source folder")
+    if(NOT reason STREQUAL "SDCPP_VULKAN=OFF")
+        string(PREPEND build "`apt install glslc libvulkan-dev` (Debian 13, Ubuntu 24.04 or newer), then ")
+    endif()
+    set(${text} "Vulkan was not built, so no GPU is used (${reason}); to build it: ${build}" PARENT_SCOPE)
+endfunction()
+
+# Sets <result> to whether Vulkan is built, and <cure> to what a user without it is to be told; empty where it is built.
+function(sdcpp_decide_vulkan result cure)
     string(TOUPPER "${SDCPP_VULKAN}" wish)
+    set(${cure} "" PARENT_SCOPE)
     if(wish STREQUAL "OFF")
         message(STATUS "Vulkan: not built (SDCPP_VULKAN=OFF)")
         set(${result} OFF PARENT_SCOPE)
+        _sdcpp_vulkan_cure(said "SDCPP_VULKAN=OFF")
+        set(${cure} "${said}" PARENT_SCOPE)
         return()
     endif()
     _sdcpp_vulkan_obstacle(obstacle)
@@ -43,6 +56,8 @@ function(sdcpp_decide_vulkan result)
     elseif(wish STREQUAL "AUTO")
         message(STATUS "Vulkan: not built, CPU only (${obstacle})")
         set(${result} OFF PARENT_SCOPE)
+        _sdcpp_vulkan_cure(said "${obstacle}")
+        set(${cure} "${said}" PARENT_SCOPE)
     else()
         message(FATAL_ERROR "Vulkan: SDCPP_VULKAN=${SDCPP_VULKAN}, but ${obstacle}")
     endif()

@@ -36,6 +36,8 @@ else:
 # Not this file's folder: in an editable installation the built files lie apart from the sources.
 MODULE_DIR = Path(_sdcpp.__file__).parent
 
+_NO_VULKAN = "Vulkan was not built, so no GPU is used; docs/building.md says how to build it"
+
 # Closes the race of two threads that both make the process's first engine: modules are registered once.
 _start_lock = ProcessLock()
 _started = False
@@ -157,8 +159,10 @@ def find_device(name: str) -> Device:
     for device in found:
         if device.name == name.lower():
             return device
+    cure = vulkan_cure() if name.lower().startswith("vulkan") else ""
     raise NativeLibraryError(
         f"there is no device '{name}' here; there is {', '.join(device.name for device in found)} (and 'auto')"
+        + (f". {cure}" if cure else "")
     )
 
 
@@ -187,6 +191,17 @@ def modules_built(backend: str) -> list[str]:
         kind = file.name.removeprefix(prefix).removesuffix(".so").removeprefix("-")
         names.append(kind or ("x64" if backend == "cpu" else backend))
     return names
+
+
+def vulkan_cure() -> str:
+    """Why this installation has no Vulkan, and the commands that mend it, in a sentence; "" where it has Vulkan."""
+    if modules_built("vulkan"):
+        return ""
+    try:
+        # Written by the build, which alone knows what it did not find.
+        return (MODULE_DIR / "vulkan.txt").read_text(encoding="utf-8").strip() or _NO_VULKAN
+    except (OSError, ValueError):
+        return _NO_VULKAN
 
 
 def native_paths(files: Mapping[str, Path]) -> list[Any]:

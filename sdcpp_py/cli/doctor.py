@@ -26,6 +26,8 @@ def run(options: argparse.Namespace) -> None:
     memory = machine["memory"]
     print(f"RAM       {_gib(memory['available'])} available of {_gib(memory['total'])}")
     print(f"backends  {', '.join(machine['backends'])}")
+    if machine["vulkan_cure"]:
+        print(f"          {machine['vulkan_cure']}")
     for device in machine["devices"]:
         print(f"device    {_device(device)}")
     print(f"watchdog  {machine['gpu_watchdog']}")

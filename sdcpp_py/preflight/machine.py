@@ -33,6 +33,7 @@ def describe_machine() -> dict[str, Any]:
         },
         "memory": {"total": total, "available": available},
         "backends": _backends(devices),
+        "vulkan_cure": library.vulkan_cure(),
         "devices": [
             {
                 "name": device.name,

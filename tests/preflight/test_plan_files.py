@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -101,6 +102,25 @@ def test_wrong_wishes_are_named(arguments: list[str], says: str, capsys: pytest.
     """Each is one line on standard error that names the option and the value."""
     assert main(["plan", "tiny", *arguments]) == 1
     assert says in capsys.readouterr().err
+
+
+def test_a_build_without_vulkan_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error of ``--device vulkan0`` and ``doctor`` say what the build did not find, and the commands that mend it."""
+    said = "Vulkan was not built, so no GPU is used (no glslc); to build it: `apt install glslc`"
+    (tmp_path / "vulkan.txt").write_text(said)
+    monkeypatch.setattr("sdcpp_py._native.library.MODULE_DIR", tmp_path)
+    assert main(["plan", "tiny", "--device", "vulkan0"]) == 1
+    assert said in capsys.readouterr().err
+    assert main(["doctor"]) == 0
+    assert said in capsys.readouterr().out
+    (tmp_path / "vulkan.txt").unlink()
+    assert main(["plan", "tiny", "--device", "Vulkan0"]) == 1
+    assert "docs/building.md" in capsys.readouterr().err
+    (tmp_path / "libggml-vulkan.so").touch()
+    assert main(["plan", "tiny", "--device", "vulkan0"]) == 1
+    assert "not built" not in capsys.readouterr().err
 
 
 def test_a_name_that_is_no_model_is_named() -> None:
