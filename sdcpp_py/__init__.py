@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from sdcpp_py.images.loading import extend
     from sdcpp_py.images.result import GeneratedImage
     from sdcpp_py.memory.plan import MemoryPlan
+    from sdcpp_py.preflight.listing import ListedModel, list_models
+    from sdcpp_py.preflight.recommendation import Recommendation, recommend
     from sdcpp_py.prompts.encoded import EncodedPrompt
     from sdcpp_py.prompts.text_encoder import TextEncoder
     from sdcpp_py.settings.metadata import PictureMetadata, read_metadata, read_png
@@ -72,6 +74,7 @@ __all__ = [
     "ImageError",
     "ImageNotFoundError",
     "Inspection",
+    "ListedModel",
     "MemoryPlan",
     "MetadataError",
     "MetadataNotFoundError",
@@ -86,6 +89,7 @@ __all__ = [
     "Phase",
     "PictureMetadata",
     "Progress",
+    "Recommendation",
     "SdcppError",
     "SettingsError",
     "TextEncoder",
@@ -93,14 +97,20 @@ __all__ = [
     "devices",
     "extend",
     "inspect",
+    "list_models",
     "read_metadata",
     "read_png",
+    "recommend",
 ]
 
 # These need numpy and Pillow, which take longer to import than all the rest; they are imported when first asked for.
 _LATER = {
     "EncodedPrompt": "sdcpp_py.prompts.encoded",
+    "ListedModel": "sdcpp_py.preflight.listing",
     "MemoryPlan": "sdcpp_py.memory.plan",
+    "Recommendation": "sdcpp_py.preflight.recommendation",
+    "list_models": "sdcpp_py.preflight.listing",
+    "recommend": "sdcpp_py.preflight.recommendation",
     "TextEncoder": "sdcpp_py.prompts.text_encoder",
     "GeneratedImage": "sdcpp_py.images.result",
     "Generator": "sdcpp_py.generator",

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from sdcpp_py import Generator, devices
 from sdcpp_py.synth import SyntheticSet, write_set
 from sdcpp_py.system.cpu import usable_cpus
+from sdcpp_py.system.paths import CACHE_VARIABLE
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -34,6 +35,14 @@ settings.register_profile("shared", deadline=None, suppress_health_check=[Health
 settings.load_profile("shared")
 
 assert devices(), "the native library offers no device"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is found out about this machine is kept for these tests alone, and nothing is known before them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

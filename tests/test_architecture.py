@@ -20,8 +20,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = (
     "__main__",
     "cli",
-    "preflight",
     "__init__",
+    "preflight",
     "generator",
     "pipeline",
     "memory",

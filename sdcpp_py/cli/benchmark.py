@@ -8,7 +8,8 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from sdcpp_py.cli.opening import device_choice, sizes_of
+from sdcpp_py.cli.opening import device_choice, name_asked_for, size_asked_for, sizes_of
+from sdcpp_py.errors import SettingsError
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.preflight.bench import Benchmark, Times, benchmark
 from sdcpp_py.preflight.machine import cpu_name
@@ -17,17 +18,28 @@ from sdcpp_py.preflight.machine import cpu_name
 def run(options: argparse.Namespace) -> None:
     """Times a model and prints what pictures will take. Raises SdcppError."""
     result = benchmark(
-        options.name or TINY,
+        name_asked_for(options) or TINY,
         quant=options.quant,
         folder=options.folder,
         hub_cache=options.hub_cache,
         device=device_choice(options.device),
         threads=options.threads,
-        sizes=sizes_of(options.sizes),
+        sizes=_sizes(options),
         repeat=options.repeat,
         on_stage=None if options.no_progress else lambda text: print(f"sdcpp-py: {text}", file=sys.stderr),
     )
     print(json.dumps(_plain(result), indent=2) if options.json else _table(result))
+
+
+def _sizes(options: argparse.Namespace) -> list[int]:
+    width, height = size_asked_for(options)
+    if width is None and height is None:
+        return sizes_of(options.sizes)
+    if width is not None and height is not None and width != height:
+        raise SettingsError(
+            f"bench times square pictures, and {width}x{height} is none; a square of as many pixels takes as long"
+        )
+    return [width or height or 0]
 
 
 def _plain(result: Benchmark) -> dict[str, Any]:

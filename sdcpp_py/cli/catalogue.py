@@ -13,10 +13,10 @@ from sdcpp_py.errors import ModelNotFoundError, SettingsError
 from sdcpp_py.memory.limits import Limits
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.catalogue import Catalogue, open_catalogue
-from sdcpp_py.models.catalogue.entries import CatalogueFile, CatalogueModel
+from sdcpp_py.models.catalogue.entries import CatalogueFile
 from sdcpp_py.models.hub import Access, fetch_all
 from sdcpp_py.models.pretrained import as_wanted, on_disk, parse_name, resolve
-from sdcpp_py.models.quantization import choose_quant, machine_memory
+from sdcpp_py.preflight.listing import ListedModel, list_models
 from sdcpp_py.system.byte_sizes import format_bytes
 
 _Commands = argparse._SubParsersAction  # argparse has no public name for it
@@ -26,6 +26,7 @@ def add_to(commands: _Commands[argparse.ArgumentParser], common: argparse.Argume
     """Adds the two commands."""
     command = commands.add_parser("models", parents=[common], help="list the models that have a name")
     command.set_defaults(run=run_models)
+    command.add_argument("words", metavar="WORD", nargs="*", help="only models with this in their name or family")
     add_hub_cache(command)
     add_old_cache_folder(command)
     command.add_argument("--json", action="store_true", help="as JSON")
@@ -47,16 +48,25 @@ def add_to(commands: _Commands[argparse.ArgumentParser], common: argparse.Argume
 def run_models(options: argparse.Namespace) -> None:
     """Prints the models, and what is on disk. Raises SdcppError."""
     catalogue = open_catalogue()
-    room = machine_memory()
-    plain = [_plain(model, room, options.hub_cache) for model in catalogue.models.values()]
-    files = [_plain_file(file, options.hub_cache) for file in catalogue.files.values()]
+    listed = list_models(*options.words, hub_cache=options.hub_cache)
+    plain = [_plain(model, catalogue, options.hub_cache) for model in listed]
+    files = [_plain_file(file, options.hub_cache) for file in catalogue.files.values()] if not options.words else []
     if options.json:
         print(json.dumps({"models": plain, "files": files}, indent=2))
         return
-    print(f"{'model':<24}{'licence':<28}{'download':>10}  weight types (+: on disk; in brackets: for this machine)")
+    print(
+        f"{'model':<24}{'licence':<28}{'download':>10}{'memory':>10}{'at least':>10}  "
+        "weight types (+: on disk; in brackets: for this machine)"
+    )
     for entry in plain:
-        quants = "  ".join(_quant(entry, quant) for quant in entry["quantizations"])
-        print(f"{entry['name']:<24}{entry['licence']:<28}{_size(entry['bytes']):>10}  {quants}")
+        quants = "  ".join(_quant(entry, quant) for quant in entry["quantizations"]) or "in the package"
+        sizes = "".join(f"{_size(size):>10}" for size in (entry["bytes"], *entry["memory"].values()))
+        print(f"{entry['name']:<24}{entry['licence']:<28}{sizes}  {quants}")
+    aliases = [f"{alias} = {entry['name']}" for entry in plain for alias in entry["aliases"]]
+    if aliases:
+        print(f"\nother names: {', '.join(aliases)}")
+    if not files:
+        return
     print(f"\n{'file':<24}{'licence':<28}{'download':>10}  what it is")
     for file in files:
         there = "on disk, " if file["on_disk"] else ""
@@ -117,8 +127,8 @@ def _line(role: str, path: Path) -> str:
     return f"{role:<16} {format_bytes(path.stat().st_size):>10}  {path}"
 
 
-def _size(size: int) -> str:
-    return format_bytes(size) if size else "?"
+def _size(size: int | None) -> str:
+    return "?" if size is None else format_bytes(size) if size else "-"
 
 
 def _quant(entry: dict[str, Any], quant: str) -> str:
@@ -126,23 +136,26 @@ def _quant(entry: dict[str, Any], quant: str) -> str:
     return f"[{quant}]{mark}" if quant == entry["default_quant"] else f"{quant}{mark}"
 
 
-def _plain(model: CatalogueModel, room: int, cache_dir: str | None) -> dict[str, Any]:
-    quant = choose_quant(model, room)
-    files = model.files(quant)
+def _plain(model: ListedModel, catalogue: Catalogue, cache_dir: str | None) -> dict[str, Any]:
+    entry = catalogue.models.get(model.name)
     return {
         "name": model.name,
         "aliases": list(model.aliases),
         "title": model.title,
         "family": model.family,
         "licence": model.licence,
-        "page": model.page,
+        "commercial": model.commercial,
+        "page": entry.page if entry else "",
         "note": model.note,
-        "default_quant": quant,
-        "bytes": sum(file.size for file in files.values()),
-        "complete": all(on_disk(file, cache_dir) for file in files.values()),
-        "defaults": vars(model.defaults),
-        "quantizations": {name: _plain_file(file, cache_dir) for name, file in model.quantizations.items()},
-        "parts": {role: file.name for role, file in model.parts.items()},
+        "default_quant": model.quant,
+        "bytes": model.download,
+        "complete": model.on_disk,
+        "memory": {"resident": model.resident, "least": model.least},
+        "defaults": vars(entry.defaults) if entry else {"width": model.width, "height": model.height},
+        "quantizations": {
+            name: _plain_file(file, cache_dir) for name, file in (entry.quantizations.items() if entry else ())
+        },
+        "parts": {role: file.name for role, file in (entry.parts.items() if entry else ())},
     }
 
 

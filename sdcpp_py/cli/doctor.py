@@ -8,6 +8,8 @@ import platform
 from typing import Any
 
 from sdcpp_py.preflight.machine import describe_machine
+from sdcpp_py.preflight.recommendation import recommend
+from sdcpp_py.preflight.speed import kept_speed
 
 
 def run(options: argparse.Namespace) -> None:
@@ -31,6 +33,16 @@ def run(options: argparse.Namespace) -> None:
     for device in machine["devices"]:
         print(f"device    {_device(device)}")
     print(f"watchdog  {machine['gpu_watchdog']}")
+    print(f"models    {_models()}")
+
+
+def _models() -> str:
+    """The first models that suit this machine, where its speed is known; this command times nothing."""
+    speed = kept_speed()
+    if speed is None:
+        return "`sdcpp-py recommend` says which suit this machine"
+    found = recommend(count=3, speed=speed)
+    return f"{', '.join(one.name for one in found) or 'none fits'} (`sdcpp-py recommend` says more)"
 
 
 def _device(device: dict[str, Any]) -> str:

@@ -37,6 +37,13 @@ def add_hub_cache(command: argparse._ActionsContainer) -> None:
     command.add_argument("--hub-cache", metavar="DIR", help="where downloads are kept (default: the Hub's own cache)")
 
 
+def add_size(command: argparse._ActionsContainer, default: str) -> None:
+    """Adds the options that ``size_asked_for`` reads; ``default`` says what is taken without them."""
+    command.add_argument("--size", metavar="WxH", help=f"of the picture, in pixels (default: {default})")
+    command.add_argument("-W", "--width", type=int, metavar="PIXELS", help="its width, in place of --size")
+    command.add_argument("-H", "--height", type=int, metavar="PIXELS", help="its height, in place of --size")
+
+
 def add_downloads(command: argparse._ActionsContainer) -> None:
     """Adds the options of a command that may download."""
     command.add_argument("--revision", metavar="NAME", help="branch, tag or commit of the denoiser's repository")
@@ -99,6 +106,26 @@ def files_given(options: argparse.Namespace) -> dict[str, Any]:
         "vae": options.vae,
     }
     return {name: value for name, value in given.items() if value}
+
+
+def name_asked_for(options: argparse.Namespace) -> str | None:
+    """The model's name, which is given by itself or as ``--model``; None where it is not. Raises SettingsError."""
+    if options.name is not None and options.model is not None:
+        raise SettingsError(f"the model is named twice, {options.name} and {options.model}; leave one of them out")
+    name: str | None = options.model if options.name is None else options.name
+    return name
+
+
+def size_asked_for(options: argparse.Namespace) -> tuple[int | None, int | None]:
+    """Width and height in pixels, of ``--size WxH`` or of ``--width`` and ``--height``. Raises SettingsError."""
+    if options.size is None:
+        return options.width, options.height
+    if options.width is not None or options.height is not None:
+        raise SettingsError(f"--size is {options.size!r}, and width or height are given too; leave one of the two out")
+    width, _, height = options.size.lower().partition("x")
+    if not width.isdecimal() or not (height or width).isdecimal():
+        raise SettingsError(f"--size is {options.size!r}; give pixels, as in 512x768")
+    return int(width), int(height or width)
 
 
 def refuse_with_files(options: argparse.Namespace, *arguments: str) -> None:

@@ -8,8 +8,19 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from sdcpp_py.cli import benchmark, catalogue, demo, doctor, generation, info, inspect, planning, synthesis
-from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant, memory_choice
+from sdcpp_py.cli import (
+    benchmark,
+    catalogue,
+    demo,
+    doctor,
+    generation,
+    info,
+    inspect,
+    planning,
+    recommendation,
+    synthesis,
+)
+from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant, add_size, memory_choice
 from sdcpp_py.cli.sd_cli import arguments as sd_cli_options
 from sdcpp_py.cli.sd_cli import command as from_sd_cli
 from sdcpp_py.cli.sd_cli.values import form_of, text_of, threads
@@ -80,8 +91,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name in ("directory", "prompt", "name"):
         if rest and not rest[0].startswith("-") and getattr(options, name, "") is None:
             setattr(options, name, rest.pop(0))
-    if getattr(options, "names", None) == [] and not any(word.startswith("-") for word in rest):
-        options.names, rest = rest, []
+    for name in ("names", "words"):
+        if getattr(options, name, None) == [] and not any(word.startswith("-") for word in rest):
+            setattr(options, name, rest)
+            rest = []
     if rest:
         options.command.unknown(rest)
     options.option_names = _as_typed(options, sys.argv[1:] if arguments is None else arguments)
@@ -102,6 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_generate(commands, common)
     catalogue.add_to(commands, common)
+    recommendation.add_to(commands, common)
     inspect.add_to(commands, common)
     _add_demo(commands, common)
     _add_info(commands, common)
@@ -205,6 +219,7 @@ def _add_named_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "name", metavar="NAME[:QUANT]", nargs="?", help="a model by its name (see `sdcpp-py models`; default: tiny)"
     )
+    command.add_argument("-m", "--model", metavar="NAME[:QUANT]", help="the same")
     add_quant(command, "Q4_K, or what the model has")
     add_hub_cache(command)
 
@@ -239,7 +254,7 @@ def _add_plan(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
     command.set_defaults(run=planning.run_plan)
     _add_named_model(command)
     _add_files(command.add_argument_group("or files"))
-    command.add_argument("--size", metavar="WxH", help="of the picture, in pixels (default: the model's own)")
+    add_size(command, "the model's own")
     command.add_argument("-p", "--prompt", metavar="TEXT", help="(default: one of the greatest length)")
     command.add_argument("--vae-tile-size", type=int, metavar="PIXELS", help="decode in tiles of this edge")
     command.add_argument("--json", action="store_true", help="as JSON")
@@ -250,7 +265,10 @@ def _add_plan(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
 def _add_fit(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     command = commands.add_parser("fit", parents=[common], help="say which models fit into memory, and how")
     command.set_defaults(run=planning.run_fit)
-    command.add_argument("names", metavar="NAME[:QUANT]", nargs="*", help="models by their names (default: the usual)")
+    command.add_argument(
+        "names", metavar="NAME[:QUANT]", nargs="*", help="all quantizations of models with this in their name or family"
+    )
+    command.add_argument("--all", action="store_true", help="all quantizations of all models")
     add_hub_cache(command)
     command.add_argument("--sizes", default="512,1024", metavar="PIXELS,...", help="(default: %(default)s)")
     _add_device(command)
@@ -300,6 +318,7 @@ def _add_bench(commands: _Commands[argparse.ArgumentParser], common: argparse.Ar
     command.set_defaults(run=benchmark.run)
     _add_named_model(command)
     command.add_argument("--sizes", default="256,512,768,1024", metavar="PIXELS,...", help="(default: %(default)s)")
+    add_size(command, "those of --sizes")
     command.add_argument("--repeat", type=int, default=3, metavar="N", help="times to measure (default: %(default)s)")
     command.add_argument("--folder", metavar="DIR", help="keep the files of random weights here, for the next time")
     command.add_argument("--json", action="store_true", help="as JSON")

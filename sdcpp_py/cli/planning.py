@@ -7,26 +7,27 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from sdcpp_py.cli.opening import device_choice, files_given, refuse_with_files, sizes_of
-from sdcpp_py.errors import SettingsError
+from sdcpp_py.cli.opening import device_choice, files_given, name_asked_for, refuse_with_files, size_asked_for, sizes_of
 from sdcpp_py.memory.plan import MemoryPlan, Stay
 from sdcpp_py.models.bundled import TINY
+from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.files import check_files
+from sdcpp_py.models.local_paths import is_file, is_path
+from sdcpp_py.pipeline.pipeline import PipelineOptions
+from sdcpp_py.preflight.fits import Fit, best_first, choices, fits_of
 from sdcpp_py.preflight.named_files import files_named
-from sdcpp_py.preflight.plan_files import Fit, fits, plan_files
+from sdcpp_py.preflight.plan_files import plan_files
 from sdcpp_py.system.byte_sizes import format_bytes
+from sdcpp_py.system.paths import absolute
 
-MODELS = (
-    "flux2-klein-4b", "z-image-turbo", "flux2-klein-9b", "flux1-schnell", "flux1-dev", "chroma", "sd3.5-medium",
-    "qwen-image",
-)  # fmt: skip
-QUANTS = ("Q2_K", "Q3_K", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "BF16")
 _PARTS = {"text_encoder": "encoder", "diffusion_model": "denoiser", "vae": "VAE"}
 
 
 def run_plan(options: argparse.Namespace) -> None:
     """Prints what is in memory when. Raises SdcppError."""
-    given = files_given(options)
+    given, name = files_given(options), name_asked_for(options)
+    if name is not None and (is_file(absolute(name)) or is_path(name)):
+        given["model"], name = name, None
     wishes = {
         "memory": options.memory,
         "device": device_choice(options.device),
@@ -35,47 +36,38 @@ def run_plan(options: argparse.Namespace) -> None:
     }
     if options.prompt is not None:
         wishes["prompt"] = options.prompt
-    width, height = _size(options.size) if options.size else (None, None)
+    width, height = size_asked_for(options)
     if given:
-        refuse_with_files(options, "name", "quant")
+        if name is not None:
+            refuse_with_files(options, "name", "model")
+        refuse_with_files(options, "quant")
         plan = plan_files(check_files(**given), width=width, height=height, **wishes)
     else:
-        with files_named(options.name or TINY, options.quant, hollow=True, hub_cache=options.hub_cache) as found:
+        with files_named(name or TINY, options.quant, hollow=True, hub_cache=options.hub_cache) as found:
             plan = plan_files(found.files, width=width, height=height, **wishes)
-    print(json.dumps(_plain(plan), indent=2) if options.json else plan)
+    print(json.dumps(plain_plan(plan), indent=2) if options.json else plan)
 
 
 def run_fit(options: argparse.Namespace) -> None:
-    """Prints which models fit, and how. Raises SdcppError."""
-    sizes = sizes_of(options.sizes)
-    found = fits(
-        options.names or MODELS,
-        QUANTS,
-        sizes=sizes,
-        memory=options.memory,
-        device=device_choice(options.device),
-        hub_cache=options.hub_cache,
-    )
+    """Prints which models fit, and how: the best first. Raises SdcppError."""
+    sizes, device = sizes_of(options.sizes), device_choice(options.device)
+    limit = PipelineOptions.of(device, options.memory, None).limits.exact.get("cpu")
+    wanted = choices(options.names, open_catalogue(), every=options.all, limit=limit)
+    found = best_first(fits_of(wanted, sizes=sizes, memory=options.memory, device=device, hub_cache=options.hub_cache))
     if options.json:
         plain = [
-            {"model": fit.model, "quant": fit.quant, "plans": [_plain(plan) for plan in fit.plans]} for fit in found
+            {"model": fit.model, "quant": fit.quant, "plans": [plain_plan(plan) for plan in fit.plans]} for fit in found
         ]
         print(json.dumps(plain, indent=2))
         return
-    print(f"{'model':<15} {'weights':<8}" + "".join(f"  {f'{size}x{size}':<44}" for size in sizes))
+    print(f"{'model':<32}" + "".join(f"  {f'{size}x{size}':<44}" for size in sizes).rstrip())
     for fit in found:
         print(_row(fit), flush=True)
 
 
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    if not width.isdecimal() or not (height or width).isdecimal():
-        raise SettingsError(f"--size is {text!r}; give pixels, as in 512x768")
-    return int(width), int(height or width)
-
-
 def _row(fit: Fit) -> str:
-    return f"{fit.model:<15} {fit.quant:<8}" + "".join(f"  {_how(plan):<44}" for plan in fit.plans)
+    name = f"{fit.model}:{fit.quant}" if fit.quant else fit.model
+    return f"{name:<32}" + "".join(f"  {_how(plan):<44}" for plan in fit.plans).rstrip()
 
 
 def _how(plan: MemoryPlan) -> str:
@@ -89,7 +81,8 @@ def _how(plan: MemoryPlan) -> str:
     return f"{peak}, {', '.join(moving)}"
 
 
-def _plain(plan: MemoryPlan) -> dict[str, Any]:
+def plain_plan(plan: MemoryPlan) -> dict[str, Any]:
+    """A plan as plain values, ready for JSON."""
     plain = asdict(plan)
     for part, values in zip(plan.parts, plain["parts"], strict=True):
         values["stay"] = part.stay.name.lower()

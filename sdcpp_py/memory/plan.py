@@ -8,7 +8,7 @@ more than the device's limit.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain, combinations
@@ -16,6 +16,9 @@ from itertools import chain, combinations
 from sdcpp_py.naming import named
 from sdcpp_py.parts import PARTS
 from sdcpp_py.system.byte_sizes import format_bytes
+
+# Edges in pixels of the tiles that a VAE on a GPU decodes where the whole picture does not fit, the largest first.
+_TILES = (1024, 768, 512, 384, 256, 192, 128)
 
 
 class Stay(Enum):
@@ -190,6 +193,30 @@ def make_plan(
         plans |= {part.need.name: part for part in planned}
     ordered = tuple(plans[name] for name in PARTS if name in plans)
     return MemoryPlan(width, height, ordered, dict(limits), vae_tile_size, fits)
+
+
+def first_fitting(
+    needs: Callable[[int], Sequence[PartNeed]], limits: Mapping[str, int], *, width: int, height: int, tile: int
+) -> MemoryPlan:
+    """The plan of a picture; on a GPU, the VAE works in tiles where the whole picture does not fit.
+
+    On the CPU it does so only when it is told to: tiles change the picture, a little, and a limit of memory must not.
+
+    Args:
+        needs: of each part, by the edge in pixels of the VAE's tiles; 0: in one piece.
+        limits: bytes by device.
+        width, height: of the picture, in pixels.
+        tile: the tiles that were asked for; 0: none.
+    """
+    plans: list[MemoryPlan] = []
+    tiles = [tile, *(smaller for smaller in _TILES if not tile and smaller < max(width, height))]
+    for edge in tiles:
+        found = needs(edge)
+        plans.append(make_plan(found, limits, width=width, height=height, vae_tile_size=edge))
+        device = next(need.device for need in found if need.name == "vae")
+        if plans[-1].fits or device == "cpu":
+            return plans[-1]
+    return min(plans, key=lambda plan: plan.least(device))
 
 
 def _least(needs: Iterable[PartNeed]) -> int:

@@ -20,7 +20,7 @@ from sdcpp_py.images.loading import composited
 from sdcpp_py.images.result import GeneratedImage
 from sdcpp_py.memory.limits import Limits, MemoryLimit
 from sdcpp_py.memory.placement import DeviceChoice, Placement, placements
-from sdcpp_py.memory.plan import CallPlan, MemoryPlan, make_plan
+from sdcpp_py.memory.plan import CallPlan, MemoryPlan, PartNeed, first_fitting
 from sdcpp_py.memory.requirements import Demand, MemoryProbe, encode_request
 from sdcpp_py.memory.residency import Residency
 from sdcpp_py.models.files import ModelFiles
@@ -34,9 +34,6 @@ from sdcpp_py.settings.samplers import REFERENCE_SCHEDULER
 from sdcpp_py.system.cpu import default_threads
 
 logger = logging.getLogger("sdcpp_py")
-
-# Edges in pixels of the tiles that a VAE on a GPU decodes where the whole picture does not fit, the largest first.
-_TILES = (1024, 768, 512, 384, 256, 192, 128)
 
 
 @dataclass(frozen=True)
@@ -113,13 +110,14 @@ class Pipeline:
         Returns the plan of such a picture. Where it fits nowhere, it is the one of the last placement.
         """
         for placement in self.options.placements:
-            self._open(placement)
+            self.open_on(placement)
             plan = self.plan(demand)
             if plan.fits:
                 break
         return plan
 
-    def _open(self, placement: Placement) -> None:
+    def open_on(self, placement: Placement) -> None:
+        """Reads what the files say, for parts that compute where the placement says. Reads no weights."""
         self._opened = False
         self.placement = placement
         threads = self.options.threads
@@ -156,23 +154,19 @@ class Pipeline:
         return self.options.limits.now(self.placement.all, by_device)
 
     def _plan(self, demand: Demand, limits: Mapping[str, int], *, encodes: bool) -> MemoryPlan:
-        """The plan within limits by device.
+        """The plan within limits by device."""
+        settings = demand.settings
+        return first_fitting(
+            lambda tile: self._probe.needs(demand, tile, encodes=encodes),
+            limits,
+            width=settings.width,
+            height=settings.height,
+            tile=settings.vae_tile_size,
+        )
 
-        On a GPU, the VAE works in tiles where the whole picture does not fit. On the CPU it does so only when it is
-        told to: tiles change the picture, a little, and a limit of memory must not.
-        """
-        width, height, asked = demand.settings.width, demand.settings.height, demand.settings.vae_tile_size
-        tiles = [asked]
-        if self.placement["vae"].is_gpu and not asked:
-            tiles += [tile for tile in _TILES if tile < max(width, height)]
-        plans = []
-        for tile in tiles:
-            needs = self._probe.needs(demand, tile, encodes=encodes)
-            plans.append(make_plan(needs, limits, width=width, height=height, vae_tile_size=tile))
-            if plans[-1].fits:
-                return plans[-1]
-        device = self.placement["vae"].name
-        return min(plans, key=lambda plan: plan.least(device))
+    def needs(self, demand: Demand, tile: int) -> list[PartNeed]:
+        """What each part needs for such pictures, whatever the limits; ``tile`` as ``MemoryProbe.needs`` takes it."""
+        return self._probe.needs(demand, tile, encodes=True)
 
     def _refuse_if_short(self, plan: MemoryPlan) -> None:
         """Raises OutOfMemoryError where a plan does not fit into a limit that was given.
@@ -215,7 +209,7 @@ class Pipeline:
             self._engine = Engine()
             self._opened = False
         if not self._opened:
-            self._open(self.placement)
+            self.open_on(self.placement)
 
     def known(self, prompt: str, settings: GenerationSettings) -> EncodedPrompt | None:
         """What the cache has kept for a prompt of a picture with these settings."""

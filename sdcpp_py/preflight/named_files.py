@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ FilesByRole = Mapping[str, Path]
 """The files of a model by their roles (``parts.ROLES``)."""
 
 _USUAL = "Q4_K"
+LARGE_ENCODERS = ("llm", "t5xxl")
+"""Roles of the text encoders that are quantized."""
+_QUANT_IN_NAME = re.compile(r"(?:^|[-._])(i?q\d\w*|bf16|f16|f32)\.gguf$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -67,18 +71,56 @@ def files_named(
         DownloadError: it has no known shape, and is not on disk.
         OutputError: the files cannot be written.
     """
-    request = parse_name(name)
-    wanted = wanted_quant(request, quant)
-    catalogue = open_catalogue()
-    model, shape = (None, "") if "/" in request.name else _known(request.name, catalogue)
-    if not shape:
-        found = resolve(name, quant=quant, cache_dir=hub_cache, local_files_only=True, catalogue=catalogue)
+    shape = shape_of(name, quant)
+    if shape is None:
+        found = resolve(name, quant=quant, cache_dir=hub_cache, local_files_only=True, catalogue=open_catalogue())
         yield NamedFiles(found.name, found.quant, checked_pretrained(found))
         return
-    stored = _stored(wanted) if wanted else _usual_quant(model)
-    with _written(shape, stored, folder, hollow) as files:
-        found = Pretrained(request.name, stored, model, files)
+    with _written(shape, folder, hollow) as files:
+        found = Pretrained(shape.name, shape.quant, shape.model, files)
         yield NamedFiles(found.name, found.quant, checked_pretrained(found))
+
+
+@dataclass(frozen=True)
+class NamedShape:
+    """The shape of a model that was asked for by its name.
+
+    Attributes:
+        name: the name that it was asked for by, without the quantization.
+        model: its entry in the catalogue; None where it is a shape alone.
+        shape: one of ``synth.FAMILIES``.
+        quant: how its large matrices are stored, one of ``synth.QUANTIZATIONS``.
+        encoder_quant: the same of text encoders in files of their own; None for as the rest.
+    """
+
+    name: str
+    model: CatalogueModel | None
+    shape: str
+    quant: str
+    encoder_quant: str | None
+
+
+def shape_of(name: str, quant: str | None = None) -> NamedShape | None:
+    """The shape of the files that a name means; None for a model that has to be on disk.
+
+    Arguments and errors are those of ``files_named``.
+    """
+    request = parse_name(name)
+    wanted = wanted_quant(request, quant)
+    model, shape = (None, "") if "/" in request.name else _known(request.name, open_catalogue())
+    if not shape:
+        return None
+    stored = _stored(wanted) if wanted else _usual_quant(model)
+    return NamedShape(request.name, model, shape, stored, _encoder_quant(model))
+
+
+def _encoder_quant(model: CatalogueModel | None) -> str | None:
+    """How the text encoder of an entry is stored, by its file's name."""
+    for role, file in model.parts.items() if model is not None else ():
+        said = _QUANT_IN_NAME.search(file.file.rpartition("/")[2])
+        if role in LARGE_ENCODERS and said:
+            return _stored(said[1].upper())
+    return None
 
 
 def written_file(name: str, quant: str | None = None) -> tuple[str, str]:
@@ -146,7 +188,7 @@ def _stored(quant: str) -> str:
 
 
 @contextlib.contextmanager
-def _written(shape: str, quant: str, folder: StrPath | None, hollow: bool) -> Iterator[FilesByRole]:
+def _written(shape: NamedShape, folder: StrPath | None, hollow: bool) -> Iterator[FilesByRole]:
     """Files of random weights. Raises OutputError."""
     from sdcpp_py import synth
 
@@ -155,7 +197,8 @@ def _written(shape: str, quant: str, folder: StrPath | None, hollow: bool) -> It
             folder = stack.enter_context(_temporary_folder())
         place: Path = absolute(folder)
         try:
-            files = (synth.write_hollow_set if hollow else synth.write_set)(shape, place, quant=quant)
+            write = synth.write_hollow_set if hollow else synth.write_set
+            files = write(shape.shape, place, quant=shape.quant, encoder_quant=shape.encoder_quant)
         except ValueError as error:
             raise SettingsError(str(error)) from error
         except OSError as error:

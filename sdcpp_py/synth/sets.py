@@ -24,6 +24,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "klein-4b": _flux2("klein-4b", "qwen3-4b"),
         "klein-4b-short": _flux2("klein-4b-short", "qwen3-4b"),
+        "probe": _flux2("probe-klein", "tiny-qwen3", "probe-vae"),
         "klein-9b": _flux2("klein-9b", "qwen3-8b"),
         "z-image-turbo": {"diffusion_model": "z-image-turbo", "llm": "qwen3-4b", "vae": "flux1-vae"},
         "flux1-dev": _flux1("flux1-dev"),

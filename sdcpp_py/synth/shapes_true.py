@@ -52,6 +52,8 @@ _DENOISERS = (
     ModelShape("klein-4b", _KLEIN_4B, "flux"),
     # Of full width, for devices on which the whole would take hours.
     ModelShape("klein-4b-short", Klein(hidden=3072, double=1, single=2, context=3 * 2560), "flux"),
+    # Few blocks and wide ones, to time a machine with.
+    ModelShape("probe-klein", Klein(hidden=1536, double=1, single=2, context=3 * 64), "flux"),
     ModelShape("klein-9b", Klein(hidden=4096, double=8, single=24, context=3 * 4096), "flux"),
     ModelShape("flux2-dev", Klein(hidden=6144, double=8, single=48, context=3 * 5120, guidance=True), "flux"),
     ModelShape("z-image-turbo", ZImage(hidden=3840, layers=30, refiners=2, caption=2560), "lumina2"),
@@ -81,6 +83,7 @@ _ENCODERS = (
 _VAES = (
     ModelShape("flux2-vae", Autoencoder(latent=32, channels=128, convention="flux2")),
     ModelShape("flux2-vae-small-decoder", Autoencoder(latent=32, channels=96, convention="flux2")),
+    ModelShape("probe-vae", Autoencoder(latent=32, channels=64, convention="flux2", encoder=None)),
     ModelShape("flux1-vae", Autoencoder(latent=16, channels=128, convention="flux1")),
     ModelShape("sd-vae", Autoencoder(latent=4, channels=128, convention="sd")),
     ModelShape("wan-vae", Recast(WanVAE(channels=96), "BF16")),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 StrPath = str | os.PathLike[str]
@@ -30,3 +32,21 @@ def home_folder() -> Path | None:
         return Path.home()
     except RuntimeError:
         return None
+
+
+CACHE_VARIABLE = "SDCPP_PY_CACHE"
+"""The environment variable that names the folder of what is found out about this machine."""
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The folder for what can be found out again at any time; it need not exist. None for a user without a home."""
+    if environment.get(CACHE_VARIABLE):
+        return absolute(environment[CACHE_VARIABLE])
+    if sys.platform == "win32" and environment.get("LOCALAPPDATA"):
+        return Path(environment["LOCALAPPDATA"]) / "sdcpp_py"
+    # A relative XDG_CACHE_HOME is to be ignored, says the specification that it comes from.
+    base = Path(environment.get("XDG_CACHE_HOME", ""))
+    if base.is_absolute():
+        return base / "sdcpp_py"
+    home = home_folder()
+    return None if home is None else home / ".cache" / "sdcpp_py"

@@ -143,11 +143,11 @@ def test_a_name_brings_its_defaults(alone: Path) -> None:
 
 
 def test_fit_takes_names(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """``fit NAME:QUANT NAME``: a line for the one, and one for each quantization of the other."""
+    """``fit NAME:QUANT NAME``: a line for each, as it is."""
     command = ["fit", "tiny-klein:Q8_0", "Tiny", "--sizes", "64", "--memory", "1GiB", "--device", "cpu"]
     assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
-    assert [line.split()[0] for line in lines] == ["tiny-klein", "tiny"]
+    assert [line.split()[0] for line in lines] == ["tiny-klein:Q8_0", "tiny"]
 
 
 def test_a_model_of_the_users_own_is_planned_from_disk(alone: Path, model: SyntheticSet) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from sdcpp_py import ModelNotFoundError, SettingsError
 from sdcpp_py.cli import main
+from sdcpp_py.preflight.fits import Fit, best_first, fits, fits_of
 from sdcpp_py.preflight.named_files import files_named
-from sdcpp_py.preflight.plan_files import fits, plan_files
+from sdcpp_py.preflight.plan_files import plan_files
 from sdcpp_py.synth import MODELS, SyntheticSet
 from sdcpp_py.system.ram import resident_bytes
 from tests.conftest import open_generator
@@ -107,7 +108,7 @@ def test_wrong_wishes_are_named(arguments: list[str], says: str, capsys: pytest.
 def test_a_build_without_vulkan_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The error of ``--device vulkan0`` and ``doctor`` say what the build did not find, and the commands that mend it."""
+    """The error of ``--device vulkan0`` and ``doctor`` say what the build did not find, and how to mend it."""
     said = "Vulkan was not built, so no GPU is used (no glslc); to build it: `apt install glslc`"
     (tmp_path / "vulkan.txt").write_text(said)
     monkeypatch.setattr("sdcpp_py._native.library.MODULE_DIR", tmp_path)
@@ -143,15 +144,95 @@ def test_fit_goes_through_models_and_quantizations() -> None:
     assert not short.plans[0].fits
 
 
-def test_fit_prints_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line for each model and quantization, a column for each size."""
-    monkeypatch.setattr("sdcpp_py.cli.planning.QUANTS", ("Q4_K", "Q8_0"))
-    monkeypatch.setattr("sdcpp_py.cli.planning.MODELS", ("klein-4b", "flux1-schnell"))
-    assert main(["fit", "--memory", "3GiB", "--device", "cpu", "--sizes", "256,1024"]) == 0
+def test_fit_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each quantization of the models that are named, as the catalogue names them; a column a size."""
+    command = ["fit", "base-4b", "flux1-schnell:Q4_K", "--memory", "3GiB", "--device", "cpu", "--sizes", "256,1024"]
+    assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5
     assert "256x256" in lines[0]
     assert "1024x1024" in lines[0]
-    assert lines[1].startswith("klein-4b")
-    assert "encoder staged" in lines[1]
+    assert sorted(line.split()[0] for line in lines[1:]) == [
+        "flux1-schnell:Q4_K", "flux2-klein-base-4b:Q4_0", "flux2-klein-base-4b:Q4_K_M", "flux2-klein-base-4b:Q8_0",
+    ]  # fmt: skip
+    assert "no: needs" in lines[-1] or "streamed" in lines[-1]
     assert main(["fit", "--sizes", "none"]) == 1
+
+
+def test_fit_has_the_best_first() -> None:
+    """What fits, then what is not streamed, then the larger model, then more bits."""
+    wanted = [("qwen-image", "Q8_0"), ("klein-4b", "Q4_K_M"), ("sdxs-512", "F16"), ("klein-4b", "Q8_0")]
+    found = best_first(fits_of(wanted, sizes=[512], memory="6GiB", device="cpu"))
+    assert [(fit.model, fit.quant, fit.streams) for fit in found] == [
+        ("klein-4b", "Q8_0", False),
+        ("klein-4b", "Q4_K_M", False),
+        ("sdxs-512", "F16", False),
+        ("qwen-image", "Q8_0", True),
+    ]
+    tight = best_first(fits_of(wanted, sizes=[512], memory="1GiB", device="cpu"))
+    assert [fit.fits for fit in tight] == sorted((fit.fits for fit in tight), reverse=True)
+    assert (tight[0].fits, tight[-1].fits) == (True, False)
+
+
+def test_a_models_encoder_is_the_one_of_its_entry() -> None:
+    """More bits of the denoiser are none of the text encoder, which the catalogue has in four bits."""
+    four, eight = fits_of([("klein-4b", "Q4_K_M"), ("klein-4b", "Q8_0")], sizes=[256], memory="all", device="cpu")
+    encoders = [fit.plans[0].part("text_encoder").need.weights for fit in (four, eight)]
+    assert encoders[0] == encoders[1] < 2 << 30
+
+
+def test_needs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second time nothing is measured, and where the file of them is broken, everything is."""
+    monkeypatch.setenv("SDCPP_PY_CACHE", str(tmp_path))
+
+    def fit(size: int) -> list[Fit]:
+        return list(fits_of([("tiny-klein", "Q8_0")], sizes=[size], memory="1GiB", device="cpu"))
+
+    first = fit(64)
+    with monkeypatch.context() as patch:
+        patch.setattr("sdcpp_py.preflight.needs.Pipeline", None)
+        assert fit(64) == first
+        with pytest.raises(TypeError):
+            fit(128)
+    for text in ("[1]", "{", "{}"):
+        (tmp_path / "needs.json").write_text(text)
+        assert fit(64) == first
+    monkeypatch.setenv("SDCPP_PY_CACHE", str(tmp_path / "needs.json" / "no-folder"))
+    assert fit(64) == first
+
+
+@pytest.mark.timing
+def test_fit_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All models, of which nothing is known yet, in less than 5 seconds of CPU."""
+    monkeypatch.setenv("SDCPP_PY_CACHE", str(tmp_path))
+    began = time.process_time()
+    assert main(["fit", "--memory", "8GiB"]) == 0
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["plan", "tiny", "-m", "tiny"], "named twice"),
+        (["plan", "tiny", "--size", "512", "-W", "256"], "--size is '512', and width or height"),
+        (["bench", "tiny", "-W", "256", "-H", "512"], "bench times square pictures, and 256x512 is none"),
+        (["fit", "no-such-model"], "'no-such-model'"),
+        (["models", "no-such-model"], "'no-such-model'"),
+        (["recommend", "no-such-model"], "'no-such-model'"),
+        (["recommend", "--count", "0"], "--count is 0"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is one line on standard error that names what was given."""
+    assert main(arguments) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_plan_takes_a_name_and_a_size_in_both_ways(model: SyntheticSet, capsys: pytest.CaptureFixture[str]) -> None:
+    """``-m`` and the name alone, ``--size`` and ``-W -H``, are one plan; ``-m`` takes a file as well."""
+    plans = []
+    for arguments in (["-m", "tiny", "-W", "128", "-H", "96"], ["tiny", "--size", "128x96"]):
+        assert main(["plan", *arguments, "--device", "cpu", "--memory", "1GiB"]) == 0
+        plans.append(capsys.readouterr().out)
+    assert plans[0] == plans[1]
+    assert main(["plan", "-m", str(model.diffusion_model), "--quant", "Q4_0"]) == 1
+    assert "--quant (Q4_0) is for models by their names" in capsys.readouterr().err
