@@ -1,11 +1,12 @@
 """Runs every command of the README where nothing but the package is installed: ``python tests/readme/run_commands.py``.
 
-Models that the commands name are small ones of random weights here, under the names of the true files: on a server on this
-machine in place of the Hub, and in the folder. So no gigabytes are downloaded, and everything else is as a reader has it.
+Models that the commands name are small ones of random weights here, under the names of the true files: on a server on
+this machine in place of the Hub, and in the folder. So no gigabytes are downloaded, and all else is as a reader has it.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -31,7 +32,8 @@ IN_PLACE_OF = {
 }
 # The package's own catalogue, whose files have other sizes and hashes here.
 WITH_CATALOGUE = (
-    "import sys; from pathlib import Path; from sdcpp_py.models import catalogue; catalogue.BUILT_IN = Path(sys.argv[1]);"
+    "import sys; from pathlib import Path; from sdcpp_py.models import catalogue;"
+    "catalogue.BUILT_IN = Path(sys.argv[1]);"
     "from sdcpp_py.cli import main; sys.exit(main(sys.argv[2:]))"
 )
 FROM_THE_HUB = ("generate", "pull")
@@ -48,7 +50,7 @@ def fill(hub: Hub, files: synth.SyntheticSet, name: str) -> None:
 def main() -> int:
     """Runs the commands, and says which took how long. Returns 1 where one failed."""
     for package in ("gguf", "safetensors", "pytest"):
-        if __import__("importlib.util").util.find_spec(package):
+        if importlib.util.find_spec(package):
             print(f"{package} is installed here: this shows nothing of a plain installation")
             return 1
     with tempfile.TemporaryDirectory() as folder, serve() as hub:
@@ -58,9 +60,8 @@ def main() -> int:
         fill(hub, klein, "flux2-klein-4b")
         for name, path in zip(FILES, (klein.diffusion_model, klein.text_encoder, klein.vae), strict=True):
             (work / name).write_bytes(path.read_bytes())
-        unchecked = re.sub(
-            r"^(bytes|sha256) = .*$|, (bytes|sha256) = [^,}]*", "", BUILT_IN.read_text(), flags=re.MULTILINE
-        )
+        sizes = re.compile(r"^(bytes|sha256) = .*$|, (bytes|sha256) = [^,}]*", re.MULTILINE)
+        unchecked = sizes.sub("", BUILT_IN.read_text("utf-8"))
         (work / "catalogue.toml").write_text(unchecked)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "SDCPP_"))}
         environment |= {"HF_ENDPOINT": hub.address, "HF_HOME": str(work / "hub"), "SDCPP_PY_CACHE": str(work / "cache")}

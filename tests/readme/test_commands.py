@@ -13,7 +13,10 @@ SHOWN = commands(README.read_text(encoding="utf-8"))
 
 def test_commands_are_found_wherever_they_stand() -> None:
     """In a block, behind another command, over several lines, and in a sentence; not in Python, and each once."""
-    text = "```sh\npip install . && sdcpp-py a 'x y' \\\n  -o b  # why\n```\n```python\nsdcpp-py no\n```\n`sdcpp-py\nc` `sdcpp-py c`\n"
+    text = (
+        "```sh\npip install . && sdcpp-py a 'x y' \\\n  -o b  # why\n```\n"
+        "```python\nsdcpp-py no\n```\n`sdcpp-py\nc` `sdcpp-py c`\n"
+    )
     assert commands(text) == [["sdcpp-py", "a", "x y", "-o", "b"], ["sdcpp-py", "c"]]
     assert {"generate", "bench", "plan", "fit", "doctor", "models", "pull"} <= {command[1] for command in SHOWN}
 
