@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 
-from sdcpp_py.cli.output import ReaderGone, checked_output
+from sdcpp_py.cli.output import ReaderGone, checked_output, write_nowhere
 from sdcpp_py.cli.parser import parse
 from sdcpp_py.cli.sd_cli.arguments import check_refused, notes
 from sdcpp_py.errors import SdcppError
@@ -51,8 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(line: str) -> None:
-    with contextlib.suppress(OSError):
+    try:
         print(line, file=sys.stderr, flush=True)
+    except OSError:
+        write_nowhere(sys.stderr)
 
 
 class _Warnings(logging.Handler):

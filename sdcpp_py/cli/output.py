@@ -54,14 +54,22 @@ class _Checked:
         return getattr(self._stream, name)
 
     def _failure(self, error: OSError) -> Exception:
-        # What could not be written stays in the buffer, and Python would try it again at exit, with a complaint.
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+        write_nowhere(self._stream)
         if error.errno in _NO_READER:
             return ReaderGone()
         return SdcppError(f"standard output cannot be written: {error.strerror or error}")
+
+
+def write_nowhere(stream: TextIO) -> None:
+    """Gives a stream that failed an end that takes everything.
+
+    What could not be written stays in its buffer, and Python would try it again at exit, with a complaint and a code of
+    its own (120).
+    """
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def write_binary(data: bytes) -> None:

@@ -15,8 +15,7 @@ from sdcpp_py import Generator
 from sdcpp_py._native import library
 
 from ..support.native_kernels import LEVELS, RUNNING
-
-NATIVE = Path(__file__).parents[2] / "native"
+from ..support.native_sources import NATIVE, sources
 
 # A start that fails is tried anew, with the environment of then, so that one process tries many.
 WRONG_VALUES = """
@@ -83,7 +82,7 @@ def test_without_a_wish_the_fastest_kernels_are_used(generator: Generator) -> No
 
 def test_nothing_native_reads_the_environment_while_python_may_write_to_it() -> None:
     """No file of the native layer asks for a variable but the copy that is made at loading."""
-    readers = [file.name for file in NATIVE.rglob("*.*") if re.search(r"getenv|environ\b", file.read_text("utf-8"))]
+    readers = [file.name for file in sources() if re.search(r"getenv|environ\b", file.read_text("utf-8"))]
     assert readers == ["environment.h"]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..support.native_sources import sources
+
 ROOT = Path(__file__).parents[2]
 OVERRIDES = ROOT / "native" / "overrides"
 # Of our own.
@@ -14,7 +16,7 @@ OURS = re.compile(r"SDPY_\w+")
 def defined(folder: Path) -> set[str]:
     """The names that the files of a folder re-point."""
     found = set()
-    for file in folder.rglob("*.*"):
+    for file in sources(folder):
         text = file.read_text(encoding="utf-8")
         found |= set(re.findall(r"^#define (\w+)(?:\([^)]*\))? +\S", text, re.MULTILINE))
     return {name for name in found if not OURS.fullmatch(name)}
