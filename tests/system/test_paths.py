@@ -205,7 +205,8 @@ def test_a_user_without_a_home(arguments: list[str], code: int, says: str, work:
     assert says in run.stderr
     assert "Traceback" not in run.stderr
     if "models" in arguments:
-        assert not any(model["complete"] for model in json.loads(run.stdout)["models"])
+        there = [model["name"] for model in json.loads(run.stdout)["models"] if model["complete"]]
+        assert there == ["tiny"]
 
 
 def test_without_a_home_the_libraries_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
