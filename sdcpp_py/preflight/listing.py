@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sdcpp_py.errors import SdcppError
 from sdcpp_py.models.bundled import TINY, bundled_files
 from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueModel
@@ -36,7 +38,7 @@ class ListedModel:
         on_disk: whether all of them are there already.
         width, height: pixels of the picture that it generates when nothing is said.
         resident: bytes of memory that such a picture takes with all weights in memory, working buffers included; None
-            where the model has to be downloaded before that can be said.
+            where the model has to be downloaded before that can be said, or its files are broken.
         least: the lowest memory limit that it can be generated in; None likewise.
         note: what is worth knowing before it is fetched.
     """
@@ -131,8 +133,10 @@ def _with_memory(listed: Sequence[ListedModel], hub_cache: StrPath | None) -> li
     with KeptNeeds(PipelineOptions.of("cpu", "all", None), hub_cache) as needs:
         for model in listed:
             if model.name == TINY or known[model.name].shape or model.on_disk:
-                size = [(model.width, model.height)]
-                [plan] = needs.plans(model.name, model.quant or None, size, unlimited=True)
-                model = replace(model, resident=plan.peak("cpu"), least=plan.least("cpu"))
+                # One that cannot be planned (a broken file, an entry that names no shape) is listed all the same.
+                with contextlib.suppress(SdcppError):
+                    size = [(model.width, model.height)]
+                    [plan] = needs.plans(model.name, model.quant or None, size, unlimited=True)
+                    model = replace(model, resident=plan.peak("cpu"), least=plan.least("cpu"))
             found.append(model)
     return found

@@ -381,6 +381,7 @@ def test_models_lists_what_is_on_disk(hub: Hub, capsys: pytest.CaptureFixture[st
     listed = {model["name"]: model for model in json.loads(capsys.readouterr().out)["models"]}
     assert listed["small"]["quantizations"]["Q8_0"]["on_disk"].endswith("small-Q8_0.gguf")
     assert listed["small"]["quantizations"]["Q2_K"]["on_disk"] is None
+    assert listed["small"]["memory"] == {"resident": None, "least": None}, "its files are no models"
     assert listed["z-image-turbo"]["complete"] is False
 
 
