@@ -8,6 +8,7 @@ import shlex
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,12 +28,13 @@ def said(capsys: pytest.CaptureFixture[str], *command: object, code: int = 0) ->
 
 def size_of(path: str) -> tuple[int, int]:
     with Image.open(path) as image:
-        return image.size
+        width, height = image.size
+        return int(width), int(height)
 
 
 def pixels_of(path: str) -> bytes:
     with Image.open(path) as image:
-        return image.tobytes()
+        return bytes(image.tobytes())
 
 
 def test_a_student_with_a_laptop(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,7 +54,7 @@ def test_a_student_with_a_laptop(work: Path, capsys: pytest.CaptureFixture[str])
 
 def test_a_developer_of_a_bot(generator: Generator) -> None:
     """Brings diffusers' words, sends bytes, reports progress, cancels from elsewhere, and generates on."""
-    size = {"width": 64, "height": 64, "steps": 2}
+    size: dict[str, Any] = {"width": 64, "height": 64, "steps": 2}
     with pytest.raises(TypeError, match=r"'guidance_scale'.*'cfg_scale'"):
         generator.generate("a cat", guidance_scale=3, **size)  # type: ignore[call-arg]
     with pytest.raises(SettingsError, match="generate_batch"):
