@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import sdcpp_py
 from sdcpp_py.errors import SettingsError
-from sdcpp_py.generator import Generator
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.local_paths import is_file, is_path
 from sdcpp_py.naming import named
 from sdcpp_py.system.paths import absolute
+
+if TYPE_CHECKING:
+    from sdcpp_py.generator import Generator
 
 
 class _OldCacheFolder(argparse.Action):
@@ -65,14 +68,14 @@ def open_named(name: str, options: argparse.Namespace) -> Generator:
     """The model of that name, on the machine that the options describe."""
     given: dict[str, Any] = {name: getattr(options, name, None) for name in ("quant", "revision", "token", "hub_cache")}
     only = getattr(options, "local_files_only", False)
-    return Generator.from_pretrained(name, **given, local_files_only=only, **_machine(options))
+    return sdcpp_py.Generator.from_pretrained(name, **given, local_files_only=only, **_machine(options))
 
 
 def open_model(options: argparse.Namespace) -> Generator:
     """The generator over the model that the options name: by files, by a name, or not at all."""
     files, name = model_given(options)
     if files:
-        return Generator(**files, **_machine(options))
+        return sdcpp_py.Generator(**files, **_machine(options))
     if name is None:
         print(
             "sdcpp-py: no model named: the one in the package is taken, which knows simple shapes (--model tiny)",

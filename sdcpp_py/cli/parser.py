@@ -8,18 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from sdcpp_py.cli import (
-    benchmark,
-    catalogue,
-    demo,
-    doctor,
-    generation,
-    info,
-    inspect,
-    planning,
-    recommendation,
-    synthesis,
-)
+from sdcpp_py.cli import catalogue, inspect, recommendation
+from sdcpp_py.cli.later import later
 from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant, add_size, memory_choice
 from sdcpp_py.cli.sd_cli import arguments as sd_cli_options
 from sdcpp_py.cli.sd_cli import command as from_sd_cli
@@ -142,7 +132,7 @@ _SD_CLI = "sd-cli's other options are understood too, or refused with what to do
 
 def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     command = commands.add_parser("generate", parents=[common], help="generate a picture", epilog=_SD_CLI)
-    command.set_defaults(run=generation.run)
+    command.set_defaults(run=later("generation"))
     command.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to generate")
     command.add_argument("-p", "--prompt", dest="prompt_option", metavar="PROMPT", help=argparse.SUPPRESS)
     command.add_argument(
@@ -251,7 +241,7 @@ def _add_plan(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
     command = commands.add_parser(
         "plan", parents=[common], help="say what a picture takes of each device's memory, before anything is loaded"
     )
-    command.set_defaults(run=planning.run_plan)
+    command.set_defaults(run=later("planning", "run_plan"))
     _add_named_model(command)
     _add_files(command.add_argument_group("or files"))
     add_size(command, "the model's own")
@@ -264,7 +254,7 @@ def _add_plan(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
 
 def _add_fit(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     command = commands.add_parser("fit", parents=[common], help="say which models fit into memory, and how")
-    command.set_defaults(run=planning.run_fit)
+    command.set_defaults(run=later("planning", "run_fit"))
     command.add_argument(
         "names", metavar="NAME[:QUANT]", nargs="*", help="all quantizations of models with this in their name or family"
     )
@@ -280,7 +270,7 @@ def _add_demo(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
     command = commands.add_parser(
         "demo", parents=[common], help="generate a contact sheet with the model that lies in the package"
     )
-    command.set_defaults(run=demo.run)
+    command.set_defaults(run=later("demo"))
     command.add_argument("-o", "--output", default="demo.png", metavar="FILE", help="where to (default: %(default)s)")
     _add_overwrite(command)
     command.add_argument("-s", "--seed", type=int, default=0, help="of the first picture (default: %(default)s)")
@@ -289,14 +279,14 @@ def _add_demo(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
 
 def _add_info(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     command = commands.add_parser("info", parents=[common], help="show what a picture was generated with")
-    command.set_defaults(run=info.run)
+    command.set_defaults(run=later("info"))
     command.add_argument("file", metavar="FILE")
     command.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _add_doctor(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     command = commands.add_parser("doctor", parents=[common], help="show what this machine offers and what was built")
-    command.set_defaults(run=doctor.run)
+    command.set_defaults(run=later("doctor"))
     command.add_argument("--json", action="store_true", help="as JSON")
 
 
@@ -304,7 +294,7 @@ def _add_synth(commands: _Commands[argparse.ArgumentParser], common: argparse.Ar
     command = commands.add_parser(
         "synth", parents=[common], help="write model files of random weights, to time a model before downloading it"
     )
-    command.set_defaults(run=synthesis.run)
+    command.set_defaults(run=later("synthesis"))
     command.add_argument("name", metavar="NAME[:QUANT]", help="a model by its name, a file's, or `list`")
     command.add_argument("directory", metavar="DIR", nargs="?", default=None, help="where to (default: here)")
     add_quant(command, "Q4_K, or what the model has")
@@ -315,7 +305,7 @@ def _add_bench(commands: _Commands[argparse.ArgumentParser], common: argparse.Ar
     command = commands.add_parser(
         "bench", parents=[common], help="say how long pictures will take on this machine, before downloading a model"
     )
-    command.set_defaults(run=benchmark.run)
+    command.set_defaults(run=later("benchmark"))
     _add_named_model(command)
     command.add_argument("--sizes", default="256,512,768,1024", metavar="PIXELS,...", help="(default: %(default)s)")
     add_size(command, "those of --sizes")
