@@ -135,7 +135,7 @@ def test_native_layer_files_are_small() -> None:
 
 def test_import_leaves_heavy_modules_out(run_python: Callable[..., CompletedProcess[str]]) -> None:
     """Importing the library imports neither huggingface_hub nor cffi's compiler nor anything else that is slow."""
-    heavy = ("numpy", "PIL", "huggingface_hub", "cffi", "cffi.api", "tqdm", "gguf", "safetensors", "torch")
+    heavy = ("numpy", "PIL", "huggingface_hub", "cffi", "cffi.api", "tqdm", "rich", "gguf", "safetensors", "torch")
     code = f"import sys, sdcpp_py; print([m for m in sys.modules if m in {heavy!r}])"
     result = run_python(code)
     assert result.stdout.strip() == "[]", result.stderr

@@ -9,10 +9,19 @@ from dataclasses import asdict
 from typing import Any
 
 from sdcpp_py.cli.opening import device_choice, name_asked_for, size_asked_for, sizes_of
+from sdcpp_py.cli.screen import Column, show_heading, show_table
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.preflight.bench import Benchmark, Times, benchmark
 from sdcpp_py.preflight.machine import cpu_name
+
+_MEASURED = (
+    Column("", style="cyan", least=18),
+    Column("median", right=True, style="bold"),
+    Column("spread", right=True),
+    Column("times", right=True),
+)
+_ESTIMATED = (Column("a picture of", style="cyan", least=18), Column("seconds", right=True, style="bold"), Column())
 
 
 def run(options: argparse.Namespace) -> None:
@@ -28,7 +37,10 @@ def run(options: argparse.Namespace) -> None:
         repeat=options.repeat,
         on_stage=None if options.no_progress else lambda text: print(f"sdcpp-py: {text}", file=sys.stderr),
     )
-    print(json.dumps(_plain(result), indent=2) if options.json else _table(result))
+    if options.json:
+        print(json.dumps(_plain(result), indent=2))
+    else:
+        _show(result)
 
 
 def _sizes(options: argparse.Namespace) -> list[int]:
@@ -50,25 +62,27 @@ def _plain(result: Benchmark) -> dict[str, Any]:
     return plain
 
 
-def _table(result: Benchmark) -> str:
-    lines = [
-        f"{result.model} ({result.quant}) on {result.device}, {result.threads} threads, {cpu_name()}",
-        f"weights in memory: {result.weight_bytes / 2**30:.2f} GiB",
-        "",
-        f"{'':<18} {'median':>9} {'spread':>7} {'times':>6}",
-        _row("load", result.load),
-        _row("encode", result.encode),
-    ]
-    lines += [_row(f"step {size}x{size}", times) for size, times in result.steps.items()]
-    lines += [_row(f"decode {size}x{size}", times) for size, times in result.decodes.items()]
-    lines += ["", f"{'a picture of':<18} {'seconds':>9}"]
-    for estimate in result.estimates:
-        how = "" if estimate.measured else "  (estimated)"
-        size = f"{estimate.size}x{estimate.size}, {estimate.steps} steps"
-        lines.append(f"{size:<18} {estimate.picture:>9.1f}{how}")
-    return "\n".join(lines)
+def _show(result: Benchmark) -> None:
+    show_heading(f"{result.model} ({result.quant}) on {result.device}, {result.threads} threads, {cpu_name()}")
+    print(f"weights in memory: {result.weight_bytes / 2**30:.2f} GiB\n")
+    rows = [_row("load", result.load), _row("encode", result.encode)]
+    rows += [_row(f"step {size}x{size}", times) for size, times in result.steps.items()]
+    rows += [_row(f"decode {size}x{size}", times) for size, times in result.decodes.items()]
+    show_table(_MEASURED, rows)
+    print()
+    show_table(
+        _ESTIMATED,
+        [
+            (
+                f"{estimate.size}x{estimate.size}, {estimate.steps} steps",
+                f"{estimate.picture:.1f}",
+                "" if estimate.measured else "(estimated)",
+            )
+            for estimate in result.estimates
+        ],
+    )
 
 
-def _row(name: str, times: Times) -> str:
+def _row(name: str, times: Times) -> tuple[str, ...]:
     spread = f"{times.spread:.0%}" if len(times.seconds) > 1 else ""
-    return f"{name:<18} {times.median:>7.2f} s {spread:>7} {len(times.seconds):>6}"
+    return name, f"{times.median:.2f} s", spread, str(len(times.seconds))

@@ -6,9 +6,10 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant
+from sdcpp_py.cli.screen import Column, show_table
 from sdcpp_py.errors import ModelNotFoundError, SettingsError
 from sdcpp_py.memory.limits import Limits
 from sdcpp_py.models.bundled import TINY
@@ -16,9 +17,21 @@ from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueFile
 from sdcpp_py.models.hub import Access, fetch_all
 from sdcpp_py.models.pretrained import as_wanted, on_disk, parse_name, resolve
-from sdcpp_py.preflight.listing import ListedModel, list_models
 from sdcpp_py.system.byte_sizes import format_bytes
 
+if TYPE_CHECKING:
+    from sdcpp_py.preflight.listing import ListedModel
+
+_GAP = "  "
+_MODELS = (
+    Column("model", style="cyan"),
+    Column("licence", folds=True),
+    Column("download", right=True),
+    Column("memory", right=True),
+    Column("at least", right=True),
+    Column("weight types (+: on disk; in brackets: for this machine)", folds=True),
+)
+_FILES = (Column("file", style="cyan"), *_MODELS[1:3], Column("what it is", folds=True))
 _Commands = argparse._SubParsersAction  # argparse has no public name for it
 
 
@@ -47,6 +60,9 @@ def add_to(commands: _Commands[argparse.ArgumentParser], common: argparse.Argume
 
 def run_models(options: argparse.Namespace) -> None:
     """Prints the models, and what is on disk. Raises SdcppError."""
+    # It makes plans, for which numpy and the whole pipeline are imported: nothing that a parser should wait for.
+    from sdcpp_py.preflight.listing import list_models
+
     catalogue = open_catalogue()
     listed = list_models(*options.words, hub_cache=options.hub_cache)
     plain = [_plain(model, catalogue, options.hub_cache) for model in listed]
@@ -54,23 +70,13 @@ def run_models(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps({"models": plain, "files": files}, indent=2))
         return
-    print(
-        f"{'model':<24}{'licence':<28}{'download':>10}{'memory':>10}{'at least':>10}  "
-        "weight types (+: on disk; in brackets: for this machine)"
-    )
-    for entry in plain:
-        quants = "  ".join(_quant(entry, quant) for quant in entry["quantizations"]) or "in the package"
-        sizes = "".join(f"{_size(size):>10}" for size in (entry["bytes"], *entry["memory"].values()))
-        print(f"{entry['name']:<24}{entry['licence']:<28}{sizes}  {quants}")
+    show_table(_MODELS, [_model_row(entry) for entry in plain])
     aliases = [f"{alias} = {entry['name']}" for entry in plain for alias in entry["aliases"]]
     if aliases:
         print(f"\nother names: {', '.join(aliases)}")
-    if not files:
-        return
-    print(f"\n{'file':<24}{'licence':<28}{'download':>10}  what it is")
-    for file in files:
-        there = "on disk, " if file["on_disk"] else ""
-        print(f"{file['name']:<24}{file['licence']:<28}{_size(file['bytes']):>10}  {there}{file['role']}")
+    if files:
+        print()
+        show_table(_FILES, [_file_row(file) for file in files])
 
 
 def run_pull(options: argparse.Namespace) -> None:
@@ -129,6 +135,16 @@ def _line(role: str, path: Path) -> str:
 
 def _size(size: int | None) -> str:
     return "?" if size is None else format_bytes(size) if size else "-"
+
+
+def _model_row(entry: dict[str, Any]) -> tuple[str, ...]:
+    quants = _GAP.join(_quant(entry, quant) for quant in entry["quantizations"]) or "in the package"
+    return entry["name"], entry["licence"], *map(_size, (entry["bytes"], *entry["memory"].values())), quants
+
+
+def _file_row(file: dict[str, Any]) -> tuple[str, ...]:
+    there = "on disk, " if file["on_disk"] else ""
+    return file["name"], file["licence"], _size(file["bytes"]), there + file["role"]
 
 
 def _quant(entry: dict[str, Any], quant: str) -> str:

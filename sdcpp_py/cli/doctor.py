@@ -7,6 +7,7 @@ import json
 import platform
 from typing import Any
 
+from sdcpp_py.cli.screen import Column, show_heading, show_table
 from sdcpp_py.preflight.machine import describe_machine
 from sdcpp_py.preflight.recommendation import recommend
 from sdcpp_py.preflight.speed import kept_speed
@@ -18,22 +19,28 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(machine, indent=2))
         return
-    print(f"sdcpp_py {machine['version']}, Python {platform.python_version()}, {platform.platform()}")
-    print(f"engine    stable-diffusion.cpp {machine['engine_commit']}, ggml {machine['ggml_version']}")
-    cpu = machine["cpu"]
-    print(f"CPU       {cpu['name']}: {cpu['physical_cores']} cores, {cpu['logical_cores']} threads; "
-          f"{cpu['default_threads']} are used by default")  # fmt: skip
-    print(f"module    {cpu['module']} of {', '.join(cpu['modules_built'])}")
-    print(f"features  {', '.join(cpu['features'])}")
-    memory = machine["memory"]
-    print(f"RAM       {_gib(memory['available'])} available of {_gib(memory['total'])}")
-    print(f"backends  {', '.join(machine['backends'])}")
-    if machine["vulkan_cure"]:
-        print(f"          {machine['vulkan_cure']}")
-    for device in machine["devices"]:
-        print(f"device    {_device(device)}")
-    print(f"watchdog  {machine['gpu_watchdog']}")
-    print(f"models    {_models()}")
+    show_heading(f"sdcpp_py {machine['version']}, Python {platform.python_version()}, {platform.platform()}")
+    show_table((Column(style="cyan", least=8), Column(folds=True)), _rows(machine))
+
+
+def _rows(machine: dict[str, Any]) -> list[tuple[str, str]]:
+    cpu, memory = machine["cpu"], machine["memory"]
+    return [
+        ("engine", f"stable-diffusion.cpp {machine['engine_commit']}, ggml {machine['ggml_version']}"),
+        (
+            "CPU",
+            f"{cpu['name']}: {cpu['physical_cores']} cores, {cpu['logical_cores']} threads; "
+            f"{cpu['default_threads']} are used by default",
+        ),
+        ("module", f"{cpu['module']} of {', '.join(cpu['modules_built'])}"),
+        ("features", ", ".join(cpu["features"])),
+        ("RAM", f"{_gib(memory['available'])} available of {_gib(memory['total'])}"),
+        ("backends", ", ".join(machine["backends"])),
+        *([("", machine["vulkan_cure"])] if machine["vulkan_cure"] else []),
+        *(("device", _device(device)) for device in machine["devices"]),
+        ("watchdog", machine["gpu_watchdog"]),
+        ("models", _models()),
+    ]
 
 
 def _models() -> str:

@@ -7,8 +7,9 @@ import itertools
 import sys
 from typing import Any, TextIO
 
-from sdcpp_py.cli.opening import harmless, open_model
+from sdcpp_py.cli.opening import open_model
 from sdcpp_py.cli.outputs import Outputs
+from sdcpp_py.cli.screen import harmless
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import to_mask, to_pixels
 from sdcpp_py.images.result import GeneratedImage

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from sdcpp_py.cli.opening import harmless
+from sdcpp_py.cli.screen import harmless
 from sdcpp_py.image_files.png_chunks import Texts
 from sdcpp_py.settings.metadata import PictureMetadata, read_all, to_json
 from sdcpp_py.settings.png_text import COMMON, OURS

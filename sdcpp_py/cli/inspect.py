@@ -7,13 +7,22 @@ import json
 import re
 import sys
 
+from sdcpp_py.cli.screen import Column, plain_table, show_table
 from sdcpp_py.errors import ModelError
 from sdcpp_py.models.detect.described import Part
 from sdcpp_py.models.inspection import Inspection, inspect
 from sdcpp_py.system.byte_sizes import format_bytes
 
 _REPOSITORY = re.compile(r" \([^()]*/[^()]*\)|CLIP-[LG]: |T5-XXL: ")
-_HEADINGS = ("file", "what it is", "parameters", "weights", "size", "distilled", "needs, or goes with")
+_COLUMNS = (
+    Column("file", folds=True, style="cyan"),
+    Column("what it is", folds=True),
+    Column("parameters"),
+    Column("weights", folds=True),
+    Column("size"),
+    Column("distilled"),
+    Column("needs, or goes with", folds=True),
+)
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -41,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps([inspection.as_dict() for inspection in inspections], indent=2, ensure_ascii=False))
     elif inspections:
-        print(table(inspections))
+        _show(inspections)
     for refusal in refused[:-1]:
         print(f"sdcpp-py: error: {refusal}", file=sys.stderr)
     if refused:
@@ -50,14 +59,18 @@ def run(options: argparse.Namespace) -> None:
 
 def table(inspections: list[Inspection]) -> str:
     """A line for each file, and what else there is to know about each below."""
-    rows = [_HEADINGS, *(_row(inspection) for inspection in inspections)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS) - 1)]
-    lines = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        for row in rows
-    ]
-    notes = [f"{inspection.path.name}: {note}" for inspection in inspections for note in inspection.notes]
-    return "\n".join([*lines, "", *notes] if notes else lines)
+    text = plain_table(_COLUMNS, map(_row, inspections))
+    return "\n".join([text, "", *_notes(inspections)] if _notes(inspections) else [text])
+
+
+def _show(inspections: list[Inspection]) -> None:
+    show_table(_COLUMNS, map(_row, inspections))
+    for note in ["", *_notes(inspections)] if _notes(inspections) else []:
+        print(note)
+
+
+def _notes(inspections: list[Inspection]) -> list[str]:
+    return [f"{inspection.path.name}: {note}" for inspection in inspections for note in inspection.notes]
 
 
 def _row(inspection: Inspection) -> tuple[str, ...]:

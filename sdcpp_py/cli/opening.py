@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +57,6 @@ def add_downloads(command: argparse._ActionsContainer) -> None:
 def add_old_cache_folder(command: argparse.ArgumentParser) -> None:
     """Adds what ``--prompt-cache`` and ``--hub-cache`` were called, for scripts that still say so."""
     command.add_argument("--cache-dir", action=_OldCacheFolder, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-
-
-# All control characters but line break and tab, and those that turn the direction of writing.
-_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def open_named(name: str, options: argparse.Namespace) -> Generator:
@@ -173,11 +168,6 @@ def sizes_of(text: str) -> list[int]:
         return [int(size) for size in text.split(",")]
     except ValueError:
         raise SettingsError(f"--sizes is {text!r}; give numbers of pixels, as in 256,512") from None
-
-
-def harmless(text: object) -> str:
-    """Text from a file, to be shown: what would command the terminal is shown as an escape."""
-    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), str(text))
 
 
 def machine_given(options: argparse.Namespace) -> dict[str, Any]:

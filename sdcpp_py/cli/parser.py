@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from sdcpp_py.cli import catalogue, inspect, recommendation
+from sdcpp_py.cli import catalogue, inspect, recommendation_options
 from sdcpp_py.cli.later import later
 from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant, add_size, memory_choice
 from sdcpp_py.cli.sd_cli import arguments as sd_cli_options
@@ -105,7 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_generate(commands, common)
     catalogue.add_to(commands, common)
-    recommendation.add_to(commands, common)
+    recommendation_options.add_to(commands, common)
     inspect.add_to(commands, common)
     _add_demo(commands, common)
     _add_info(commands, common)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from typing import Any
 
 from sdcpp_py.cli.opening import device_choice, files_given, name_asked_for, refuse_with_files, size_asked_for, sizes_of
-from sdcpp_py.memory.plan import MemoryPlan, Stay
+from sdcpp_py.cli.screen import Column, on_terminal, show_heading, show_table
+from sdcpp_py.memory.plan import MemoryPlan, PartPlan, Stay
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.files import check_files
 from sdcpp_py.models.local_paths import is_file, is_path
 from sdcpp_py.pipeline.pipeline import PipelineOptions
-from sdcpp_py.preflight.fits import Fit, best_first, choices, fits_of
+from sdcpp_py.preflight.fits import best_first, choices, fits_of
 from sdcpp_py.preflight.named_files import files_named
 from sdcpp_py.preflight.plan_files import plan_files
 from sdcpp_py.system.byte_sizes import format_bytes
@@ -45,7 +47,12 @@ def run_plan(options: argparse.Namespace) -> None:
     else:
         with files_named(name or TINY, options.quant, hollow=True, hub_cache=options.hub_cache) as found:
             plan = plan_files(found.files, width=width, height=height, **wishes)
-    print(json.dumps(plain_plan(plan), indent=2) if options.json else plan)
+    if options.json:
+        print(json.dumps(plain_plan(plan), indent=2))
+    elif on_terminal(sys.stdout):
+        _show_plan(plan)
+    else:
+        print(plan)
 
 
 def run_fit(options: argparse.Namespace) -> None:
@@ -60,14 +67,38 @@ def run_fit(options: argparse.Namespace) -> None:
         ]
         print(json.dumps(plain, indent=2))
         return
-    print(f"{'model':<32}" + "".join(f"  {f'{size}x{size}':<44}" for size in sizes).rstrip())
-    for fit in found:
-        print(_row(fit), flush=True)
+    columns = (
+        Column("model", style="cyan", least=32),
+        *(Column(f"{size}x{size}", folds=True, least=44) for size in sizes),
+    )
+    show_table(
+        columns, [(f"{fit.model}:{fit.quant}" if fit.quant else fit.model, *map(_how, fit.plans)) for fit in found]
+    )
 
 
-def _row(fit: Fit) -> str:
-    name = f"{fit.model}:{fit.quant}" if fit.quant else fit.model
-    return f"{name:<32}" + "".join(f"  {_how(plan):<44}" for plan in fit.plans).rstrip()
+def _show_plan(plan: MemoryPlan) -> None:
+    """The plan's own text, with its lines of columns as a table."""
+    heading, *lines = str(plan).splitlines()
+    show_heading(heading)
+    columns = [
+        Column("part", style="cyan"),
+        Column("device"),
+        Column("weights", right=True),
+        Column("buffer", right=True),
+        *(Column(f"in {device}", right=True, style="bold") for device in plan.devices),
+        Column("", folds=True),
+    ]
+    show_table(columns, [_plan_row(plan, part) for part in plan.parts])
+    for line in lines[1 + len(plan.parts) :]:
+        print(line)
+
+
+def _plan_row(plan: MemoryPlan, part: PartPlan) -> tuple[str, ...]:
+    """What a plan says of one part, in words."""
+    need = part.need
+    sizes = (need.weights, need.working, *(plan.in_phase(need.name, device) for device in plan.devices))
+    room = f" in {format_bytes(part.room)}" if part.stay is Stay.STREAMED else ""
+    return need.name, need.device, *map(format_bytes, sizes), part.stay.value + room
 
 
 def _how(plan: MemoryPlan) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from sdcpp_py.cli.sd_cli import python_code
 from sdcpp_py.cli.sd_cli.command_line import sd_cli_arguments
 from sdcpp_py.cli.sd_cli.translation import Translation, translate
 from sdcpp_py.errors import SettingsError
@@ -42,6 +41,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _python(found: Translation, generate: argparse.ArgumentParser) -> str:
+    # What generates pictures takes longer to import than all that the parser needs.
+    from sdcpp_py.cli.sd_cli import python_code
+
     if found.command == "doctor":
         return python_code.of_doctor()
     if found.command == "info":

@@ -1,0 +1,34 @@
+"""The options of ``sdcpp-py recommend``."""
+
+from __future__ import annotations
+
+import argparse
+
+from sdcpp_py.cli.later import later
+from sdcpp_py.cli.opening import add_hub_cache, memory_choice
+from sdcpp_py.cli.sd_cli.values import threads
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    """Adds the command to the command line."""
+    command = commands.add_parser(
+        "recommend", parents=[common], help="say which models suit this machine, and how long their pictures will take"
+    )
+    command.set_defaults(run=later("recommendation"))
+    command.add_argument("words", metavar="WORD", nargs="*", help="only models with this in their name or family")
+    command.add_argument(
+        "--memory",
+        default="auto",
+        type=memory_choice,
+        metavar="SIZE",
+        help="what a picture may take (default: what is free)",
+    )
+    command.add_argument("--device", default="auto", help="auto, cpu, vulkan0, ... (see `sdcpp-py doctor`)")
+    command.add_argument("-t", "--threads", type=threads, help="CPU threads (default: the physical cores)")
+    command.add_argument(
+        "--commercial", action="store_true", help="only models that anybody may use commercially, by their licences"
+    )
+    command.add_argument("--patience", type=float, metavar="SECONDS", help="for a picture (default: five minutes)")
+    command.add_argument("--count", type=int, default=5, metavar="N", help="at most so many (default: %(default)s)")
+    add_hub_cache(command)
+    command.add_argument("--json", action="store_true", help="as JSON")
