@@ -68,6 +68,13 @@ class _Warnings(logging.Handler):
         _complain(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
+class _Log(logging.Handler):
+    """Shows the log as it is, above a progress bar where one is drawn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _complain(self.format(record))
+
+
 @contextlib.contextmanager
 def _warnings_shown() -> Iterator[None]:
     with _heard_by(_Warnings(logging.WARNING)):
@@ -76,13 +83,11 @@ def _warnings_shown() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _log_shown() -> Iterator[None]:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("sdcpp_py")
     level = logger.level
     logger.setLevel(logging.DEBUG)
     try:
-        with _heard_by(handler):
+        with _heard_by(_Log()):
             yield
     finally:
         logger.setLevel(level)

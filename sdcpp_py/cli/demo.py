@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from sdcpp_py.cli.opening import open_named
+from sdcpp_py.cli.progress import watched
 from sdcpp_py.images.writing import check_output, write_image
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.system.paths import absolute
@@ -35,9 +36,10 @@ def run(options: argparse.Namespace) -> None:
     output = Path(options.output)
     check_output(output)
     began = time.monotonic()
-    with open_named(TINY, options) as generator:
+    with watched(options, len(PROMPTS)) as watch, open_named(TINY, options, watch.listen) as generator:
         pictures = [
-            generator.generate(prompt, seed=options.seed + number).image for number, prompt in enumerate(PROMPTS)
+            generator.generate(prompt, seed=options.seed + number, on_progress=watch.of_picture(number)).image
+            for number, prompt in enumerate(PROMPTS)
         ]
     written = write_image(contact_sheet(pictures, PROMPTS), absolute(output), overwrite=options.overwrite)
     print(f"{output.with_name(written.name)}: {len(pictures)} pictures, {time.monotonic() - began:.1f} s")

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from sdcpp_py.cli.opening import open_model
 from sdcpp_py.cli.outputs import Outputs
+from sdcpp_py.cli.progress import watched
 from sdcpp_py.cli.screen import harmless
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import to_mask, to_pixels
@@ -35,14 +36,17 @@ def run(options: argparse.Namespace) -> None:
     first = whole.replace(**settings)
     if first.seed > MAX_SEED - options.count + 1:
         raise SettingsError(f"--seed plus --count must not be above {MAX_SEED}")
-    with open_model(options) as generator:
+    with watched(options, options.count) as watch, open_model(options, watch.listen) as generator:
         numbers = itertools.count()
 
         def keep(picture: GeneratedImage) -> None:
             place = outputs.write(picture, next(numbers))
-            _report(place, picture, sys.stderr if outputs.to_standard_output else sys.stdout)
+            with watch.printing():
+                _report(place, picture, sys.stderr if outputs.to_standard_output else sys.stdout)
 
-        generator.generate_batch(prompt, count=options.count, on_image=keep, **settings, **pictures)
+        generator.generate_batch(
+            prompt, count=options.count, on_image=keep, on_progress=watch.listen, **settings, **pictures
+        )
 
 
 def _prompt(options: argparse.Namespace) -> str | GenerationSettings:

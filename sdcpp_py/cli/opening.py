@@ -7,10 +7,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import sdcpp_py
+from sdcpp_py.cli.screen import on_terminal
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.models.bundled import TINY
+from sdcpp_py.models.hub import downloads_shown
 from sdcpp_py.models.local_paths import is_file, is_path
 from sdcpp_py.naming import named
+from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.system.paths import absolute
 
 if TYPE_CHECKING:
@@ -59,24 +62,27 @@ def add_old_cache_folder(command: argparse.ArgumentParser) -> None:
     command.add_argument("--cache-dir", action=_OldCacheFolder, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
-def open_named(name: str, options: argparse.Namespace) -> Generator:
-    """The model of that name, on the machine that the options describe."""
+def open_named(name: str, options: argparse.Namespace, on_progress: ProgressCallback | None) -> Generator:
+    """The model of that name, on the machine that the options describe. Downloads show themselves on a terminal."""
     given: dict[str, Any] = {name: getattr(options, name, None) for name in ("quant", "revision", "token", "hub_cache")}
     only = getattr(options, "local_files_only", False)
-    return sdcpp_py.Generator.from_pretrained(name, **given, local_files_only=only, **_machine(options))
+    with downloads_shown(on_progress is not None and on_terminal(sys.stderr)):
+        return sdcpp_py.Generator.from_pretrained(
+            name, **given, local_files_only=only, **machine_given(options), on_progress=on_progress
+        )
 
 
-def open_model(options: argparse.Namespace) -> Generator:
+def open_model(options: argparse.Namespace, on_progress: ProgressCallback | None) -> Generator:
     """The generator over the model that the options name: by files, by a name, or not at all."""
     files, name = model_given(options)
     if files:
-        return sdcpp_py.Generator(**files, **_machine(options))
+        return sdcpp_py.Generator(**files, **machine_given(options), on_progress=on_progress)
     if name is None:
         print(
             "sdcpp-py: no model named: the one in the package is taken, which knows simple shapes (--model tiny)",
             file=sys.stderr,
         )
-    return open_named(name or TINY, options)
+    return open_named(name or TINY, options, on_progress)
 
 
 def model_given(options: argparse.Namespace) -> tuple[dict[str, Any], str | None]:
@@ -181,7 +187,3 @@ def machine_given(options: argparse.Namespace) -> dict[str, Any]:
         "device": device_choice(options.device),
         **{name: value for name, value in given.items() if value is not None},
     }
-
-
-def _machine(options: argparse.Namespace) -> dict[str, Any]:
-    return {**machine_given(options), "progress_bar": not options.no_progress and sys.stderr.isatty()}

@@ -387,35 +387,6 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == f"sdcpp_py {sdcpp_py.__version__}"
 
 
-@pytest.mark.parametrize(("columns", "cfg_scale"), [(0, "1"), (100, "1"), (100, "2")])
-def test_the_progress_bar_draws_on_a_terminal(model: SyntheticSet, work: Path, columns: int, cfg_scale: str) -> None:
-    """On a terminal, also one that does not know its width, a bar shows phases, steps, and the time a step takes."""
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(model), *SMALL]
-    command += ["--cfg-scale", cfg_scale]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower)
-    os.close(follower)
-    shown = b""
-    while True:
-        try:
-            part = os.read(leader, 65536)
-        except OSError:
-            break
-        if not part:
-            break
-        shown += part
-    assert process.wait(60) == 0
-    text = shown.decode()
-    for word in ("load", "encode", "denoise", "decode", "step 1/2", "s/step", "100%"):
-        assert word in text, text
-
-
 def test_warnings_of_the_engine_are_for_the_log(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Warnings of the library are shown; the engine's, some of which come with every good model, with ``--verbose``."""
 

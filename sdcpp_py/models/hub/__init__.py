@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,19 @@ _log = logging.getLogger("sdcpp_py")
 _TRIES = 3
 _PAUSE = 1.0  # seconds before the second try, twice as many before each further one
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+_shown: ContextVar[bool] = ContextVar("shown", default=False)
+
+
+@contextmanager
+def downloads_shown(wanted: bool = True) -> Iterator[None]:
+    """While it lasts, downloads show their progress, also those of calls that show none of their own."""
+    before = _shown.set(wanted)
+    try:
+        yield
+    finally:
+        _shown.reset(before)
 
 
 @dataclass(frozen=True)
@@ -200,7 +215,7 @@ def _download(wanted: Wanted, access: Access) -> Path:
                     cache_dir=cache_folder(access.cache_dir),
                     token=access.token,
                     etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
-                    tqdm_class=None if access.progress else _no_bar(),
+                    tqdm_class=None if access.progress or _shown.get() else _no_bar(),
                 )
             return Path(path)
         except Exception as error:
