@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from sdcpp_py.cli import catalogue, inspect, recommendation_options
+from sdcpp_py.cli import catalogue, completion, inspect, recommendation_options
+from sdcpp_py.cli.defaults import say_defaults
 from sdcpp_py.cli.later import later
 from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant, add_size, memory_choice
 from sdcpp_py.cli.sd_cli import arguments as sd_cli_options
@@ -75,7 +76,10 @@ def _option_names(command: argparse.ArgumentParser) -> dict[str, str]:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options of a command line. Ends the process with 2 where it is wrong, as argparse does."""
     parser = build_parser()
-    options, rest = parser.parse_known_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["generate"]:
+        say_defaults(commands_of(parser)["generate"], words)
+    options, rest = parser.parse_known_args(words)
     # argparse fills an optional positional with nothing as soon as an option comes before it, and then does not know
     # what to do with it: `synth NAME --quant Q4_K DIR`, `plan --size 512 NAME`.
     for name in ("directory", "prompt", "name"):
@@ -87,8 +91,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             rest = []
     if rest:
         options.command.unknown(rest)
-    options.option_names = _as_typed(options, sys.argv[1:] if arguments is None else arguments)
+    options.option_names = _as_typed(options, words)
     return options
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of the commands, by their names."""
+    return {
+        name: command
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for name, command in action.choices.items()
+    }
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -115,6 +129,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_plan(commands, common)
     _add_fit(commands, common)
     from_sd_cli.add_to(commands, common)
+    completion.add_to(commands, common)
     for command in commands.choices.values():
         command.set_defaults(option_names=_option_names(command), command=command)
     return parser

@@ -94,7 +94,7 @@ class GenerationSettings:
     )  # fmt: skip
     seed: int = option(
         0, Seed(0, MAX_SEED), "-s", "--seed", group="picture", common="Seed",
-        help="the same seed gives the same picture; -1: a random one",
+        help="the same seed gives the same picture; -1, the default: a random one",
     )  # fmt: skip
     sampler: str = option(
         "euler", Choice(SAMPLERS, explained), "--sampler", "--sampling-method", metavar="NAME", family_default=True,
@@ -116,7 +116,7 @@ class GenerationSettings:
     # Not read from "Denoising strength": other tools write that for pictures without an init image, too.
     strength: float = option(
         1.0, Number(0.0, 1.0, above=True), "--strength", group="images", metavar="0..1", common="Denoising strength",
-        read_as=(), help="denoising strength, 0 < s <= 1; 1 ignores the init image",
+        read_as=(), help="denoising strength, 0 < s <= 1; 1 ignores the init image (default: 0.75, and 1 with a mask)",
     )  # fmt: skip
     eta: float | None = option(
         None, Number(0.0, 1.0, optional=True), "--eta", common="Eta", unset=math.inf,
