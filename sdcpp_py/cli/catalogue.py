@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant
-from sdcpp_py.cli.screen import Column, show_table
+from sdcpp_py.cli.screen import Column, show_table, show_text
 from sdcpp_py.errors import ModelNotFoundError, SettingsError
 from sdcpp_py.memory.limits import Limits
 from sdcpp_py.models.bundled import TINY
@@ -29,7 +29,7 @@ _MODELS = (
     Column("download", right=True),
     Column("memory", right=True),
     Column("at least", right=True),
-    Column("weight types (+: on disk; in brackets: for this machine)", folds=True),
+    Column("weight types", folds=True),
 )
 _FILES = (Column("file", style="cyan"), *_MODELS[1:3], Column("what it is", folds=True))
 _Commands = argparse._SubParsersAction  # argparse has no public name for it
@@ -71,9 +71,10 @@ def run_models(options: argparse.Namespace) -> None:
         print(json.dumps({"models": plain, "files": files}, indent=2))
         return
     show_table(_MODELS, [_model_row(entry) for entry in plain])
+    show_text("\nweight types: + is on disk, in brackets is what suits this machine")
     aliases = [f"{alias} = {entry['name']}" for entry in plain for alias in entry["aliases"]]
     if aliases:
-        print(f"\nother names: {', '.join(aliases)}")
+        show_text(f"other names: {', '.join(aliases)}")
     if files:
         print()
         show_table(_FILES, [_file_row(file) for file in files])

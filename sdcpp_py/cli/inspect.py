@@ -7,7 +7,7 @@ import json
 import re
 import sys
 
-from sdcpp_py.cli.screen import Column, plain_table, show_table
+from sdcpp_py.cli.screen import Column, plain_table, show_table, show_text
 from sdcpp_py.errors import ModelError
 from sdcpp_py.models.detect.described import Part
 from sdcpp_py.models.inspection import Inspection, inspect
@@ -66,7 +66,7 @@ def table(inspections: list[Inspection]) -> str:
 def _show(inspections: list[Inspection]) -> None:
     show_table(_COLUMNS, map(_row, inspections))
     for note in ["", *_notes(inspections)] if _notes(inspections) else []:
-        print(note)
+        show_text(note)
 
 
 def _notes(inspections: list[Inspection]) -> list[str]:

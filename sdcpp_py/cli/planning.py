@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sdcpp_py.cli.opening import device_choice, files_given, name_asked_for, refuse_with_files, size_asked_for, sizes_of
-from sdcpp_py.cli.screen import Column, on_terminal, show_heading, show_table
+from sdcpp_py.cli.screen import Column, on_terminal, show_heading, show_table, show_text
 from sdcpp_py.memory.plan import MemoryPlan, PartPlan, Stay
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.catalogue import open_catalogue
@@ -90,7 +90,7 @@ def _show_plan(plan: MemoryPlan) -> None:
     ]
     show_table(columns, [_plan_row(plan, part) for part in plan.parts])
     for line in lines[1 + len(plan.parts) :]:
-        print(line)
+        show_text(line)
 
 
 def _plan_row(plan: MemoryPlan, part: PartPlan) -> tuple[str, ...]:

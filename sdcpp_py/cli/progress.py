@@ -124,7 +124,7 @@ def _new_bar(stream: Any) -> Any:
 
     return Progress(
         text("{task.description}", "cyan"),
-        BarColumn(bar_width=None, table_column=Column(ratio=1)),
+        BarColumn(bar_width=None, complete_style="cyan", finished_style="green", table_column=Column(ratio=1)),
         text("{task.percentage:>3.0f}%"),
         text("{task.fields[left]}", "bold"),
         text("{task.fields[step]}", "dim"),

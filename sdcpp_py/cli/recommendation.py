@@ -9,16 +9,16 @@ from typing import Any
 
 from sdcpp_py.cli.opening import device_choice
 from sdcpp_py.cli.planning import plain_plan
-from sdcpp_py.cli.screen import Column, show_table
+from sdcpp_py.cli.screen import Column, show_table, show_text
 from sdcpp_py.memory.plan import MemoryPlan, Stay
 from sdcpp_py.preflight.recommendation import PATIENCE, SIZES, Recommendation, recommend
 from sdcpp_py.system.byte_sizes import format_bytes
 
 _COLUMNS = (
-    Column("model", style="cyan", least=32),
+    Column("model", style="cyan", folds=True, least=32),
     Column("memory", right=True),
     Column("how"),
-    *(Column(str(size), right=True, style="bold", least=8) for size in SIZES),
+    *(Column(str(size), right=True, style="bold") for size in SIZES),
     Column("download", right=True),
     Column("licence", folds=True),
 )
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps([_plain(one) for one in found], indent=2))
     elif found:
         show_table(_COLUMNS, map(_row, found))
-        print(f"\ntimes are estimated from this machine's speed; `generate -m {found[0].name}` takes the first")
+        show_text(f"\ntimes are estimated from this machine's speed; `generate -m {found[0].name}` takes the first")
     else:
         print("no such model fits into this memory; `sdcpp-py fit` says what each needs")
 

@@ -77,12 +77,17 @@ def show_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None
         console.print(_rich_table(columns, rows, gap))
 
 
+def show_text(text: str, style: str = "") -> None:
+    """Prints a line beside a table; a terminal breaks it between words. ``style`` is as rich calls it."""
+    if on_terminal(sys.stdout):
+        console_on(sys.stdout).print(harmless(text), style=style or None)
+    else:
+        print(harmless(text))
+
+
 def show_heading(text: str) -> None:
     """Prints a line that stands above a table."""
-    if on_terminal(sys.stdout):
-        console_on(sys.stdout).print(text, style="bold")
-    else:
-        print(text)
+    show_text(text, "bold")
 
 
 def plain_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
@@ -126,7 +131,7 @@ def _rich_list(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Any:
     from rich.text import Text
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(no_wrap=True)
+    table.add_column(max_width=_PIECE * 2, overflow="fold")
     table.add_column(overflow="fold")
     for row in rows:
         for number, (column, cell) in enumerate(zip(columns, row, strict=True)):

@@ -7,17 +7,33 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.terminal_theme import SVG_EXPORT_THEME
+from rich.text import Text
 
 ROOT = Path(__file__).parent.parent.parent
 PICTURE = ROOT / "docs" / "terminal.svg"
 COLUMNS, LINES = 80, 45
+# What the picture shows: commands, and what must be on the screen that is taken of each.
+SHOWN = (
+    (
+        ("generate", "a red circle", "-m", "tiny", "--steps", "60", "-b", "3", "-s", "1", "-o", "circle.png"),
+        "picture 2/3",
+    ),
+    (("recommend",), "times are estimated"),
+    (("plan", "z-image-turbo", "-W", "1024", "-H", "1024", "--memory", "6GiB", "--device", "cpu"), "at most"),
+)
 _SECONDS = 120
 
 
@@ -48,8 +64,27 @@ def screens(
             subprocess.run([*server, "kill-server"], check=False)
 
 
+def picture() -> str:
+    """The screens of ``SHOWN`` as an SVG, one below the other."""
+    console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True, legacy_windows=False)
+    for words, wanted in SHOWN:
+        found = [screen for screen in screens(words, COLUMNS) if wanted in screen]
+        if not found:
+            raise RuntimeError(f"{wanted!r} was never on the screen of {words}")
+        console.print(Text(f"$ sdcpp-py {shlex.join(words)}", style="bold green"))
+        console.print(Text.from_ansi(found[len(found) // 2]), soft_wrap=True)
+        console.print()
+    # The text has the reader's own font: a picture in a document should fetch nothing.
+    form = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    form = form.replace("Fira Code, monospace", "monospace")
+    return console.export_svg(title="sdcpp-py", theme=SVG_EXPORT_THEME, code_format=form, unique_id="sdcpp")
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Prints what a terminal of so many columns shows."""
+    """Draws the picture, or prints what a terminal of so many columns shows."""
+    if not arguments:
+        PICTURE.write_text(picture(), encoding="utf-8")
+        return
     last = ""
     for shown in screens(arguments[1:], int(arguments[0])):
         if shown != last:
