@@ -146,6 +146,7 @@ def test_every_word_of_the_engine_is_covered() -> None:
 
 WORDS = {
     "klein": "Flux.2 klein",
+    "probe": "Flux.2 klein",
     "z-image": "Z-Image",
     "flux1-fill": "Flux Fill",
     "flux1": "Flux",
