@@ -38,6 +38,9 @@ from sdcpp_py.errors import (
     SettingsError,
 )
 from sdcpp_py.models.families import Family
+from sdcpp_py.models.folders.groups import MissingPart, ModelGroup
+from sdcpp_py.models.folders.inspecting import FolderInspection, inspect_folder
+from sdcpp_py.models.folders.scan import FolderFile
 from sdcpp_py.models.inspection import Inspection, inspect
 from sdcpp_py.progress import Phase, Progress
 from sdcpp_py.settings import GenerationSettings
@@ -64,6 +67,8 @@ __all__ = [
     "DownloadError",
     "EncodedPrompt",
     "Family",
+    "FolderFile",
+    "FolderInspection",
     "GatedModelError",
     "GeneratedImage",
     "GenerationCancelled",
@@ -79,7 +84,9 @@ __all__ = [
     "MetadataError",
     "MetadataNotFoundError",
     "MetadataWarning",
+    "MissingPart",
     "ModelError",
+    "ModelGroup",
     "ModelLoadError",
     "ModelMismatchError",
     "ModelNotFoundError",
@@ -97,6 +104,7 @@ __all__ = [
     "devices",
     "extend",
     "inspect",
+    "inspect_folder",
     "list_models",
     "read_metadata",
     "read_png",

@@ -7,11 +7,15 @@ import json
 import re
 import sys
 
+from sdcpp_py.cli.folders import show_folder
 from sdcpp_py.cli.screen import Column, plain_table, show_table, show_text
 from sdcpp_py.errors import ModelError
 from sdcpp_py.models.detect.described import Part
+from sdcpp_py.models.folders.inspecting import FolderInspection, inspect_folder, is_one_model
 from sdcpp_py.models.inspection import Inspection, inspect
+from sdcpp_py.models.local_paths import is_folder
 from sdcpp_py.system.byte_sizes import format_bytes
+from sdcpp_py.system.paths import absolute
 
 _REPOSITORY = re.compile(r" \([^()]*/[^()]*\)|CLIP-[LG]: |T5-XXL: ")
 _COLUMNS = (
@@ -33,24 +37,31 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], common
         "files",
         nargs="+",
         metavar="FILE",
-        help="GGUF or safetensors; or the folder or index of a model in several files",
+        help="GGUF, safetensors, an index of a model in several files; or a folder: what in it belongs together",
     )
     command.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(options: argparse.Namespace) -> None:
     """Prints what model files are. Raises ModelError where one of them cannot be read, after the others are printed."""
-    inspections: list[Inspection] = []
+    found: list[Inspection | FolderInspection] = []
     refused: list[ModelError] = []
     for file in options.files:
+        path = absolute(file)
         try:
-            inspections.append(inspect(file))
+            found.append(inspect_folder(path) if is_folder(path) and not is_one_model(path) else inspect(path))
         except ModelError as error:
             refused.append(error)
+    inspections = [one for one in found if isinstance(one, Inspection)]
     if options.json:
-        print(json.dumps([inspection.as_dict() for inspection in inspections], indent=2, ensure_ascii=False))
-    elif inspections:
-        _show(inspections)
+        print(json.dumps([one.as_dict() for one in found], indent=2, ensure_ascii=False))
+    else:
+        if inspections:
+            _show(inspections)
+        for number, one in enumerate([one for one in found if isinstance(one, FolderInspection)]):
+            if number or inspections:
+                print()
+            show_folder(one)
     for refusal in refused[:-1]:
         print(f"sdcpp-py: error: {refusal}", file=sys.stderr)
     if refused:

@@ -153,7 +153,7 @@ def check_encoders(family: Family, denoiser: Given, encoders: Sequence[Given]) -
             raise ModelMismatchError(
                 f"{found[role].path} and {given.path} are both {ENCODERS[role]} text encoders; give one of them"
             )
-        _check_width(family, role, given, denoiser)
+        check_width(family, role, given, denoiser)
         if given.described.foreign:
             raise ModelMismatchError(
                 f"{given.path} is {given.described.title} in OpenCLIP's names, which the engine reads in whole "
@@ -181,7 +181,7 @@ def _check_held(family: Family, checkpoint: Given, replaced: set[str]) -> None:
         if role not in family.encoders or role in replaced:
             continue
         try:
-            _check_width(family, role, replace(checkpoint, described=part), checkpoint)
+            check_width(family, role, replace(checkpoint, described=part), checkpoint)
         except ModelMismatchError as error:
             right = suggestions.encoder_of(family, role, checkpoint.described.context_width)
             raise ModelMismatchError(
@@ -212,8 +212,8 @@ def _instead(family: Family, held: tuple[str, ...], width: int, encoders: Sequen
     return f"; get {suggestions.listed([suggestions.encoder_of(family, role, width) for role in missing])}"
 
 
-def _check_width(family: Family, role: str, given: Given, denoiser: Given) -> None:
-    """Raises ModelMismatchError where an encoder's states are not those that the denoiser was trained with."""
+def check_width(family: Family, role: str, given: Given, denoiser: Given) -> None:
+    """Raises ModelMismatchError where the states of an encoder are not those that the denoiser was trained with."""
     described, context = given.described, denoiser.described.context_width
     if role == "llm":
         _check_language_model(family, given, denoiser)

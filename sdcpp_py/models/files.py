@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sdcpp_py.errors import ModelLoadError, ModelMismatchError
+from sdcpp_py.errors import ModelMismatchError
 from sdcpp_py.models.compatibility import (
     Given,
     check_denoiser,
@@ -27,6 +27,7 @@ from sdcpp_py.models.detect.headers import read_header
 from sdcpp_py.models.detect.shards import refuse_shard
 from sdcpp_py.models.detect.storage import fault_of
 from sdcpp_py.models.families import Family
+from sdcpp_py.models.local_paths import check_path
 from sdcpp_py.naming import named
 from sdcpp_py.parts import ENCODERS
 from sdcpp_py.system.paths import StrPath, absolute
@@ -111,7 +112,7 @@ def check_files(
     assert first is not None
     given_encoders = _sequence(text_encoder)
     for path in (first, *given_encoders, *(() if vae is None else (vae,))):
-        _check_path(absolute(path))
+        check_path(absolute(path))
     denoiser = _given(argument, first)
     encoders = [_given("text_encoder", path) for path in given_encoders]
     decoder = None if vae is None else _given("vae", vae)
@@ -150,7 +151,7 @@ def check_text_encoder(path: StrPath) -> tuple[str, ...]:
         ModelNotFoundError, ModelLoadError: about the file.
         ModelMismatchError: it is another part, or the engine cannot read its weights.
     """
-    _check_path(absolute(path))
+    check_path(absolute(path))
     given = _given("text_encoder", path)
     if given.described.part is not Part.TEXT_ENCODER:
         raise ModelMismatchError(f"{given.path} was given as a text encoder, but it is {given.described.title}")
@@ -180,13 +181,3 @@ def _given(argument: str, path: StrPath) -> Given:
     refuse_shard(file)
     header = read_header(file)
     return Given(argument, file, header, describe(header))
-
-
-def _check_path(path: Path) -> None:
-    # The engine stops at a NUL and takes bytes that are no text for something else.
-    try:
-        encoded = str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        raise ModelLoadError(f"the path {str(path)!r} cannot be written as UTF-8; rename the file") from None
-    if b"\0" in encoded:
-        raise ModelLoadError(f"the path {str(path)!r} contains a NUL character")

@@ -95,7 +95,11 @@ def inspect(path: StrPath) -> Inspection:
     """
     path = absolute(path)
     header = read_model(path)
-    described = describe(header)
+    return inspection_of(path, header, describe(header))
+
+
+def inspection_of(path: Path, header: FileHeader, described: Described) -> Inspection:
+    """What a model file is whose header was read; ``path`` is absolute."""
     kind = described.kind
     family = described.family
     encoder, vae = _needs(described, family)

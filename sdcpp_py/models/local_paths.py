@@ -6,7 +6,7 @@ import difflib
 import re
 from pathlib import Path
 
-from sdcpp_py.errors import ModelNotFoundError, SettingsError
+from sdcpp_py.errors import ModelLoadError, ModelNotFoundError, SettingsError
 from sdcpp_py.naming import named
 from sdcpp_py.system.paths import absolute
 
@@ -62,6 +62,17 @@ def refuse_path(name: str) -> None:
     if not (is_file(path) or is_folder(path)):
         raise not_found(path)
     raise SettingsError(f"{name} is a file and no name; give it as {named('model')} or {named('diffusion_model')}")
+
+
+def check_path(path: Path) -> None:
+    """Raises ModelLoadError where the engine could not be told of a path."""
+    # The engine stops at a NUL and takes bytes that are no text for something else.
+    try:
+        encoded = str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ModelLoadError(f"the path {str(path)!r} cannot be written as UTF-8; rename the file") from None
+    if b"\0" in encoded:
+        raise ModelLoadError(f"the path {str(path)!r} contains a NUL character")
 
 
 def _beside(path: Path) -> str:

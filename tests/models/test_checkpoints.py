@@ -28,7 +28,7 @@ PICTURE = np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8)
 @pytest.fixture(scope="module", params=list(FAMILIES))
 def checkpoint(request: pytest.FixtureRequest) -> Iterator[tuple[str, Path]]:
     """A checkpoint of random weights, and its family's name; up to 4 GB, deleted afterwards."""
-    path = write(request.param, os.environ["SDCPP_PY_MODELS"], quant="Q8_0")
+    path = write(request.param, os.environ["SDCPP_PY_TEST_MODELS"], quant="Q8_0")
     yield request.param, path
     path.unlink()
 

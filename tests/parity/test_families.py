@@ -147,7 +147,7 @@ def test_kontext_is_the_engines_own(
 @pytest.fixture(scope="module", params=["sd1", "sd2", "sdxl", "ssd-1b", "sdxs-512"])
 def checkpoint(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A whole checkpoint of random weights."""
-    path = write(request.param, os.environ["SDCPP_PY_MODELS"], quant="Q8_0")
+    path = write(request.param, os.environ["SDCPP_PY_TEST_MODELS"], quant="Q8_0")
     yield path
     path.unlink()
 

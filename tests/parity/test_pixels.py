@@ -72,7 +72,7 @@ def test_pixels_are_the_engines_own(
 @pytest.mark.parametrize("guided", [False, True])
 def test_pixels_are_the_engines_own_at_full_size(sd_cli: Path, family: str, guided: bool, tmp_path: Path) -> None:
     """The same of models of full size; Z-Image only so, since sd-cli knows it in no other size."""
-    files = write_set(family, os.environ["SDCPP_PY_MODELS"], quant="Q4_K")
+    files = write_set(family, os.environ["SDCPP_PY_TEST_MODELS"], quant="Q4_K")
     assert_same_pixels(sd_cli, files, 64, 64, guided, tmp_path)
 
 

@@ -17,9 +17,9 @@ from sdcpp_py.models.tensors import TensorInfo
 from sdcpp_py.system.paths import StrPath, absolute
 
 INDEX = ".safetensors.index.json"
-_PIPELINE = "model_index.json"
+PIPELINE = "model_index.json"
 _FAMILIES = {pipeline: family for family in FAMILIES for pipeline in family.pipelines}
-_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.(?:safetensors|gguf)$")
+SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.(?:safetensors|gguf)$")
 
 
 def read_model(file: StrPath) -> FileHeader:
@@ -36,7 +36,7 @@ def read_model(file: StrPath) -> FileHeader:
 
 def refuse_shard(path: Path) -> None:
     """Raises ModelMismatchError where a path is one of several files of a model, an index or a folder of them."""
-    shard = _SHARD.search(path.name)
+    shard = SHARD.search(path.name)
     advice = "the engine opens single files only; get the model as one file, best a GGUF"
     if shard is not None and int(shard[2]) > 1:
         raise ModelMismatchError(f"{path} is file {int(shard[1])} of {int(shard[2])} of a model; {advice}")
@@ -53,7 +53,7 @@ def refuse_shard(path: Path) -> None:
 def _pipeline_of(path: Path) -> str:
     """The class of the pipeline whose folder a path is; "" where it is none."""
     try:
-        content = json.loads((path / _PIPELINE).read_text(encoding="utf-8"))
+        content = json.loads((path / PIPELINE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return ""
     return str(content.get("_class_name") or "") if isinstance(content, dict) else ""
