@@ -111,6 +111,7 @@ class Generator(metaclass=ClassAnswering):
         token: str | bool | None = None,
         local_files_only: bool = False,
         hub_cache: StrPath | None = None,
+        models_dir: StrPath | Sequence[StrPath] | None = None,
         device: DeviceChoice = "auto",
         threads: int | None = None,
         memory: MemoryLimit = "auto",
@@ -122,28 +123,27 @@ class Generator(metaclass=ClassAnswering):
         """Opens a model by its name, and fetches its files first where they are not on disk.
 
         Args:
-            name: one that ``sdcpp-py models`` lists, with a quantization ("z-image-turbo:Q4_K") or without; or a file
-                in a repository of the Hub ("leejet/Z-Image-Turbo-GGUF/z_image_turbo-Q4_K.gguf"). "tiny" is the model
-                inside the package, which draws one or two simple shapes in a second. Capital letters do not count.
-            quant: the quantization of the denoiser; where None, the name's, or one that suits ``memory``, which where
-                it names no size is this machine's. "tiny" has none.
+            name: one that ``sdcpp-py models`` lists, with a quantization ("z-image-turbo:Q4_K") or without; a file on
+                the Hub ("leejet/Z-Image-Turbo-GGUF/z_image_turbo-Q4_K.gguf") or in ``models_dir``; or "tiny", the model
+                in the package, which knows simple shapes. Capital letters do not count.
+            quant: the denoiser's quantization; where None, the name's, or what suits ``memory``, or else this machine.
             revision: branch, tag or commit of the denoiser's repository. "tiny" has none.
-            token: for gated repositories; where None, the one that huggingface_hub finds.
-            local_files_only: fetches nothing, and fails where a file is not on disk.
-            hub_cache: where files are kept; where None, huggingface_hub's own cache.
+            token, local_files_only: for gated repositories (None: huggingface_hub's own); whether nothing is fetched.
+            hub_cache: where files are kept (None: huggingface_hub's own cache).
+            models_dir: folders of models (ComfyUI's, A1111's, any) to look into first, and SDCPP_PY_MODELS' after them.
             device, threads, memory, cache_prompts, cache_dir, on_progress, progress_bar: as ``Generator`` takes them.
 
         Raises:
             ModelNotFoundError: no model has this name. Others as ``Generator`` does.
             SettingsError: there is no such quantization, or an argument means nothing for this model.
-            DownloadError, GatedModelError: a file cannot be fetched.
-            CatalogueError: a catalogue of the user's own is wrong.
+            DownloadError, GatedModelError, CatalogueError: a file cannot be fetched, a catalogue of one's own is wrong.
         """
         # First, so that a wrong one is known before gigabytes are fetched.
         options = PipelineOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir))
         found = resolve(
             name, quant=quant, revision=revision, token=token, local_files_only=local_files_only, cache_dir=hub_cache,
-            progress=progress_bar, limit=options.limits.exact.get(options.placements[0].denoiser.name),
+            models_dir=models_dir, progress=progress_bar,
+            limit=options.limits.exact.get(options.placements[0].denoiser.name),
         )  # fmt: skip
         opened = cls.__new__(cls)
         opened._pipeline, opened._lock = open_pipeline(checked_pretrained(found), options, on_progress, progress_bar)

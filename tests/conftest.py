@@ -5,6 +5,7 @@ The native library is imported here without a guard: where it is missing, every 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -33,6 +34,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 # Machines that run tests are shared and slow at times; a deadline would make tests fail for that alone.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+
+# Models of whoever runs the tests are not to be found by them.
+os.environ.pop("SDCPP_PY_MODELS", None)
 
 assert devices(), "the native library offers no device"
 

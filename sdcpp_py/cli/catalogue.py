@@ -5,18 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant
+from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_models_dir, add_old_cache_folder, add_quant
 from sdcpp_py.cli.screen import Column, show_table, show_text
 from sdcpp_py.errors import ModelNotFoundError, SettingsError
 from sdcpp_py.memory.limits import Limits
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueFile
+from sdcpp_py.models.downloads import as_wanted, on_disk
+from sdcpp_py.models.folders.searching import open_folders
 from sdcpp_py.models.hub import Access, fetch_all
-from sdcpp_py.models.pretrained import as_wanted, on_disk, parse_name, resolve
+from sdcpp_py.models.pretrained import parse_name, resolve
 from sdcpp_py.system.byte_sizes import format_bytes
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ _MODELS = (
 )
 _FILES = (Column("file", style="cyan"), *_MODELS[1:3], Column("what it is", folds=True))
 _Commands = argparse._SubParsersAction  # argparse has no public name for it
+_Find = Callable[[CatalogueFile], Path | None]
 
 
 def add_to(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -41,6 +46,7 @@ def add_to(commands: _Commands[argparse.ArgumentParser], common: argparse.Argume
     command.set_defaults(run=run_models)
     command.add_argument("words", metavar="WORD", nargs="*", help="only models with this in their name or family")
     add_hub_cache(command)
+    add_models_dir(command)
     add_old_cache_folder(command)
     command.add_argument("--json", action="store_true", help="as JSON")
     command = commands.add_parser("pull", parents=[common], help="download a model, to generate with it later")
@@ -64,9 +70,10 @@ def run_models(options: argparse.Namespace) -> None:
     from sdcpp_py.preflight.listing import list_models
 
     catalogue = open_catalogue()
-    listed = list_models(*options.words, hub_cache=options.hub_cache)
-    plain = [_plain(model, catalogue, options.hub_cache) for model in listed]
-    files = [_plain_file(file, options.hub_cache) for file in catalogue.files.values()] if not options.words else []
+    listed = list_models(*options.words, hub_cache=options.hub_cache, models_dir=options.models_dir)
+    find = partial(on_disk, cache_dir=options.hub_cache, folders=open_folders(options.models_dir))
+    plain = [_plain(model, catalogue, find) for model in listed]
+    files = [_plain_file(file, find) for file in catalogue.files.values()] if not options.words else []
     if options.json:
         print(json.dumps({"models": plain, "files": files}, indent=2))
         return
@@ -99,6 +106,7 @@ def run_pull(options: argparse.Namespace) -> None:
         local_files_only=access.local_files_only,
         progress=access.progress,
         catalogue=catalogue,
+        models_dir=options.models_dir,
         limit=Limits.parse(options.memory, "cpu").exact.get("cpu"),
     )
     for role, path in found.files.items():
@@ -153,7 +161,7 @@ def _quant(entry: dict[str, Any], quant: str) -> str:
     return f"[{quant}]{mark}" if quant == entry["default_quant"] else f"{quant}{mark}"
 
 
-def _plain(model: ListedModel, catalogue: Catalogue, cache_dir: str | None) -> dict[str, Any]:
+def _plain(model: ListedModel, catalogue: Catalogue, find: _Find) -> dict[str, Any]:
     entry = catalogue.models.get(model.name)
     return {
         "name": model.name,
@@ -170,14 +178,14 @@ def _plain(model: ListedModel, catalogue: Catalogue, cache_dir: str | None) -> d
         "memory": {"resident": model.resident, "least": model.least},
         "defaults": vars(entry.defaults) if entry else {"width": model.width, "height": model.height},
         "quantizations": {
-            name: _plain_file(file, cache_dir) for name, file in (entry.quantizations.items() if entry else ())
+            name: _plain_file(file, find) for name, file in (entry.quantizations.items() if entry else ())
         },
         "parts": {role: file.name for role, file in (entry.parts.items() if entry else ())},
     }
 
 
-def _plain_file(file: CatalogueFile, cache_dir: str | None) -> dict[str, Any]:
-    path = on_disk(file, cache_dir)
+def _plain_file(file: CatalogueFile, find: _Find) -> dict[str, Any]:
+    path = find(file)
     return {
         "name": file.name,
         "role": file.role,

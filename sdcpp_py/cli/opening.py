@@ -10,8 +10,10 @@ import sdcpp_py
 from sdcpp_py.cli.screen import on_terminal
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.models.bundled import TINY
+from sdcpp_py.models.folders.searching import VARIABLE as MODELS_VARIABLE
+from sdcpp_py.models.folders.searching import open_folders
 from sdcpp_py.models.hub import downloads_shown
-from sdcpp_py.models.local_paths import is_file, is_path
+from sdcpp_py.models.local_paths import is_file, is_path, may_be_below
 from sdcpp_py.naming import named
 from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.system.paths import absolute
@@ -49,12 +51,22 @@ def add_size(command: argparse._ActionsContainer, default: str) -> None:
     command.add_argument("-H", "--height", type=int, metavar="PIXELS", help="its height, in place of --size")
 
 
+def add_models_dir(command: argparse._ActionsContainer) -> None:
+    """Adds the option that names folders of models."""
+    command.add_argument(
+        "--models-dir", dest="models_dir", action="append", metavar="DIR",
+        help="a folder of models to look into first (ComfyUI's, A1111's, any); several times for several; "
+        f"then those of {MODELS_VARIABLE}",
+    )  # fmt: skip
+
+
 def add_downloads(command: argparse._ActionsContainer) -> None:
     """Adds the options of a command that may download."""
     command.add_argument("--revision", metavar="NAME", help="branch, tag or commit of the denoiser's repository")
     command.add_argument("--token", help="access token of the Hub (default: HF_TOKEN, or that of `hf auth login`)")
     command.add_argument("--local-files-only", action="store_true", help="download nothing: take what is on disk")
     add_hub_cache(command)
+    add_models_dir(command)
 
 
 def add_old_cache_folder(command: argparse.ArgumentParser) -> None:
@@ -62,9 +74,12 @@ def add_old_cache_folder(command: argparse.ArgumentParser) -> None:
     command.add_argument("--cache-dir", action=_OldCacheFolder, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
+_OF_NAMES = ("quant", "revision", "token", "hub_cache", "models_dir")
+
+
 def open_named(name: str, options: argparse.Namespace, on_progress: ProgressCallback | None) -> Generator:
     """The model of that name, on the machine that the options describe. Downloads show themselves on a terminal."""
-    given: dict[str, Any] = {name: getattr(options, name, None) for name in ("quant", "revision", "token", "hub_cache")}
+    given: dict[str, Any] = {name: getattr(options, name, None) for name in _OF_NAMES}
     only = getattr(options, "local_files_only", False)
     with downloads_shown(on_progress is not None and on_terminal(sys.stderr)):
         return sdcpp_py.Generator.from_pretrained(
@@ -92,14 +107,23 @@ def model_given(options: argparse.Namespace) -> tuple[dict[str, Any], str | None
     """
     files = files_given(options)
     # A path that leads nowhere is refused as a file, with what lies beside it; no name is looked for on the Hub then.
-    if options.model is not None and (is_file(absolute(options.model)) or is_path(options.model)):
+    if options.model is not None and _is_path(options.model, options.models_dir):
         files["model"] = options.model
+    elif files and options.model is not None and (found := open_folders(options.models_dir).find(options.model)):
+        files["model"] = found
     elif options.model is not None and files:
         raise SettingsError("--model names a whole model; leave out its files, or leave out --model")
     if files:
         refuse_with_files(options, "quant", "revision")
         return files, None
     return {}, options.model
+
+
+def _is_path(name: str, models_dir: list[str] | None) -> bool:
+    """Whether a model's name is the path of a file, and no file in the folders of models."""
+    if is_file(absolute(name)):
+        return True
+    return is_path(name) and not (may_be_below(name) and open_folders(models_dir))
 
 
 def files_given(options: argparse.Namespace) -> dict[str, Any]:

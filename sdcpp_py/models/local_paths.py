@@ -46,6 +46,11 @@ def is_path(text: str) -> bool:
     return len(inside) < 2 or owner.lower() in _NO_OWNERS or is_folder(Path(owner))
 
 
+def may_be_below(text: str) -> bool:
+    """Whether a text can be the end of a path below a folder: not one that begins as a path from here does."""
+    return bool(text) and not _BEGINS_AS_A_PATH.match(text) and "\\" not in text and text.isprintable()
+
+
 def not_found(path: Path) -> ModelNotFoundError:
     """The error for a model file that does not exist. It names what lies where it was looked for."""
     return ModelNotFoundError(f"there is no file {path}{_beside(path)}")

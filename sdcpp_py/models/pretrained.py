@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,13 +14,17 @@ from sdcpp_py.models.bundled import TINY, TRAINED_ON, bundled_files
 from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import AUTOENCODERS, DENOISER, CatalogueFile, CatalogueModel
 from sdcpp_py.models.catalogue.schema import is_file_path, is_repository
+from sdcpp_py.models.downloads import as_wanted, on_disk
 from sdcpp_py.models.families import TrainedOn
-from sdcpp_py.models.hub import Access, Wanted, fetch_all
-from sdcpp_py.models.hub.cache import find_cached
+from sdcpp_py.models.folders.groups import known_model
+from sdcpp_py.models.folders.searching import ModelFolders, open_folders
+from sdcpp_py.models.hub import Access, fetch_all
 from sdcpp_py.models.local_paths import refuse_path
 from sdcpp_py.models.quantization import choose_quant, find_quant, machine_memory
 from sdcpp_py.naming import named
 from sdcpp_py.system.paths import StrPath
+
+_log = logging.getLogger("sdcpp_py")
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ def choose(
     memory_bytes: int | None = None,
     limit: int | None = None,
     access: Access | None = None,
+    folders: ModelFolders | None = None,
 ) -> Choice:
     """The files that a name stands for, without fetching any; arguments and errors are those of ``resolve``."""
     request = parse_name(name)
@@ -124,7 +130,9 @@ def choose(
             raise SettingsError(f"{request.file} is one file already; leave out the weight type {wanted}")
         return _choose_file(request, parts or {}, known)
     model = _model_named(request.name, known) if "/" not in request.name else _model_in(request.name, known)
-    found = find_quant(model, wanted) if wanted else _default_quant(model, memory_bytes, limit, access or Access())
+    found = (
+        find_quant(model, wanted) if wanted else _default_quant(model, memory_bytes, limit, access or Access(), folders)
+    )
     return Choice(request.name, found, model, _with_parts(model, found, parts or {}, known))
 
 
@@ -141,8 +149,11 @@ def resolve(
     memory_bytes: int | None = None,
     limit: int | None = None,
     catalogue: Catalogue | None = None,
+    models_dir: StrPath | Sequence[StrPath] | None = None,
 ) -> Pretrained:
     """A model by its name, with all of its files on disk.
+
+    Files are looked for in the folders of models first, then in the catalogue and on the Hub.
 
     Args:
         name: "z-image-turbo", "z-image-turbo:Q4_K"; or a Hub file, "owner/repository/file.gguf" or
@@ -157,6 +168,9 @@ def resolve(
         memory_bytes: the memory to choose for; None for this machine's, or this container's.
         limit: of that, the bytes that the model may take; None where that is left open.
         catalogue: what names mean; None for the package's own and the user's.
+        models_dir: folders of models, before those that ``SDCPP_PY_MODELS`` names. A file in one of them is named as
+            ``ModelFolders.find`` has it, and what it needs beside it is found there. A file of the catalogue that lies
+            there is taken from there.
 
     Raises:
         ModelNotFoundError: no model has this name.
@@ -166,21 +180,49 @@ def resolve(
         CatalogueError: a catalogue is wrong.
     """
     access = Access(token, cache_dir, local_files_only, progress)
-    request = parse_name(name)
-    if request.name.lower() == TINY:
+    if isinstance(name, str) and name.lower().partition(":")[0] == TINY:
+        request = parse_name(name)
         return _bundled(request, {"quant": request.quant or quant, "revision": revision, "parts": parts})
-    chosen = choose(
-        name, quant=quant, parts=parts, catalogue=catalogue, memory_bytes=memory_bytes, limit=limit, access=access
-    )
-    main = next(iter(chosen.files))
-    wanted = [as_wanted(file, revision if role == main else None) for role, file in chosen.files.items()]
+    known, folders = catalogue or open_catalogue(), open_folders(models_dir)
+    if isinstance(name, str) and folders and not (quant or revision or parts):
+        path = folders.find(name)
+        if path is not None:
+            return _from_folder(name, path, folders, known, memory_bytes or machine_memory(), access)
     try:
-        paths = fetch_all(wanted, access)
+        chosen = choose(
+            name, quant=quant, parts=parts, catalogue=known, memory_bytes=memory_bytes, limit=limit, access=access,
+            folders=folders,
+        )  # fmt: skip
+    except (ModelNotFoundError, SettingsError) as error:
+        raise type(error)(f"{error}{folders.hint(name)}") from error
+    main = next(iter(chosen.files))
+    there = {role: folders.of_catalogue(file) for role, file in chosen.files.items() if not revision or role != main}
+    files = {role: path for role, path in there.items() if path is not None}
+    for role, path in files.items():
+        _log.info("%s of %s is taken from %s", role, chosen.name, path)
+    wanted = {
+        role: as_wanted(file, revision if role == main else None)
+        for role, file in chosen.files.items()
+        if role not in files
+    }
+    try:
+        files |= zip(wanted, fetch_all(wanted.values(), access), strict=True)
     except DownloadError as error:
         raise _or_here(error, name) from error
     return Pretrained(
-        chosen.name, chosen.quant, chosen.model, MappingProxyType(dict(zip(chosen.files, paths, strict=True)))
+        chosen.name, chosen.quant, chosen.model, MappingProxyType({role: files[role] for role in chosen.files})
     )
+
+
+def _from_folder(
+    name: str, path: Path, folders: ModelFolders, catalogue: Catalogue, memory_bytes: int, access: Access
+) -> Pretrained:
+    """A model whose file was found in a folder, with what belongs to it."""
+    group = folders.complete(path, catalogue, memory_bytes, lambda file: on_disk(file, access.cache_dir))
+    for role, file in group.files.items():
+        _log.info("%s of %s is taken from %s", role, name, file)
+    model = known_model(path.name, path.stat().st_size, catalogue)
+    return Pretrained(name, "", None if model is None else model[0], group.files)
 
 
 def _bundled(request: Request, given: Mapping[str, object]) -> Pretrained:
@@ -203,24 +245,15 @@ def _or_here(error: DownloadError, name: str | tuple[str, str]) -> DownloadError
     return type(error)(f"{error}; and there is no file {name} here", detail=error.detail)
 
 
-def as_wanted(file: CatalogueFile, revision: str | None = None) -> Wanted:
-    """What to fetch for a file of the catalogue; its hash counts only for the revision that the catalogue means."""
-    pinned = None if file.revision == "main" else file.revision
-    if revision:
-        return Wanted(file.repository, file.file, revision)
-    return Wanted(file.repository, file.file, pinned, file.sha256, file.bytes)
-
-
-def on_disk(file: CatalogueFile, cache_dir: StrPath | None = None) -> Path | None:
-    """Where a file of the catalogue lies on disk; None where it does not."""
-    wanted = as_wanted(file)
-    return find_cached(wanted.repository, wanted.file, wanted.revision, cache_dir)
-
-
-def _default_quant(model: CatalogueModel, memory_bytes: int | None, limit: int | None, access: Access) -> str:
+def _default_quant(
+    model: CatalogueModel, memory_bytes: int | None, limit: int | None, access: Access, folders: ModelFolders | None
+) -> str:
     if memory_bytes is None:
         memory_bytes = machine_memory()
-    if access.offline:
+    there = {quant: file for quant, file in model.quantizations.items() if folders and folders.of_catalogue(file)}
+    if there:
+        model = replace(model, quantizations=MappingProxyType(there))
+    elif access.offline:
         there = {quant: file for quant, file in model.quantizations.items() if on_disk(file, access.cache_dir)}
         if there:
             model = replace(model, quantizations=MappingProxyType(there))

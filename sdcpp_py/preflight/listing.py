@@ -11,7 +11,8 @@ from sdcpp_py.errors import SdcppError
 from sdcpp_py.models.bundled import TINY, bundled_files
 from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueModel
-from sdcpp_py.models.pretrained import on_disk
+from sdcpp_py.models.downloads import on_disk
+from sdcpp_py.models.folders.searching import ModelFolders, open_folders
 from sdcpp_py.models.quantization import choose_quant, machine_memory
 from sdcpp_py.pipeline.pipeline import PipelineOptions
 from sdcpp_py.preflight.fits import matching
@@ -60,23 +61,27 @@ class ListedModel:
     note: str = ""
 
 
-def list_models(*words: str, hub_cache: StrPath | None = None) -> list[ListedModel]:
+def list_models(
+    *words: str, hub_cache: StrPath | None = None, models_dir: StrPath | Sequence[StrPath] | None = None
+) -> list[ListedModel]:
     """The models of the catalogue and the one in the package.
 
     Args:
         words: only models that have one of these words in a name, an alias or their family ("klein"); all without.
         hub_cache: where downloads are kept; where None, huggingface_hub's own cache.
+        models_dir: folders of models, in which files count as on disk too; those of SDCPP_PY_MODELS count always.
 
     Raises:
         ModelNotFoundError: a word is in no name.
         CatalogueError: a catalogue cannot be read.
     """
-    catalogue = open_catalogue()
+    catalogue, folders = open_catalogue(), open_folders(models_dir)
     wanted = [word for word in words if word.lower() != TINY]
     listed = [] if words and len(wanted) == len(words) else [_tiny()]
     if words and not wanted:
         return _with_memory(listed, hub_cache)
-    return _with_memory([*listed, *(_listed(model, hub_cache) for model in matching(wanted, catalogue))], hub_cache)
+    found = [_listed(model, hub_cache, folders) for model in matching(wanted, catalogue)]
+    return _with_memory([*listed, *found], hub_cache)
 
 
 def is_commercial(model: CatalogueModel, quant: str) -> bool:
@@ -84,7 +89,7 @@ def is_commercial(model: CatalogueModel, quant: str) -> bool:
     return all((file.licence or model.licence) in COMMERCIAL for file in model.files(quant).values())
 
 
-def _listed(model: CatalogueModel, hub_cache: StrPath | None) -> ListedModel:
+def _listed(model: CatalogueModel, hub_cache: StrPath | None, folders: ModelFolders) -> ListedModel:
     quant = choose_quant(model, machine_memory())
     files = model.files(quant).values()
     return ListedModel(
@@ -97,7 +102,7 @@ def _listed(model: CatalogueModel, hub_cache: StrPath | None) -> ListedModel:
         quantizations=tuple(model.quantizations),
         quant=quant,
         download=sum(file.size for file in files),
-        on_disk=all(on_disk(file, hub_cache) for file in files),
+        on_disk=all(on_disk(file, hub_cache, folders) for file in files),
         width=model.defaults.width,
         height=model.defaults.height,
         resident=None,

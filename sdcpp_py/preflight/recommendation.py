@@ -11,8 +11,8 @@ from sdcpp_py.memory.placement import DeviceChoice
 from sdcpp_py.memory.plan import MemoryPlan, Stay
 from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueModel
+from sdcpp_py.models.downloads import on_disk
 from sdcpp_py.models.families import FAMILIES_BY_NAME
-from sdcpp_py.models.pretrained import on_disk
 from sdcpp_py.models.quantization import choose_quant, machine_memory
 from sdcpp_py.naming import named
 from sdcpp_py.pipeline.pipeline import PipelineOptions

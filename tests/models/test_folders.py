@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants as hub_constants
 from PIL import Image
 
 from sdcpp_py import Generator, ModelLoadError, ModelNotFoundError, inspect_folder
@@ -98,8 +99,11 @@ def test_all_families_in_one_folder(tmp_path: Path) -> None:
         assert check_files(**arguments_of(group.files)).family == group.family
 
 
-def test_what_is_missing_is_named_with_its_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_named_with_its_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A denoiser alone is told with each part that it needs, and the command that fetches it."""
+    monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     files = write_hollow_set("klein-9b", tmp_path)
     files.files["llm"].unlink()
     files.files["vae"].unlink()
@@ -112,6 +116,18 @@ def test_what_is_missing_is_named_with_its_command(tmp_path: Path, capsys: pytes
     assert group.command == group.python == ""
     assert main(["inspect", str(tmp_path)]) == 0
     assert "is missing: Qwen3-8B (unsloth/Qwen3-8B-GGUF): sdcpp-py pull qwen3-8b" in capsys.readouterr().out
+
+
+def test_what_was_downloaded_fills_the_gap(tmp_path: Path) -> None:
+    """A part that the folder lacks and the Hub's cache has is taken from there, as after the `pull` that was named."""
+    models, cache = tmp_path / "models", tmp_path / "cache"
+    vae = write_hollow_set("klein-9b", models).files["vae"]
+    state = cache / "models--Comfy-Org--flux2-dev" / "snapshots" / "1234" / "split_files" / "vae"
+    state.mkdir(parents=True)
+    vae.rename(state / "flux2-vae.safetensors")
+    [group] = inspect_folder(models, hub_cache=cache).groups
+    assert group.complete
+    assert group.files["vae"] == state / "flux2-vae.safetensors"
 
 
 @pytest.mark.parametrize(("memory", "quant"), [(16, "Q4_K"), (32, "Q8_0"), (128, "BF16")])

@@ -18,8 +18,9 @@ from sdcpp_py.errors import DownloadError, ModelMismatchError, ModelNotFoundErro
 from sdcpp_py.models import hub as hub_module
 from sdcpp_py.models.catalogue import BUILT_IN, read_catalogues
 from sdcpp_py.models.catalogue.entries import CatalogueModel
+from sdcpp_py.models.downloads import on_disk
 from sdcpp_py.models.hub import Access, Wanted
-from sdcpp_py.models.pretrained import Request, choose, on_disk, parse_name, resolve
+from sdcpp_py.models.pretrained import Request, choose, parse_name, resolve
 from sdcpp_py.models.quantization import choose_quant, find_quant
 
 from ..support.hub_server import Hub, in_place_of_the_hub, serve

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,8 @@ from sdcpp_py.models.detect.described import Part
 from sdcpp_py.models.families import Family
 from sdcpp_py.models.files import arguments_of
 from sdcpp_py.models.folders.fitting import fitting_parts, role_of
-from sdcpp_py.models.folders.scan import FolderFile
+from sdcpp_py.models.folders.scan import FolderFile, tell
+from sdcpp_py.models.folders.walking import FoundFile
 from sdcpp_py.parts import ENCODERS
 
 PROMPT = "a lovely cat"
@@ -136,7 +137,13 @@ class ModelGroup:
 _OPTIONS = {"model": "--model", "diffusion_model": "--diffusion-model", "vae": "--vae", "tae": "--vae"}
 
 
-def group_of(denoiser: FolderFile, files: Sequence[FolderFile], catalogue: Catalogue, memory: int) -> ModelGroup:
+def group_of(
+    denoiser: FolderFile,
+    files: Sequence[FolderFile],
+    catalogue: Catalogue,
+    memory: int,
+    on_disk: Callable[[CatalogueFile], Path | None],
+) -> ModelGroup:
     """A denoiser with what belongs to it.
 
     Args:
@@ -144,6 +151,7 @@ def group_of(denoiser: FolderFile, files: Sequence[FolderFile], catalogue: Catal
         files: what there is.
         catalogue: the files that may be fetched.
         memory: bytes of memory to choose for.
+        on_disk: where a file of the catalogue was downloaded to; None where it was not.
     """
     given = denoiser.given
     assert given is not None
@@ -152,11 +160,16 @@ def group_of(denoiser: FolderFile, files: Sequence[FolderFile], catalogue: Catal
     found = fitting_parts(denoiser, files, memory)
     own = "model" if given.described.part is Part.CHECKPOINT else "diffusion_model"
     chosen = {role: parts[0] for role, parts in found.items() if parts}
-    paths = {own: denoiser.path, **{role_of(role, file): file.path for role, file in chosen.items()}}
     others = {role: tuple(file.path for file in parts[1:]) for role, parts in found.items() if len(parts) > 1}
-    missing = tuple(
-        _missing(role, family, given.described.context_width, catalogue) for role in found if not found[role]
-    )
+    lacking = [role for role in found if not found[role]]
+    missing: list[MissingPart] = []
+    for part, file in (_missing(role, family, given.described.context_width, catalogue) for role in lacking):
+        downloaded = None if file is None else on_disk(file)
+        if downloaded is None:
+            missing.append(part)
+        else:
+            chosen[part.role] = tell(FoundFile.at(downloaded))
+    paths = {own: denoiser.path, **{role_of(role, file): file.path for role, file in chosen.items()}}
     encoders = [file.given for role, file in chosen.items() if role in ENCODERS and file.given is not None]
     decoder = chosen["vae"].given if "vae" in chosen else None
     known = known_model(denoiser.path.name, denoiser.size, catalogue)
@@ -164,8 +177,8 @@ def group_of(denoiser: FolderFile, files: Sequence[FolderFile], catalogue: Catal
         family,
         f"{known[0].name}:{known[1]}" if known else "",
         MappingProxyType(paths),
-        MappingProxyType(others),
-        missing,
+        others,
+        tuple(missing),
         warnings_of(family, encoders, decoder, {*given.described.holds, *chosen}),
         known[0].defaults if known else None,
     )
@@ -180,10 +193,12 @@ def known_model(name: str, size: int, catalogue: Catalogue) -> tuple[CatalogueMo
     return None
 
 
-def _missing(role: str, family: Family, context_width: int, catalogue: Catalogue) -> MissingPart:
+def _missing(
+    role: str, family: Family, context_width: int, catalogue: Catalogue
+) -> tuple[MissingPart, CatalogueFile | None]:
     title = suggestions.encoder_of(family, role, context_width) if role in ENCODERS else family.vae_file
     file = _file_for(role, title, family, catalogue)
-    return MissingPart(role, title, file.name if file else "", role in family.optional_encoders)
+    return MissingPart(role, title, file.name if file else "", role in family.optional_encoders), file
 
 
 def _file_for(role: str, title: str, family: Family, catalogue: Catalogue) -> CatalogueFile | None:

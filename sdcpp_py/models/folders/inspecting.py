@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sdcpp_py.errors import ModelLoadError
 from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.detect.shards import INDEX, SHARD
+from sdcpp_py.models.downloads import on_disk
 from sdcpp_py.models.folders.groups import ModelGroup, group_of
 from sdcpp_py.models.folders.layouts import Layout, layout_of, models_in
 from sdcpp_py.models.folders.scan import FolderFile, scan
@@ -50,16 +52,20 @@ class FolderInspection:
         }
 
 
-def inspect_folder(path: StrPath, *, memory_bytes: int | None = None) -> FolderInspection:
+def inspect_folder(
+    path: StrPath, *, memory_bytes: int | None = None, hub_cache: StrPath | None = None
+) -> FolderInspection:
     """Says what lies in a folder of models, from the files' headers, and what of it generates together.
 
     Of a folder of ComfyUI or A1111 itself, its ``models`` are looked through. Where several text encoders or VAEs fit a
-    denoiser, one is chosen for the memory, and the others are named. At most 2,000 model files among 50,000 names are
-    looked at, 8 folders deep; ``notes`` tells where that was not all.
+    denoiser, one is chosen for the memory, and the others are named; where none does, what was downloaded of the
+    catalogue is taken. At most 2,000 model files among 50,000 names are looked at, 8 folders deep; ``notes`` tells
+    where that was not all.
 
     Args:
         path: the folder.
         memory_bytes: the memory to choose for; None for this machine's, or this container's.
+        hub_cache: where downloads are kept; where None, huggingface_hub's own cache.
 
     Raises:
         ModelNotFoundError: there is no such folder.
@@ -74,7 +80,10 @@ def inspect_folder(path: StrPath, *, memory_bytes: int | None = None) -> FolderI
     root = models_in(given)
     files, walked = scan(root)
     catalogue, memory = open_catalogue(), memory_bytes or machine_memory()
-    groups = [group_of(file, files, catalogue, memory) for file in files if file.generates and not file.copy_of]
+    downloaded = partial(on_disk, cache_dir=hub_cache)
+    groups = [
+        group_of(file, files, catalogue, memory, downloaded) for file in files if file.generates and not file.copy_of
+    ]
     return FolderInspection(
         root,
         layout_of(root),

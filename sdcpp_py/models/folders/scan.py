@@ -79,7 +79,7 @@ def scan(root: Path, *, additions: bool = True) -> tuple[tuple[FolderFile, ...],
     told: dict[str, FolderFile] = {}
     for file in single:
         original = copies.get(file.name)
-        told[file.name] = _tell(file) if original is None else _as_copy(file, told[original])
+        told[file.name] = tell(file) if original is None else _as_copy(file, told[original])
     for shards in sets:
         first = shards[min(shards)]
         told[first.name] = _tell_set(shards, walked.indices)
@@ -91,7 +91,8 @@ def scan(root: Path, *, additions: bool = True) -> tuple[tuple[FolderFile, ...],
     return tuple(sorted(told.values(), key=lambda file: (file.name.lower(), file.name))), walked
 
 
-def _tell(file: FoundFile) -> FolderFile:
+def tell(file: FoundFile) -> FolderFile:
+    """What a file is."""
     told = FolderFile(file.path, file.name, file.size)
     try:
         check_path(file.path)
@@ -164,6 +165,19 @@ def _refusal(path: Path) -> str:
     except ModelError as error:
         return str(error).removeprefix(f"{path} ")
     return ""
+
+
+def first_of_copies(files: Sequence[FoundFile]) -> list[FoundFile]:
+    """The files without those that are, or seem to be, copies of an earlier one."""
+    firsts: list[FoundFile] = []
+    for file in files:
+        if not any(_are_equal(file, first) for first in firsts):
+            firsts.append(file)
+    return firsts
+
+
+def _are_equal(file: FoundFile, other: FoundFile) -> bool:
+    return file.identity == other.identity or (file.size == other.size and _sample(file) == _sample(other))
 
 
 def _copies(files: Sequence[FoundFile]) -> dict[str, str]:

@@ -44,6 +44,12 @@ class FoundFile:
     size: int
     identity: Identity
 
+    @classmethod
+    def at(cls, path: Path) -> FoundFile:
+        """The file at a path. Raises OSError."""
+        status = path.stat()
+        return cls(path, path.name, status.st_size, (status.st_dev, status.st_ino))
+
 
 @dataclass(frozen=True)
 class Walked:
