@@ -70,8 +70,6 @@ class Handles {
         return all;
     }
 
-    std::mutex &mutex() { return mutex_; }
-
    private:
     const std::string what_;
     std::mutex mutex_;  // closes the races of one thread that frees an object, or ends, against others that name it

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from sdcpp_py._native.library import ffi, lib, start, text
 from sdcpp_py._native.requests import Request, empty_like
 from sdcpp_py._native.status import raise_failure
-from sdcpp_py.errors import GenerationError
 from sdcpp_py.parts import PARTS
 from sdcpp_py.progress import Phase
 from sdcpp_py.system.cpu import usable_cpus
+from sdcpp_py.system.forks import check_process
 
 # Silent unless a program asks: without this, Python would print warnings of an unconfigured logger.
 logging.getLogger("sdcpp_py").addHandler(logging.NullHandler())
@@ -178,8 +178,7 @@ class Engine:
             raise_failure(failure, ffi)
 
     def _run(self, request: Request, measure: bool, listen: Listener) -> None:
-        if os.getpid() != self._process:
-            raise GenerationError("this generator was made before a fork; make it in the process that generates")
+        check_process(self._process)
         self._settle(None)
         native, keep = request.native(measure)
         # Before the job begins: Ctrl-C may strike between any two lines, and waiting for a job that never began returns

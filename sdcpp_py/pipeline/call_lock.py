@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from sdcpp_py.errors import GenerationCancelled, GenerationError, GeneratorClosedError
 from sdcpp_py.pipeline.progress_meter import Meter
 from sdcpp_py.progress import ProgressCallback
-from sdcpp_py.system.forks import ProcessLock
+from sdcpp_py.system.forks import ProcessLock, check_process
 
 
 class CallLock:
@@ -81,8 +81,7 @@ class CallLock:
 
     def check_open(self) -> None:
         """Raises GeneratorClosedError where it is closed, GenerationError in a fork of the process that made it."""
-        if os.getpid() != self._process:
-            raise GenerationError("this generator was made before a fork; make it in the process that generates")
+        check_process(self._process)
         if self.closed:
             raise GeneratorClosedError("this generator is closed; make a new one")
 

@@ -1,4 +1,4 @@
-"""Locks that a fork does not leave locked."""
+"""What a fork of the process copies, and must not be used there; locks that it does not leave locked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import weakref
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
+
+from sdcpp_py.errors import GenerationError
 
 _locks: weakref.WeakSet[ProcessLock] = weakref.WeakSet()
 
@@ -34,6 +36,12 @@ class ProcessLock(AbstractContextManager[None]):
     def renew(self) -> None:
         """Puts a new lock in its place. While there is one thread."""
         self._lock = threading.RLock()
+
+
+def check_process(process: int) -> None:
+    """Raises GenerationError in a fork of the process of that number, which made the generator."""
+    if os.getpid() != process:
+        raise GenerationError("this generator was made before a fork; make it in the process that generates")
 
 
 def _renew_all(*_: Any) -> None:

@@ -42,11 +42,21 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
     """The folder for what can be found out again at any time; it need not exist. None for a user without a home."""
     if environment.get(CACHE_VARIABLE):
         return absolute(environment[CACHE_VARIABLE])
-    if sys.platform == "win32" and environment.get("LOCALAPPDATA"):
-        return Path(environment["LOCALAPPDATA"]) / "sdcpp_py"
-    # A relative XDG_CACHE_HOME is to be ignored, says the specification that it comes from.
-    base = Path(environment.get("XDG_CACHE_HOME", ""))
+    return _user_folder("XDG_CACHE_HOME", "LOCALAPPDATA", ".cache", environment)
+
+
+def config_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The folder for what the user has set up; it need not exist. None for a user without a home."""
+    return _user_folder("XDG_CONFIG_HOME", "APPDATA", ".config", environment)
+
+
+def _user_folder(xdg: str, windows: str, at_home: str, environment: Mapping[str, str]) -> Path | None:
+    """Our folder among those of one kind: by freedesktop's variable, by that of Windows, or in the home folder."""
+    if sys.platform == "win32" and environment.get(windows):
+        return Path(environment[windows]) / "sdcpp_py"
+    # A relative path is to be ignored, says freedesktop's specification of base directories.
+    base = Path(environment.get(xdg, ""))
     if base.is_absolute():
         return base / "sdcpp_py"
     home = home_folder()
-    return None if home is None else home / ".cache" / "sdcpp_py"
+    return None if home is None else home / at_home / "sdcpp_py"

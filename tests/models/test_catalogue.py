@@ -18,7 +18,6 @@ from sdcpp_py.models.catalogue import (
     VARIABLE,
     Catalogue,
     catalogue_files,
-    config_folder,
     open_catalogue,
     read_catalogues,
 )
@@ -26,6 +25,7 @@ from sdcpp_py.models.catalogue.entries import AUTOENCODERS, CHECKPOINT, DENOISER
 from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, Family
 from sdcpp_py.parts import ENCODERS
 from sdcpp_py.settings import GenerationSettings
+from sdcpp_py.system.paths import config_folder
 
 GOOD = """
 schema = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import struct
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 from PIL import Image
 from tiny_model.world.scoring import read_picture
 
 from sdcpp_py import Generator, OutOfMemoryError, Phase, Progress
 from sdcpp_py._native.library import device_usage
+from sdcpp_py.errors import ImageError
+from sdcpp_py.image_files import read_texts
 from sdcpp_py.synth import SyntheticSet
 
 from ..conftest import open_generator
@@ -23,6 +27,19 @@ Image.init()
 # Pillow writes AVIF since 11.3, where it was built so.
 WITH_METADATA = [name for name in ("PNG", "JPEG", "WEBP", "AVIF") if name in Image.SAVE]
 """The formats that carry settings and can be written here."""
+
+
+def read_damaged(content: bytes | bytearray, data: st.DataObject, *, whole: int = 0) -> None:
+    """Reads a picture's texts after bytes of it were changed, and it was cut. Errors are ours.
+
+    ``whole``: so many bytes at the beginning are not changed, so that it stays a file of its kind.
+    """
+    content = bytearray(content)
+    for place in data.draw(st.lists(st.integers(whole, len(content) - 1), max_size=3)):
+        content[place] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.just(len(content)) | st.integers(0, len(content)))]
+    with contextlib.suppress(ImageError):
+        read_texts(io.BytesIO(content))
 
 
 def pixels(picture: object) -> np.ndarray:

@@ -30,9 +30,9 @@ from sdcpp_py import (
 from sdcpp_py.cli import main
 from sdcpp_py.images.loading import to_mask, to_pixels
 from sdcpp_py.models.bundled import TINY, bundled_files
-from sdcpp_py.models.catalogue import catalogue_files, config_folder
+from sdcpp_py.models.catalogue import catalogue_files
 from sdcpp_py.models.hub.cache import cache_folder
-from sdcpp_py.system.paths import absolute
+from sdcpp_py.system.paths import absolute, config_folder
 
 FILES = bundled_files(TINY)
 SMALL = ["a red circle", "--steps", "1", "-W", "64", "-H", "64"]

@@ -15,7 +15,7 @@ from sdcpp_py.errors import CatalogueError, ModelNotFoundError
 from sdcpp_py.models.bundled import TINY, bundled_files
 from sdcpp_py.models.catalogue.entries import CatalogueFile, CatalogueModel
 from sdcpp_py.models.catalogue.schema import Entry, check_name, read_file, read_model
-from sdcpp_py.system.paths import absolute, home_folder
+from sdcpp_py.system.paths import absolute, config_folder
 
 SCHEMA = 1
 BUILT_IN = Path(__file__).with_name("catalogue.toml")
@@ -83,18 +83,6 @@ def catalogue_files(environment: Mapping[str, str] = os.environ) -> list[Path]:
                 raise CatalogueError(f"{VARIABLE} names {name}, and there is no such file")
             files.append(path)
     return files
-
-
-def config_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """The folder in which a user's own catalogue is looked for; it need not exist. None for a user without a home."""
-    if sys.platform == "win32" and environment.get("APPDATA"):
-        return Path(environment["APPDATA"]) / "sdcpp_py"
-    # A relative XDG_CONFIG_HOME is to be ignored, says the specification that it comes from.
-    base = Path(environment.get("XDG_CONFIG_HOME", ""))
-    if base.is_absolute():
-        return base / "sdcpp_py"
-    home = home_folder()
-    return None if home is None else home / ".config" / "sdcpp_py"
 
 
 def open_catalogue(environment: Mapping[str, str] = os.environ) -> Catalogue:
