@@ -143,7 +143,7 @@ class Generator(metaclass=ClassAnswering):
         found = resolve(
             name, quant=quant, revision=revision, token=token, local_files_only=local_files_only, cache_dir=hub_cache,
             models_dir=models_dir, progress=progress_bar,
-            limit=options.limits.exact.get(options.placements[0].denoiser.name),
+            limit=options.limit,
         )  # fmt: skip
         opened = cls.__new__(cls)
         opened._pipeline, opened._lock = open_pipeline(checked_pretrained(found), options, on_progress, progress_bar)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_models_dir, add_old_cache_folder, add_quant
-from sdcpp_py.cli.screen import Column, show_table, show_text
+from sdcpp_py.cli.screen import Column, on_terminal, show_table, show_text
 from sdcpp_py.errors import ModelNotFoundError, SettingsError
 from sdcpp_py.memory.limits import Limits
 from sdcpp_py.models.bundled import TINY
@@ -67,11 +67,12 @@ def add_to(commands: _Commands[argparse.ArgumentParser], common: argparse.Argume
 def run_models(options: argparse.Namespace) -> None:
     """Prints the models, and what is on disk. Raises SdcppError."""
     # It makes plans, for which numpy and the whole pipeline are imported: nothing that a parser should wait for.
-    from sdcpp_py.preflight.listing import list_models
+    from sdcpp_py.preflight.listing import models_listed
 
     catalogue = open_catalogue()
-    listed = list_models(*options.words, hub_cache=options.hub_cache, models_dir=options.models_dir)
-    find = partial(on_disk, cache_dir=options.hub_cache, folders=open_folders(options.models_dir))
+    folders = open_folders(options.models_dir)
+    listed = models_listed(options.words, options.hub_cache, folders)
+    find = partial(on_disk, cache_dir=options.hub_cache, folders=folders)
     plain = [_plain(model, catalogue, find) for model in listed]
     files = [_plain_file(file, find) for file in catalogue.files.values()] if not options.words else []
     if options.json:
@@ -135,7 +136,7 @@ def _part(text: str) -> tuple[str, str]:
 
 
 def _shows_progress(options: argparse.Namespace) -> bool:
-    return not options.no_progress and sys.stderr.isatty()
+    return not options.no_progress and on_terminal(sys.stderr)
 
 
 def _line(role: str, path: Path) -> str:

@@ -107,7 +107,7 @@ def model_given(options: argparse.Namespace) -> tuple[dict[str, Any], str | None
     """
     files = files_given(options)
     # A path that leads nowhere is refused as a file, with what lies beside it; no name is looked for on the Hub then.
-    if options.model is not None and _is_path(options.model, options.models_dir):
+    if options.model is not None and names_a_path(options.model, options.models_dir):
         files["model"] = options.model
     elif files and options.model is not None and (found := open_folders(options.models_dir).find(options.model)):
         files["model"] = found
@@ -119,7 +119,7 @@ def model_given(options: argparse.Namespace) -> tuple[dict[str, Any], str | None
     return {}, options.model
 
 
-def _is_path(name: str, models_dir: list[str] | None) -> bool:
+def names_a_path(name: str, models_dir: list[str] | None) -> bool:
     """Whether a model's name is the path of a file, and no file in the folders of models."""
     if is_file(absolute(name)):
         return True

@@ -8,19 +8,25 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from sdcpp_py.cli.opening import device_choice, files_given, name_asked_for, refuse_with_files, size_asked_for, sizes_of
+from sdcpp_py.cli.opening import (
+    device_choice,
+    files_given,
+    name_asked_for,
+    names_a_path,
+    refuse_with_files,
+    size_asked_for,
+    sizes_of,
+)
 from sdcpp_py.cli.screen import Column, on_terminal, show_heading, show_table, show_text
-from sdcpp_py.memory.plan import MemoryPlan, PartPlan, Stay
+from sdcpp_py.memory.plan import MemoryPlan, Stay
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.files import check_files
-from sdcpp_py.models.local_paths import is_file, is_path
 from sdcpp_py.pipeline.pipeline import PipelineOptions
 from sdcpp_py.preflight.fits import best_first, choices, fits_of
 from sdcpp_py.preflight.named_files import files_named
 from sdcpp_py.preflight.plan_files import plan_files
 from sdcpp_py.system.byte_sizes import format_bytes
-from sdcpp_py.system.paths import absolute
 
 _PARTS = {"text_encoder": "encoder", "diffusion_model": "denoiser", "vae": "VAE"}
 
@@ -28,7 +34,7 @@ _PARTS = {"text_encoder": "encoder", "diffusion_model": "denoiser", "vae": "VAE"
 def run_plan(options: argparse.Namespace) -> None:
     """Prints what is in memory when. Raises SdcppError."""
     given, name = files_given(options), name_asked_for(options)
-    if name is not None and (is_file(absolute(name)) or is_path(name)):
+    if name is not None and names_a_path(name, None):
         given["model"], name = name, None
     wishes = {
         "memory": options.memory,
@@ -58,7 +64,7 @@ def run_plan(options: argparse.Namespace) -> None:
 def run_fit(options: argparse.Namespace) -> None:
     """Prints which models fit, and how: the best first. Raises SdcppError."""
     sizes, device = sizes_of(options.sizes), device_choice(options.device)
-    limit = PipelineOptions.of(device, options.memory, None).limits.exact.get("cpu")
+    limit = PipelineOptions.of(device, options.memory, None).limit
     wanted = choices(options.names, open_catalogue(), every=options.all, limit=limit)
     found = best_first(fits_of(wanted, sizes=sizes, memory=options.memory, device=device, hub_cache=options.hub_cache))
     if options.json:
@@ -77,9 +83,8 @@ def run_fit(options: argparse.Namespace) -> None:
 
 
 def _show_plan(plan: MemoryPlan) -> None:
-    """The plan's own text, with its lines of columns as a table."""
-    heading, *lines = str(plan).splitlines()
-    show_heading(heading)
+    """The plan's own text, with its rows as a table."""
+    show_heading(plan.title())
     columns = [
         Column("part", style="cyan"),
         Column("device"),
@@ -88,17 +93,9 @@ def _show_plan(plan: MemoryPlan) -> None:
         *(Column(f"in {device}", right=True, style="bold") for device in plan.devices),
         Column("", folds=True),
     ]
-    show_table(columns, [_plan_row(plan, part) for part in plan.parts])
-    for line in lines[1 + len(plan.parts) :]:
+    show_table(columns, plan.rows())
+    for line in plan.sums():
         show_text(line)
-
-
-def _plan_row(plan: MemoryPlan, part: PartPlan) -> tuple[str, ...]:
-    """What a plan says of one part, in words."""
-    need = part.need
-    sizes = (need.weights, need.working, *(plan.in_phase(need.name, device) for device in plan.devices))
-    room = f" in {format_bytes(part.room)}" if part.stay is Stay.STREAMED else ""
-    return need.name, need.device, *map(format_bytes, sizes), part.stay.value + room
 
 
 def _how(plan: MemoryPlan) -> str:

@@ -90,13 +90,24 @@ class MemoryPlan:
         return f"<MemoryPlan {self.width}x{self.height} {'fits' if self.fits else 'does not fit'}: at most {most}>"
 
     def _repr_html_(self) -> str:
-        heads = ["", "device", "weights", "buffer", *(f"in {device}" for device in self.devices), ""]
-        rows = [heads]
-        for part in self.parts:
-            sizes = (part.need.weights, part.need.working, *(self.in_phase(part.need.name, d) for d in self.devices))
-            rows.append([part.need.name, part.need.device, *map(format_bytes, sizes), part.stay.value])
+        rows = [["", "device", "weights", "buffer", *(f"in {device}" for device in self.devices), ""], *self.rows()]
         cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
         return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table><p>{html.escape(repr(self)[1:-1])}</p>"
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Of each part, in words: its name, device, weights, buffer, what each device holds in its phase, its stay."""
+        return [self._row(part) for part in self.parts]
+
+    def _row(self, part: PartPlan) -> tuple[str, ...]:
+        need = part.need
+        sizes = (need.weights, need.working, *(self.in_phase(need.name, device) for device in self.devices))
+        room = f" in {format_bytes(part.room)}" if part.stay is Stay.STREAMED else ""
+        return need.name, need.device, *map(format_bytes, sizes), part.stay.value + room
+
+    @property
+    def streams(self) -> bool:
+        """Whether weights have to come block by block, which is slow."""
+        return any(part.stay is Stay.STREAMED for part in self.parts)
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -126,26 +137,26 @@ class MemoryPlan:
         return _least(part.need for part in self.parts if part.need.device == device)
 
     def __str__(self) -> str:
-        lines = [
-            f"{self.width}x{self.height}" + (f", decoded in tiles of {self.vae_tile_size}" * bool(self.vae_tile_size))
-        ]
-        columns = [*self.devices]
-        lines.append(
-            f"{'':<17} {'device':<9} {'weights':>9} {'buffer':>9}  " + " ".join(f"{'in ' + d:>11}" for d in columns)
-        )
-        for part in self.parts:
-            need = part.need
-            held = " ".join(f"{format_bytes(self.in_phase(need.name, device)):>11}" for device in columns)
-            weights, working = format_bytes(need.weights), format_bytes(need.working)
-            room = f" in {format_bytes(part.room)}" if part.stay is Stay.STREAMED else ""
-            lines.append(f"{need.name:<17} {need.device:<9} {weights:>9} {working:>9}  {held}  {part.stay.value}{room}")
-        for device in columns:
+        heads = " ".join(f"{'in ' + device:>11}" for device in self.devices)
+        lines = [self.title(), f"{'':<17} {'device':<9} {'weights':>9} {'buffer':>9}  {heads}"]
+        for name, device, weights, working, *held, stay in self.rows():
+            columns = " ".join(f"{size:>11}" for size in held)
+            lines.append(f"{name:<17} {device:<9} {weights:>9} {working:>9}  {columns}  {stay}")
+        return "\n".join([*lines, *self.sums()])
+
+    def title(self) -> str:
+        """What is planned, in a line."""
+        tiles = f", decoded in tiles of {self.vae_tile_size}" if self.vae_tile_size else ""
+        return f"{self.width}x{self.height}{tiles}"
+
+    def sums(self) -> list[str]:
+        """What it comes to, in lines: for each device, and what to change where it does not fit."""
+        lines = []
+        for device in self.devices:
             limit = self.limits.get(device)
             of = f" of {format_bytes(limit)}" if limit is not None else ""
             lines.append(f"at most {format_bytes(self.peak(device))}{of} on {device}")
-        if not self.fits:
-            lines.append(f"does not fit: {self.advice()}")
-        return "\n".join(lines)
+        return lines if self.fits else [*lines, f"does not fit: {self.advice()}"]
 
     def advice(self) -> str:
         """What to change so that a plan that does not fit would."""

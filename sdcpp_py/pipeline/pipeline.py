@@ -54,6 +54,11 @@ class PipelineOptions:
     cache: PromptCache | None
     encoder: TextEncoder | None = None
 
+    @property
+    def limit(self) -> int | None:
+        """The bytes that were given for the device of the denoiser; None where that was left open."""
+        return self.limits.exact.get(self.placements[0].denoiser.name)
+
     @classmethod
     def of(
         cls,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sdcpp_py.errors import ModelNotFoundError
 from sdcpp_py.memory.limits import MemoryLimit
 from sdcpp_py.memory.placement import DeviceChoice
-from sdcpp_py.memory.plan import MemoryPlan, Stay
+from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.catalogue import Catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueModel
@@ -44,33 +44,7 @@ class Fit:
     @property
     def streams(self) -> bool:
         """Whether weights have to come block by block, which is slow, in one of the sizes."""
-        return any(part.stay is Stay.STREAMED for plan in self.plans for part in plan.parts)
-
-
-def fits(
-    models: Sequence[str],
-    quants: Sequence[str],
-    *,
-    sizes: Sequence[int] = (512, 1024),
-    memory: MemoryLimit = "auto",
-    device: DeviceChoice = "auto",
-    hub_cache: StrPath | None = None,
-) -> Iterator[Fit]:
-    """How each model in each quantization fits, one after the other.
-
-    Args:
-        models: by names as ``files_named`` takes them; one with a quantization is that one alone.
-        quants: of the others. The model in the package is as it is.
-        sizes: edges of square pictures, in pixels.
-        memory, device: as ``Generator`` takes them.
-        hub_cache: where downloads are kept.
-
-    Raises as ``files_named`` and ``Generator`` do.
-    """
-    choices: list[Chosen] = []
-    for model in models:
-        choices += [(model, quant) for quant in ([None] if ":" in model or model.lower() == TINY else quants)]
-    return fits_of(choices, sizes=sizes, memory=memory, device=device, hub_cache=hub_cache)
+        return any(plan.streams for plan in self.plans)
 
 
 def fits_of(
@@ -81,7 +55,16 @@ def fits_of(
     device: DeviceChoice = "auto",
     hub_cache: StrPath | None = None,
 ) -> Iterator[Fit]:
-    """The same of models that each have a quantization already; None: its usual one."""
+    """How each model fits in its quantization, one after the other.
+
+    Args:
+        choices: names of models as ``files_named`` takes them, and quantizations; None: its usual one.
+        sizes: edges of square pictures, in pixels.
+        memory, device: as ``Generator`` takes them.
+        hub_cache: where downloads are kept.
+
+    Raises as ``files_named`` and ``Generator`` do.
+    """
     with KeptNeeds(PipelineOptions.of(device, memory, None), hub_cache) as needs:
         for name, quant in choices:
             model, _, said = name.partition(":")

@@ -75,7 +75,12 @@ def list_models(
         ModelNotFoundError: a word is in no name.
         CatalogueError: a catalogue cannot be read.
     """
-    catalogue, folders = open_catalogue(), open_folders(models_dir)
+    return models_listed(words, hub_cache, open_folders(models_dir))
+
+
+def models_listed(words: Sequence[str], hub_cache: StrPath | None, folders: ModelFolders) -> list[ListedModel]:
+    """The same with folders of models that are open."""
+    catalogue = open_catalogue()
     wanted = [word for word in words if word.lower() != TINY]
     listed = [] if words and len(wanted) == len(words) else [_tiny()]
     if words and not wanted:

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.memory.limits import MemoryLimit
 from sdcpp_py.memory.placement import DeviceChoice
-from sdcpp_py.memory.plan import MemoryPlan, Stay
+from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueModel
 from sdcpp_py.models.downloads import on_disk
 from sdcpp_py.models.families import FAMILIES_BY_NAME
+from sdcpp_py.models.folders.searching import ModelFolders, open_folders
 from sdcpp_py.models.quantization import choose_quant, machine_memory
 from sdcpp_py.naming import named
 from sdcpp_py.pipeline.pipeline import PipelineOptions
@@ -65,7 +66,7 @@ class Recommendation:
     @property
     def streams(self) -> bool:
         """Whether weights come block by block, which is slower than ``seconds`` says."""
-        return any(part.stay is Stay.STREAMED for plan in self.plans.values() for part in plan.parts)
+        return any(plan.streams for plan in self.plans.values())
 
 
 def recommend(
@@ -82,7 +83,7 @@ def recommend(
 ) -> list[Recommendation]:
     """The models that suit this machine best, the best first. Nothing is downloaded.
 
-    Of each shape of model there is one, in the quantization that ``from_pretrained`` would choose. Those come first
+    Of each shape of model there is one, in the quantization that suits its memory. Those come first
     that need not be streamed and generate a picture of their smaller size within ``patience``, larger models before
     smaller ones; then those that take longer, the quickest first. How long pictures take follows from the
     multiplications of a model and from how fast this machine is, which is timed once, in some seconds, and kept in the
@@ -110,14 +111,14 @@ def recommend(
     options = PipelineOptions.of(device, memory, threads)
     models = [model for model in matching(words, open_catalogue()) if _is_for_prompts(model)]
     fast = speed or measured_speed(device, threads, on_stage=on_stage)
-    found = []
+    found, folders = [], open_folders()
     with KeptNeeds(options, hub_cache) as needs:
         limit = _limit(options)
         for model in models:
             quant = choose_quant(model, machine_memory(), limit)
             if commercial and not is_commercial(model, quant):
                 continue
-            one = _recommendation(model, quant, needs, fast, hub_cache)
+            one = _recommendation(model, quant, needs, fast, hub_cache, folders)
             if all(plan.fits for plan in one.plans.values()):
                 found.append(one)
     return list(_one_of_each_shape(_ranked(found, patience)))[:count]
@@ -129,14 +130,18 @@ def _is_for_prompts(model: CatalogueModel) -> bool:
 
 
 def _limit(options: PipelineOptions) -> int | None:
-    """Bytes that weights and working buffers may take where the denoiser computes; None: what this machine has."""
-    denoiser = options.placements[0].denoiser
-    given = options.limits.exact.get(denoiser.name)
-    return given if given is not None or not denoiser.is_gpu else denoiser.memory_total or None
+    """Bytes that weights and compute buffers may take where the denoiser computes; None: what this machine has."""
+    device = options.placements[0].denoiser
+    return options.limit if options.limit is not None or not device.is_gpu else device.memory_total or None
 
 
 def _recommendation(
-    model: CatalogueModel, quant: str, needs: KeptNeeds, speed: Speed, hub_cache: StrPath | None
+    model: CatalogueModel,
+    quant: str,
+    needs: KeptNeeds,
+    speed: Speed,
+    hub_cache: StrPath | None,
+    folders: ModelFolders,
 ) -> Recommendation:
     shortest, longest = model.defaults.edges
     sizes = [size for size in SIZES if not longest or shortest <= size <= longest] or [model.defaults.width]
@@ -148,7 +153,7 @@ def _recommendation(
         plans=dict(zip(sizes, needs.plans(model.name, quant, [(size, size) for size in sizes]), strict=True)),
         seconds={size: speed.picture(model.shape, family, size) for size in sizes},
         download=sum(file.size for file in files),
-        missing=sum(file.size for file in files if not on_disk(file, hub_cache)),
+        missing=sum(file.size for file in files if not on_disk(file, hub_cache, folders)),
         licence=model.licence,
         note=model.note,
     )

@@ -170,6 +170,22 @@ def test_a_file_of_the_catalogue_by_its_own_name_has_its_defaults(comfyui: Path,
     assert "--steps 7 --cfg-scale 2.0" in group.command
 
 
+def test_parts_in_the_folders_count_before_downloads(
+    comfyui: Path, own_catalogue: Catalogue, klein: SyntheticSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where both the folders and the Hub's cache have a text encoder and a VAE, those of the folders are taken."""
+    downloads = {role: tmp_path / f"downloaded-{klein.files[role].name}" for role in ("llm", "vae")}
+    for role, path in downloads.items():
+        path.symlink_to(klein.files[role])
+    # A tiny Klein's encoder is in no catalogue under the repository that errors name.
+    monkeypatch.setattr("sdcpp_py.models.folders.groups._file_for", lambda role, *_: own_catalogue.files[f"my-{role}"])
+    folders = open_folders(comfyui)
+    film = folders.find("My Film v1")
+    assert film is not None
+    group = folders.complete(film, own_catalogue, 8 * 2**30, lambda file: downloads.get(file.role))
+    assert {role: group.files[role].parent.parent.name for role in downloads} == {"llm": "models", "vae": "models"}
+
+
 def test_wrong_sizes_and_hashes_are_not_taken(comfyui: Path, own_catalogue: Catalogue, klein: SyntheticSet) -> None:
     """A file of the right name and another size, or of the right size with other bytes, is not the catalogue's."""
     vae = comfyui / "models" / "vae" / klein.vae.name

@@ -10,7 +10,7 @@ import pytest
 
 from sdcpp_py import ModelNotFoundError, SettingsError
 from sdcpp_py.cli import main
-from sdcpp_py.preflight.fits import Fit, best_first, fits, fits_of
+from sdcpp_py.preflight.fits import Fit, best_first, fits_of
 from sdcpp_py.preflight.named_files import files_named
 from sdcpp_py.preflight.plan_files import plan_files
 from sdcpp_py.synth import MODELS, SyntheticSet
@@ -134,13 +134,13 @@ def test_a_name_that_is_no_model_is_named() -> None:
 
 def test_fit_goes_through_models_and_quantizations() -> None:
     """More bits need more memory, and with little of it less stays; what does not fit says what it needs."""
-    roomy = list(fits(["tiny-klein"], ["Q4_0", "BF16"], sizes=[64], memory="all", device="cpu"))
+    roomy = list(fits_of([("tiny-klein", "Q4_0"), ("tiny-klein", "BF16")], sizes=[64], memory="all", device="cpu"))
     assert roomy[0].plans[0].peak("cpu") < roomy[1].plans[0].peak("cpu")
     least = roomy[1].plans[0].least("cpu")
-    [tight] = fits(["tiny-klein"], ["BF16"], sizes=[64], memory=least, device="cpu")
+    [tight] = fits_of([("tiny-klein", "BF16")], sizes=[64], memory=least, device="cpu")
     assert tight.plans[0].fits
     assert tight.plans[0].peak("cpu") == least < roomy[1].plans[0].peak("cpu")
-    [short] = fits(["tiny-klein"], ["BF16"], sizes=[64], memory=least - 1, device="cpu")
+    [short] = fits_of([("tiny-klein", "BF16")], sizes=[64], memory=least - 1, device="cpu")
     assert not short.plans[0].fits
 
 

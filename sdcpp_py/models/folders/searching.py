@@ -13,6 +13,7 @@ from sdcpp_py.errors import ModelMismatchError, ModelNotFoundError, SettingsErro
 from sdcpp_py.models.catalogue import Catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueFile
 from sdcpp_py.models.files import check_files
+from sdcpp_py.models.folders.fitting import fitting_parts
 from sdcpp_py.models.folders.groups import ModelGroup, group_of
 from sdcpp_py.models.folders.layouts import models_in
 from sdcpp_py.models.folders.scan import FolderFile, first_of_copies, scan, tell
@@ -43,6 +44,8 @@ class ModelFolders:
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self.folders = tuple(folders)
+        # A file of the right size and another name is read as a whole for its hash: once.
+        self._of_catalogue: dict[CatalogueFile, Path | None] = {}
 
     def __bool__(self) -> bool:
         return bool(self.folders)
@@ -74,6 +77,11 @@ class ModelFolders:
         Of files whose exact size the catalogue has, one of that size counts that has the name, or else the hash. Where
         the size is known roughly or not at all, the name decides.
         """
+        if file not in self._of_catalogue:
+            self._of_catalogue[file] = self._look_for(file)
+        return self._of_catalogue[file]
+
+    def _look_for(self, file: CatalogueFile) -> Path | None:
         name = file.file.rpartition("/")[2]
         hashes = (file.sha256,) if file.sha256 else ()
         for found in self._files:
@@ -108,8 +116,8 @@ class ModelFolders:
         if not file.generates:
             check_files(diffusion_model=path)  # knows what to say of it
             raise ModelMismatchError(f"{path} {file.problem or 'is no model that can generate'}")
-        alone = group_of(file, (), catalogue, memory, on_disk)
-        group = group_of(file, self._parts(), catalogue, memory, on_disk) if alone.missing else alone
+        beside = self._parts() if fitting_parts(file, (), memory) else []
+        group = group_of(file, beside, catalogue, memory, on_disk)
         if not group.complete:
             lacking = [part for part in group.missing if not part.optional]
             what = " and ".join(part.title for part in lacking)
