@@ -38,9 +38,6 @@ from sdcpp_py.errors import (
     SettingsError,
 )
 from sdcpp_py.models.families import Family
-from sdcpp_py.models.folders.groups import MissingPart, ModelGroup
-from sdcpp_py.models.folders.inspecting import FolderInspection, inspect_folder
-from sdcpp_py.models.folders.scan import FolderFile
 from sdcpp_py.models.inspection import Inspection, inspect
 from sdcpp_py.progress import Phase, Progress
 from sdcpp_py.settings import GenerationSettings
@@ -52,6 +49,9 @@ if TYPE_CHECKING:
     from sdcpp_py.images.loading import extend
     from sdcpp_py.images.result import GeneratedImage
     from sdcpp_py.memory.plan import MemoryPlan
+    from sdcpp_py.models.folders.groups import MissingPart, ModelGroup
+    from sdcpp_py.models.folders.inspecting import FolderInspection, inspect_folder
+    from sdcpp_py.models.folders.scan import FolderFile
     from sdcpp_py.preflight.listing import ListedModel, list_models
     from sdcpp_py.preflight.recommendation import Recommendation, recommend
     from sdcpp_py.prompts.encoded import EncodedPrompt
@@ -111,8 +111,14 @@ __all__ = [
     "recommend",
 ]
 
-# These need numpy and Pillow, which take longer to import than all the rest; they are imported when first asked for.
+# Most of these need numpy and Pillow, and all take longer to import than the rest does; they are imported when first
+# asked for.
 _LATER = {
+    "FolderFile": "sdcpp_py.models.folders.scan",
+    "FolderInspection": "sdcpp_py.models.folders.inspecting",
+    "MissingPart": "sdcpp_py.models.folders.groups",
+    "ModelGroup": "sdcpp_py.models.folders.groups",
+    "inspect_folder": "sdcpp_py.models.folders.inspecting",
     "EncodedPrompt": "sdcpp_py.prompts.encoded",
     "ListedModel": "sdcpp_py.preflight.listing",
     "MemoryPlan": "sdcpp_py.memory.plan",

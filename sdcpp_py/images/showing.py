@@ -9,8 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
-from PIL import ImageShow
-
 from sdcpp_py.errors import OutputError
 
 
@@ -31,6 +29,8 @@ def show(picture: Encodable, prefix: str) -> None:
     if _in_notebook():
         importlib.import_module("IPython.display").display(picture)
         return
+    from PIL import ImageShow  # looks for programs as soon as it is imported
+
     try:
         handle, name = tempfile.mkstemp(".png", prefix)
         with os.fdopen(handle, "wb") as file:

@@ -9,8 +9,6 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
-from sdcpp_py.signatures.foreign import answer
-
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 # The arguments of every function that is checked: a name that one lacks may be another's.
@@ -78,6 +76,9 @@ def refuse_unknown(called: str, given: Iterable[str], known: Iterable[str]) -> N
 
 def hint_for(name: str, known: list[str]) -> str:
     """What to type instead of a name that is not known, as the end of a message: "; did you mean 'steps'?"."""
+    # The tables of other programs' words are for errors alone: whoever makes none need not wait for them.
+    from sdcpp_py.signatures.foreign import answer
+
     hint = answer(name, known, _CHECKED)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return hint or (f"; did you mean '{close[0]}'?" if close else f"; there are {', '.join(known)}")
