@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 from collections.abc import Iterator, Sequence
 
-from sdcpp_py.cli.output import ReaderGone, checked_output, write_nowhere
+from sdcpp_py.cli.output import ReaderGone, checked_output, complain
 from sdcpp_py.cli.parser import parse
 from sdcpp_py.cli.sd_cli.arguments import check_refused, notes
 from sdcpp_py.errors import SdcppError
@@ -33,28 +32,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with naming(options.option_names), _log_shown() if verbose else _warnings_shown():
                 check_refused(options)
                 for note in notes(options):
-                    _complain(f"sdcpp-py: {note}")
+                    complain(f"sdcpp-py: {note}")
                 options.run(options)
     except (ReaderGone, BrokenPipeError):  # the second: of standard error, which may go into the same pipe
         return READER_GONE
     except SdcppError as error:
         # The prompt may hold bytes that the terminal cannot show; an error about them must still come out.
         line = f"sdcpp-py: error: {' '.join(str(error).split())}"
-        _complain(line.encode("utf-8", "backslashreplace").decode("utf-8"))
+        complain(line.encode("utf-8", "backslashreplace").decode("utf-8"))
         if verbose and error.detail:
-            _complain(error.detail)
+            complain(error.detail)
         return 1
     except KeyboardInterrupt:
-        _complain("sdcpp-py: interrupted")
+        complain("sdcpp-py: interrupted")
         return INTERRUPTED
     return 0
-
-
-def _complain(line: str) -> None:
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except OSError:
-        write_nowhere(sys.stderr)
 
 
 class _Warnings(logging.Handler):
@@ -65,14 +57,14 @@ class _Warnings(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         line = f"sdcpp-py: warning: {' '.join(record.getMessage().split())}"
-        _complain(line.encode("utf-8", "backslashreplace").decode("utf-8"))
+        complain(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 class _Log(logging.Handler):
     """Shows the log as it is, above a progress bar where one is drawn."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _complain(self.format(record))
+        complain(self.format(record))
 
 
 @contextlib.contextmanager

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from typing import Any
 
 from sdcpp_py.cli.opening import device_choice, name_asked_for, size_asked_for, sizes_of
+from sdcpp_py.cli.output import complain
 from sdcpp_py.cli.screen import Column, show_heading, show_table
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.models.bundled import TINY
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
         threads=options.threads,
         sizes=_sizes(options),
         repeat=options.repeat,
-        on_stage=None if options.no_progress else lambda text: print(f"sdcpp-py: {text}", file=sys.stderr),
+        on_stage=None if options.no_progress else lambda text: complain(f"sdcpp-py: {text}"),
     )
     if options.json:
         print(json.dumps(_plain(result), indent=2))

@@ -15,10 +15,10 @@ from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import to_mask, to_pixels
 from sdcpp_py.images.result import GeneratedImage
 from sdcpp_py.settings import MAX_SEED, OPTIONS, GenerationSettings, random_seed
+from sdcpp_py.settings.domains import RANDOM_SEED
 from sdcpp_py.settings.metadata import read_quietly
 
 _DEFAULT_TILE = 256
-_RANDOM_SEED = -1
 
 
 def run(options: argparse.Namespace) -> None:
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     outputs = Outputs(options.output, options.count, options.format, overwrite=options.overwrite)
     pictures = _pictures(options)
     settings = settings_given(options)
-    if settings.get("seed") == _RANDOM_SEED:
+    if settings.get("seed") == RANDOM_SEED:
         settings["seed"] = random_seed()
     whole = prompt if isinstance(prompt, GenerationSettings) else GenerationSettings(prompt)
     first = whole.replace(**settings)

@@ -72,6 +72,14 @@ def write_nowhere(stream: TextIO) -> None:
         os.close(nowhere)
 
 
+def complain(line: str) -> None:
+    """Says a line on standard error, where somebody hears it."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        write_nowhere(sys.stderr)
+
+
 def write_binary(data: bytes) -> None:
     """Writes bytes to standard output. Raises as ``checked_output`` does, inside of which it is called."""
     cast(_Checked, sys.stdout).write_binary(data)

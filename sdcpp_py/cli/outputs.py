@@ -46,16 +46,16 @@ class Outputs:
             raise SettingsError(f"--output is {output!r}; fields name files, and not folders")
         # Everything that can be known to be wrong is, before gigabytes are read.
         example = PictureMetadata(GenerationSettings("a prompt"))
-        if not self._template.has_fields:
-            for name in output_names(output, count):
-                check_name(name, kind)
+        self._names = [] if self._template.has_fields else output_names(output, count)
+        for name in self._names:
+            check_name(name, kind)
         check_output(self.path(example, 0), kind)
 
     def path(self, metadata: PictureMetadata, index: int) -> Path:
         """The file of a picture, ``index`` from 0 among those of the command."""
         template = self._template
         if not template.has_fields:
-            return output_names(self._output, self._count)[index]
+            return self._names[index]
         name = template.name(metadata, index, literal=lambda text: _filled(text, index))
         path = Path(self._output).with_name(name)
         apart = template.is_numbered or _is_numbered(template.literals)

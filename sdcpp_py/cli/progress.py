@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import sys
 import time
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from sdcpp_py.cli.job import Job, Standing
+from sdcpp_py.cli.output import complain
 from sdcpp_py.cli.screen import console_on, on_terminal
 from sdcpp_py.progress import Phase, Progress, ProgressCallback
 
@@ -158,8 +158,7 @@ class LogLines:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError):
-        print(f"sdcpp-py: {text}", file=sys.stderr, flush=True)
+    complain(f"sdcpp-py: {text}")
 
 
 def _place_of(progress: Progress, pictures: int, narrow: bool = False) -> str:

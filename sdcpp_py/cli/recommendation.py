@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
 from sdcpp_py.cli.opening import device_choice
+from sdcpp_py.cli.output import complain
 from sdcpp_py.cli.planning import plain_plan
 from sdcpp_py.cli.screen import Column, show_table, show_text
 from sdcpp_py.memory.plan import MemoryPlan, Stay
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
         patience=PATIENCE if options.patience is None else options.patience,
         count=options.count,
         hub_cache=options.hub_cache,
-        on_stage=lambda text: print(f"sdcpp-py: {text}", file=sys.stderr),
+        on_stage=lambda text: complain(f"sdcpp-py: {text}"),
     )
     if options.json:
         print(json.dumps([_plain(one) for one in found], indent=2))

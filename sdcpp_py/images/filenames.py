@@ -104,11 +104,11 @@ class FileName:
         """
         when = datetime.datetime.now() if now is None else now
         name = ""
-        for text, field, spec, conversion in self._parts:
+        for text, field, spec, _ in self._parts:
             name += literal(text)
             if field is not None:
                 value = self._value(field, metadata, index, when)
-                name += self._spelt(value, field, spec or "", conversion)
+                name += self._spelt(value, field, spec or "")
         if not self.has_fields:
             return name
         text, field, *_ = self._parts[-1]
@@ -129,8 +129,7 @@ class FileName:
         value = _FIELDS[field](metadata, index, now) if field in _FIELDS else getattr(metadata.settings, field)
         return _safe(value) if isinstance(value, str) else ("" if value is None else value)
 
-    def _spelt(self, value: Any, field: str, spec: str, conversion: str | None) -> str:
-        del conversion
+    def _spelt(self, value: Any, field: str, spec: str) -> str:
         try:
             return _safe(format(value, spec or ("g" if isinstance(value, float) else "")))
         except (ValueError, TypeError) as error:

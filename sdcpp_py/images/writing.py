@@ -85,8 +85,7 @@ def write_image(
 
 
 def write_to(buffer: Writable, data: bytes) -> None:
-    """Writes all bytes to a binary buffer. Raises OutputError."""
-    check_buffer(buffer)
+    """Writes all bytes to a buffer that ``check_buffer`` has passed. Raises OutputError."""
     what = _shown(buffer)
     left = memoryview(data)
     while left:

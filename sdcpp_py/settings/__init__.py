@@ -29,7 +29,7 @@ from sdcpp_py.settings.domains import (
 )
 from sdcpp_py.settings.options import ModelDefaults, Option, option
 from sdcpp_py.settings.sampler_names import explained, in_our_names
-from sdcpp_py.settings.samplers import REFERENCE_SCHEDULER, SAMPLERS, SCHEDULERS
+from sdcpp_py.settings.samplers import REFERENCE_SCHEDULER, SAMPLERS, SAMPLERS_WITH_NOISE, SCHEDULERS
 from sdcpp_py.signatures import checked_names, hint_for
 from sdcpp_py.system.paths import StrPath
 
@@ -120,7 +120,7 @@ class GenerationSettings:
     )  # fmt: skip
     eta: float | None = option(
         None, Number(0.0, 1.0, optional=True), "--eta", common="Eta", unset=math.inf,
-        help="fresh noise in each step, 0 to 1, of the ancestral, DDIM and TCD samplers (default: the sampler's own)",
+        help=f"fresh noise in each step, 0 to 1, of {', '.join(SAMPLERS_WITH_NOISE)} (default: the sampler's own)",
     )  # fmt: skip
     clip_skip: int = option(
         0, Whole(1, 12, off=0), "--clip-skip", phase=Phase.ENCODE, common="Clip skip",

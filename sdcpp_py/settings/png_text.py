@@ -114,7 +114,8 @@ def parse_parameters(text: str) -> Record:
 
     Raises MetadataError.
     """
-    return foreign.read_object(text) if foreign.is_object(text) else parse_common(text)
+    values = foreign.object_of(text)
+    return parse_common(text) if values is None else foreign.read_object(values)
 
 
 _READERS: tuple[tuple[str, foreign.Reader], ...] = (

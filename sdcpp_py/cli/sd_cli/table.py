@@ -35,7 +35,7 @@ _NOISE = (
     "the noise is that of sd-cli's own default (cuda), on every device; with another one a seed gives another picture"
 )
 _PREVIEW = "previews are not written yet; the picture is the same without"
-_NO_COLOR = "nothing is coloured"
+_NO_COLOR = "a terminal gets colours by itself, and NO_COLOR=1 takes them away"
 _SHOWN = "sdcpp-py info shows what a picture was generated with, and nothing else of the file"
 _VIDEO = (
     "--high-noise-diffusion-model", "--embeddings-connectors", "--audio-vae", "--motion-module", "--end-img",

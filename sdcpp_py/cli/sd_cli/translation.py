@@ -113,7 +113,10 @@ def _drawing(given: dict[str, _Given]) -> Translation:
                 found.notes.append(f"{name}: {option.why}")
     refuse(refused)
     found.notes += _defaults(given)
-    found.notes.append("Files that are there are kept, and numbers appended to the names; --overwrite replaces them")
+    found.notes.append(
+        "The command keeps files that are there and appends numbers to the names (--overwrite replaces them); the "
+        "Python replaces them"
+    )
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from sdcpp_py.errors import MetadataError
 from sdcpp_py.settings.foreign import comfyui, fooocus, invokeai, novelai
@@ -17,22 +18,22 @@ Reader = Callable[[Mapping[str, str]], Record | None]
 """Reads a record out of a picture's texts; None where its own text is somebody else's."""
 
 
-def is_object(text: str) -> bool:
-    """Whether a text is a JSON object: a prompt may begin with a brace, too."""
+def object_of(text: str) -> dict[str, Any] | None:
+    """The JSON object that a text is; None where it is something else: a prompt may begin with a brace, too."""
     if text.lstrip()[:1] != "{" or text.rstrip()[-1:] != "}":
-        return False
+        return None
     try:
-        return isinstance(json.loads(text), dict)
+        values = json.loads(text)
     except (ValueError, RecursionError):
-        return False
+        return None
+    return values if isinstance(values, dict) else None
 
 
-def read_object(text: str, around: Mapping[str, str] | None = None) -> Record:
+def read_object(values: dict[str, Any], around: Mapping[str, str] | None = None) -> Record:
     """The record of a JSON object that stands where several programs put theirs. Raises MetadataError.
 
     ``around``: the picture's other texts.
     """
-    values = json_object(text, "another program")
     if novelai.is_own(values):
         return novelai.read(values, around or {})
     if fooocus.is_own(values):
@@ -42,9 +43,14 @@ def read_object(text: str, around: Mapping[str, str] | None = None) -> Record:
     raise MetadataError("the JSON text in the picture is of no program that is known here")
 
 
+def _in_comment(texts: Mapping[str, str]) -> Record | None:
+    values = object_of(texts["Comment"])
+    return None if values is None else read_object(values, texts)
+
+
 READERS: tuple[tuple[str, Reader], ...] = (
     ("invokeai_metadata", lambda texts: invokeai.read(json_object(texts["invokeai_metadata"], "InvokeAI"))),
-    ("Comment", lambda texts: read_object(texts["Comment"], texts) if is_object(texts["Comment"]) else None),
+    ("Comment", _in_comment),
     ("prompt", lambda texts: comfyui.read_graph(json_object(texts["prompt"], "ComfyUI"))),
     ("workflow", lambda texts: comfyui.read_workflow(json_object(texts["workflow"], "ComfyUI"))),
 )
