@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from sdcpp_py.models.detect.described import Kind
 from sdcpp_py.models.families import FAMILIES_BY_NAME
 from sdcpp_py.models.inspection import inspect
 from sdcpp_py.synth.formats import write_gguf, write_safetensors
+
+from .made_pages import filled
 
 PAGE = Path(__file__).parents[2] / "docs/files.md"
 LEFT_OUT = ("klein-4b-short",)  # no file that anybody has
@@ -51,10 +52,7 @@ def of_others() -> str:
 
 def page(text: str) -> str:
     """The page with its tables made anew."""
-    for name, made in (("files", of_files()), ("others", of_others())):
-        block = f"<!-- {name} -->\n{made}\n<!-- end -->"
-        text = re.sub(rf"<!-- {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)  # type: ignore[misc]
-    return text
+    return filled(text, {"files": of_files(), "others": of_others()})
 
 
 if __name__ == "__main__":

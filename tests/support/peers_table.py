@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sdcpp_py.signatures.arguments import ARGUMENTS
 from sdcpp_py.signatures.members import ON_GENERATOR
+
+from .made_pages import filled, rows
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/coming-from/python.md"
 PEERS = json.loads((ROOT / "tests/data/peer_signatures.json").read_text(encoding="utf-8"))
 
 
-def rows(answers: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Lines of a table: the words of one answer together."""
-    together: dict[str, list[str]] = {}
-    for name, answer in answers:
-        together.setdefault(answer, []).append(f"`{name}`")
-    for answer, names in together.items():
-        yield f"| {', '.join(names)} | {answer} |"
-
-
 def of_peer(peer: str) -> str:
     """What is said of one program."""
     known = PEERS[peer]
     words = sorted({name for names in known["arguments"].values() for name in names})
-    given = [(name, ": ".join(filter(None, (f"`{one.ours}`" * bool(one.ours), one.note))))
+    given = [(f"`{name}`", ": ".join(filter(None, (f"`{one.ours}`" * bool(one.ours), one.note))))
              for name in words if (one := ARGUMENTS.get(name))]  # fmt: skip
-    called = [(name, ON_GENERATOR[name]) for name in known["members"] if name in ON_GENERATOR]
+    called = [(f"`{name}`", ON_GENERATOR[name]) for name in known["members"] if name in ON_GENERATOR]
     lines = [f"## {peer}", "", f"Version {known['version']}.", "", "| argument | here |", "| --- | --- |"]
     # Those that have a name here come first.
     lines += rows(sorted(given, key=lambda row: not row[1].startswith("`")))
@@ -42,9 +33,7 @@ def of_peer(peer: str) -> str:
 def page(text: str) -> str:
     """The page with its tables made anew."""
     made = "\n\n".join(map(of_peer, PEERS))
-    return re.sub(
-        r"<!-- peers -->.*<!-- end -->", lambda _: f"<!-- peers -->\n{made}\n<!-- end -->", text, flags=re.DOTALL
-    )
+    return filled(text, {"peers": made})
 
 
 if __name__ == "__main__":

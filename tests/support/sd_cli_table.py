@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from sdcpp_py.cli.sd_cli.option import Outcome
 from sdcpp_py.cli.sd_cli.table import TABLE
+
+from .made_pages import filled, rows
 
 PAGE = Path(__file__).parents[2] / "docs/coming-from/sd-cli.md"
 
 
 def of(outcome: Outcome) -> str:
     """The options that have one outcome: those with the same reason in one line."""
-    rows: dict[str, list[str]] = {}
-    for option in TABLE:
-        if option.outcome is outcome:
-            rows.setdefault(option.why, []).append(" ".join(f"`{name}`" for name in option.names))
+    answers = [
+        (" ".join(f"`{name}`" for name in option.names), option.why) for option in TABLE if option.outcome is outcome
+    ]
     if outcome is Outcome.SAME:
-        return ", ".join(name for names in rows.values() for name in names)
-    lines = ["| sd-cli | here |", "| --- | --- |"]
-    return "\n".join([*lines, *(f"| {', '.join(names)} | {why} |" for why, names in rows.items())])
+        return ", ".join(names for names, _ in answers)
+    return "\n".join(["| sd-cli | here |", "| --- | --- |", *rows(answers)])
 
 
 def page(text: str) -> str:
     """The page with its tables made anew."""
-    for outcome in Outcome:
-        name = outcome.name.lower()
-        block = f"<!-- {name} -->\n{of(outcome)}\n<!-- end -->"
-        text = re.sub(rf"<!-- {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)  # type: ignore[misc]
-    return text
+    return filled(text, {outcome.name.lower(): of(outcome) for outcome in Outcome})
 
 
 if __name__ == "__main__":
