@@ -10,7 +10,9 @@ from sdcpp_py.errors import ModelLoadError, ModelNotFoundError, SettingsError
 from sdcpp_py.naming import named
 from sdcpp_py.system.paths import absolute
 
-MODEL_ENDINGS = (".gguf", ".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
+PICKLES = (".ckpt", ".pt", ".pth", ".bin")
+"""Endings of PyTorch's pickles, which run whatever code is in them when they are opened; here nothing opens them."""
+MODEL_ENDINGS = (".gguf", ".safetensors", ".sft", *PICKLES)
 _BEGINS_AS_A_PATH = re.compile(r"[/\\~]|\.{1,2}(?:[/\\]|$)|[A-Za-z]:[/\\]")
 # What the Hub has pages at: nobody there is called so, and folders often are.
 _NO_OWNERS = ("models", "datasets", "spaces")

@@ -251,12 +251,10 @@ def _default_quant(
     if memory_bytes is None:
         memory_bytes = machine_memory()
     there = {quant: file for quant, file in model.quantizations.items() if folders and folders.of_catalogue(file)}
+    if not there and access.offline:
+        there = {quant: file for quant, file in model.quantizations.items() if on_disk(file, access.cache_dir)}
     if there:
         model = replace(model, quantizations=MappingProxyType(there))
-    elif access.offline:
-        there = {quant: file for quant, file in model.quantizations.items() if on_disk(file, access.cache_dir)}
-        if there:
-            model = replace(model, quantizations=MappingProxyType(there))
     return choose_quant(model, memory_bytes, limit)
 
 

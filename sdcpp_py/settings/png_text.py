@@ -175,8 +175,7 @@ def parse_common(text: str) -> Record:
         for name, value in found
         if name.lower() not in known and not name.lower().endswith(_HASHES) and (name.lower(), value) not in _NOTHING
     ]
-    if unused:
-        record.problems.append(f"this is not taken from it: {', '.join(unused)}")
+    record.say_unused(unused)
     return record
 
 
@@ -204,5 +203,4 @@ def _take_prompts(text: str, record: Record) -> None:
         return  # cut short, or of another version: the text before it says the same, less exactly
     if all(isinstance(prompt, str) for prompt in prompts.values()):
         record.settings.update(prompts)
-    if loras:
-        record.problems.append(f"it was generated with LoRAs, which are not taken: {', '.join(loras)}")
+    record.say_loras(loras)

@@ -70,6 +70,11 @@ class Record:
         if names:
             self.problems.append(f"this is not taken from it: {', '.join(names)}")
 
+    def say_loras(self, names: list[str]) -> None:
+        """Says which LoRAs a picture was generated with, if any."""
+        if names:
+            self.problems.append(f"it was generated with LoRAs, which are not taken: {', '.join(names)}")
+
 
 def plain_number(value: object) -> int | float | None:
     """A JSON number, or text that is one, as an int where it is whole; None for all else."""

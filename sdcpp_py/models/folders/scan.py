@@ -18,10 +18,8 @@ from sdcpp_py.models.detect.shards import INDEX, SHARD, refuse_shard
 from sdcpp_py.models.detect.storage import fault_of
 from sdcpp_py.models.folders.walking import FoundFile, Walked, walk
 from sdcpp_py.models.inspection import Inspection, inspect, inspection_of
-from sdcpp_py.models.local_paths import check_path
+from sdcpp_py.models.local_paths import PICKLES, check_path
 
-PICKLES = (".ckpt", ".pt", ".pth", ".bin")
-"""Endings of PyTorch's pickles, which run whatever code is in them when they are opened; here nothing opens them."""
 _GENERATING = (Part.DENOISER, Part.CHECKPOINT)
 _SERVING = (Part.TEXT_ENCODER, Part.VAE, Part.TINY_AUTOENCODER)
 _MOST_SHARDS = 1000  # of which missing ones are looked for: a name may say 99999

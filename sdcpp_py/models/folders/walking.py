@@ -48,7 +48,7 @@ class FoundFile:
     def at(cls, path: Path) -> FoundFile:
         """The file at a path. Raises OSError."""
         status = path.stat()
-        return cls(path, path.name, status.st_size, (status.st_dev, status.st_ino))
+        return cls(path, path.name, status.st_size, _identity(status))
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,10 @@ class _Walker:
         if path.name.startswith(".") or not lower.endswith((*MODEL_ENDINGS, *UNFINISHED, INDEX)):
             self.others += 1
             return
-        self._files.append(FoundFile(path, name, status.st_size, (status.st_dev, status.st_ino)))
+        self._files.append(FoundFile(path, name, status.st_size, _identity(status)))
 
     def _is_new(self, status: os.stat_result) -> bool:
-        identity = (status.st_dev, status.st_ino)
+        identity = _identity(status)
         if identity in self._seen:
             return False
         self._seen.add(identity)
@@ -178,6 +178,10 @@ class _Walker:
             f"{self.root} holds more than {what}; what lies beyond them, in {folders:,} folders and more, was not "
             "looked at: give a folder inside it"
         )
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino
 
 
 def _by_name(file: FoundFile) -> tuple[str, str]:

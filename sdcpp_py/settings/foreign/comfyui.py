@@ -202,8 +202,7 @@ def _take_models(graph: Graph, guider: Node, output: Node | None, record: Record
         if any(found) and not node.has("model"):  # what changes a model may have a file of its own
             record.model["diffusion_model"] = next(filter(None, found))
             break
-    if loras:
-        record.problems.append(f"it was generated with LoRAs, which are not taken: {', '.join(loras)}")
+    record.say_loras(loras)
     for value in output.inputs.values() if output is not None else ():
         for node in graph.walk(value, ("images", "image", "samples", "vae")):
             if isinstance(node.inputs.get("vae_name"), str):
