@@ -18,9 +18,11 @@ from sdcpp_py.errors import (
     CatalogueError,
     DeviceLostError,
     DownloadError,
+    EngineCrashedError,
     GatedModelError,
     GenerationCancelled,
     GenerationError,
+    GenerationTimeoutError,
     GeneratorClosedError,
     ImageError,
     ImageNotFoundError,
@@ -39,7 +41,7 @@ from sdcpp_py.errors import (
 )
 from sdcpp_py.models.families import Family
 from sdcpp_py.models.inspection import Inspection, inspect
-from sdcpp_py.progress import Phase, Progress
+from sdcpp_py.progress import GenerationEvent, Phase, Progress
 from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.settings.samplers import SAMPLERS, SCHEDULERS
 from sdcpp_py.version import __version__
@@ -66,6 +68,7 @@ __all__ = [
     "DeviceLostError",
     "DownloadError",
     "EncodedPrompt",
+    "EngineCrashedError",
     "Family",
     "FolderFile",
     "FolderInspection",
@@ -73,7 +76,9 @@ __all__ = [
     "GeneratedImage",
     "GenerationCancelled",
     "GenerationError",
+    "GenerationEvent",
     "GenerationSettings",
+    "GenerationTimeoutError",
     "Generator",
     "GeneratorClosedError",
     "ImageError",

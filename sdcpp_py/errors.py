@@ -13,8 +13,10 @@
     ├── CatalogueError           (ValueError)        a catalogue of models is not what it should be
     ├── GenerationError                              the engine gave up in the middle of its work
     │   ├── OutOfMemoryError     (MemoryError)       host or device memory ran out
-    │   └── DeviceLostError                          the GPU driver reset the device
+    │   ├── DeviceLostError                          the GPU driver reset the device
+    │   └── EngineCrashedError   (RuntimeError)      the engine's own process ended
     ├── GenerationCancelled                          ``cancel()`` was called
+    │   └── GenerationTimeoutError (TimeoutError)    a call took longer than its ``timeout``
     ├── GeneratorClosedError     (RuntimeError)      the generator was closed
     ├── MetadataError            (ValueError)        a picture carries no settings that can be read
     │   └── MetadataNotFoundError (FileNotFoundError) there is no such picture
@@ -88,8 +90,16 @@ class DeviceLostError(GenerationError):
     """The GPU driver reset the device, most often because one submission took longer than its watchdog allows."""
 
 
+class EngineCrashedError(GenerationError, RuntimeError):
+    """The engine's own process ended by itself; the message names the signal that ended it, where one did."""
+
+
 class GenerationCancelled(SdcppError):
     """``Generator.cancel`` was called while a picture was generated or a model was loaded."""
+
+
+class GenerationTimeoutError(GenerationCancelled, TimeoutError):
+    """A call was not done within its ``timeout``, and was cancelled; the message says what was done just then."""
 
 
 class GeneratorClosedError(SdcppError, RuntimeError):

@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal, get_args
 
 from numpy.typing import ArrayLike
 
+from sdcpp_py.errors import GenerationCancelled
+from sdcpp_py.images.gallery import GeneratedImages
 from sdcpp_py.images.result import GeneratedImage
+from sdcpp_py.memory.gpu_rules import Precision
 from sdcpp_py.memory.limits import MemoryLimit
 from sdcpp_py.memory.placement import DeviceChoice
 from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
-from sdcpp_py.models.families import Family
-from sdcpp_py.models.files import ModelFiles, check_files
-from sdcpp_py.models.pretrained import resolve
-from sdcpp_py.naming import excerpt
-from sdcpp_py.pipeline.arguments import GenerationArguments, check_noise
-from sdcpp_py.pipeline.batch import Prompt, encode_prompt, generate_images, make_requests, requests_and_pictures
-from sdcpp_py.pipeline.open import GivenEncoder, checked_pretrained, open_pipeline, shared_encoder
-from sdcpp_py.pipeline.pipeline import PipelineOptions
-from sdcpp_py.pipeline.progress_meter import Meter
-from sdcpp_py.progress import Phase, ProgressCallback
+from sdcpp_py.memory.tested_gpus import SelfTest
+from sdcpp_py.models.files import check_files
+from sdcpp_py.pipeline.arguments import ENCODING, GENERATION, GenerationArguments, check_noise
+from sdcpp_py.pipeline.batch import encode_prompt, generate_images
+from sdcpp_py.pipeline.isolation import Isolation
+from sdcpp_py.pipeline.open import GivenEncoder, find_pretrained, open_pipeline, shared_encoder
+from sdcpp_py.pipeline.open_model import OpenModel
+from sdcpp_py.pipeline.options import PipelineOptions
+from sdcpp_py.pipeline.wanted import Prompt, make_requests, requests_and_pictures
+from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.prompts.cache import chosen_cache
 from sdcpp_py.prompts.encoded import EncodedPrompt
-from sdcpp_py.settings import OPTIONS, GenerationSettings, SettingsArguments
+from sdcpp_py.settings import GenerationSettings, SettingsArguments
+from sdcpp_py.settings.domains import check_one_of
 from sdcpp_py.signatures import checked_names, spelt_out
 from sdcpp_py.signatures.foreign import ClassAnswering, answering
+from sdcpp_py.system.deadline import Deadline
 from sdcpp_py.system.paths import StrPath
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 OnProgress = ProgressCallback | None
-GENERATION = tuple(GenerationArguments.__annotations__)
-"""The keyword arguments that decide a picture, in the order in which ``help`` shows them."""
-ENCODING = tuple(name for name, option in OPTIONS.items() if option.phase is Phase.ENCODE)
-"""The options that decide what encoding a prompt gives."""
+OnCancel = Literal["raise", "return"]
+"""What ``Generator.generate_batch(on_cancel=...)`` takes."""
+ON_CANCEL: tuple[str, ...] = get_args(OnCancel)
 
 
 @answering
-class Generator(metaclass=ClassAnswering):
+class Generator(OpenModel, metaclass=ClassAnswering):
     """An open model, ready to generate pictures.
 
     Args:
@@ -56,27 +58,37 @@ class Generator(metaclass=ClassAnswering):
             part: ``{"text_encoder": "cpu", "diffusion_model": "vulkan0", "vae": "cpu"}``.
         threads: CPU threads for loading and computing; where None, one for each physical core, or for each that a
             container may use.
-        memory: how much weights and compute buffers may take on the denoiser's device: "6GiB", "auto" (what is free),
-            "all" (no limit). Or a size for each device: ``{"cpu": "8GiB", "vulkan0": "5.28GiB"}``. With little memory,
-            weights are staged for their phase, or streamed block by block; on the CPU, pictures are the same with every
-            limit.
+        memory: how much weights and compute buffers may take on the denoiser's device, and on the CPU together with an
+            integrated GPU, which share one memory: "6GiB", "auto" (what is free), "all" (no limit). Or a size for each
+            device: ``{"cpu": "8GiB", "vulkan0": "5.28GiB"}``. With little memory, weights are staged for their phase,
+            or streamed block by block; on the CPU, pictures are the same with every limit.
+        precision: of GPUs. "auto" sums products up in float32 on those that would do so in half precision, a per cent
+            off in each layer and cutting off what is too large; "fast" leaves it to them.
+        isolation: where the engine computes. "process": in one of its own, so that this one survives whatever happens
+            there; "thread": in this one; "auto": in a process where a part is on a GPU.
+        fallback: whether a picture that a GPU loses goes on from its last finished step: there, and then on the CPU,
+            for parts whose device was left open; its ``events`` say so. Where False, the loss is an error.
+        self_test: "auto" tests a GPU once before it is first used, in up to a minute, and heeds what it finds: how it
+            computes rightly, or that it does not (then "auto" is the CPU). "off" uses it as if nothing were known.
         cache_prompts: keeps prompt embeddings in memory (256 MiB of them at most), so that none is encoded twice.
         cache_dir: keeps them on disk too, for other processes and days.
+        timeout: seconds that opening may take, a self-test included; None: as long as it takes.
         on_progress: is called with a ``Progress`` while the weights are read.
         progress_bar: shows a progress bar on standard error, here and for every picture.
 
-    The headers of all files are read and checked against each other before any weight is. Generators that are
-    open at the same time share the weights of equal files.
-
+    The headers of all files are read and checked against each other before any weight is. Generators that are open at
+    the same time and compute in threads share the weights of equal files.
     Threads that use one generator take turns; ``cancel`` works at any time. After any error it is as usable as before.
 
     Raises:
         ModelNotFoundError, ModelLoadError, ModelMismatchError: about the files.
         OutOfMemoryError: the weights do not fit, or ``memory`` is too little for even the smallest picture; the message
             names what is enough.
-        NativeLibraryError: there is no such device.
-        SettingsError: ``threads`` is not 1 to 1024, or more than the system gives this process; ``memory`` is no size.
-        OutputError: ``cache_dir`` cannot be made.
+        NativeLibraryError: there is no such device, or its self-test found that it must not be used.
+        SettingsError: ``threads`` is not 1 to 1024, or more than the system gives this process; ``memory`` is no size;
+            ``isolation`` is "process" with a ``TextEncoder``, or where there cannot be one.
+        EngineCrashedError, OutputError: the engine's process ended; ``cache_dir`` cannot be made.
+        GenerationTimeoutError: ``timeout`` is over; the message says what was done just then.
     """
 
     @checked_names
@@ -90,15 +102,24 @@ class Generator(metaclass=ClassAnswering):
         device: DeviceChoice = "auto",
         threads: int | None = None,
         memory: MemoryLimit = "auto",
+        precision: Precision = "auto",
+        isolation: Isolation = "auto",
+        fallback: bool = True,
+        self_test: SelfTest = "auto",
         cache_prompts: bool = True,
         cache_dir: StrPath | None = None,
+        timeout: float | None = None,
         on_progress: OnProgress = None,
         progress_bar: bool = False,
     ) -> None:
+        deadline = Deadline.of(timeout)
         encoder, encoder_files = shared_encoder(text_encoder)
         files = check_files(diffusion_model, encoder_files, vae, model=model)
-        options = PipelineOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir), encoder)
-        self._pipeline, self._lock = open_pipeline(files, options, on_progress, progress_bar)
+        cache = chosen_cache(cache_prompts, cache_dir)
+        options = PipelineOptions.of(
+            device, memory, threads, cache, encoder, precision, isolation, self_test, fallback, deadline
+        )
+        self._pipeline, self._lock = open_pipeline(files, options, on_progress, progress_bar, deadline)
 
     @classmethod
     @checked_names
@@ -115,8 +136,13 @@ class Generator(metaclass=ClassAnswering):
         device: DeviceChoice = "auto",
         threads: int | None = None,
         memory: MemoryLimit = "auto",
+        precision: Precision = "auto",
+        isolation: Isolation = "auto",
+        fallback: bool = True,
+        self_test: SelfTest = "auto",
         cache_prompts: bool = True,
         cache_dir: StrPath | None = None,
+        timeout: float | None = None,
         on_progress: OnProgress = None,
         progress_bar: bool = False,
     ) -> Generator:
@@ -131,51 +157,26 @@ class Generator(metaclass=ClassAnswering):
             token, local_files_only: for gated repositories (None: huggingface_hub's own); whether nothing is fetched.
             hub_cache: where files are kept (None: huggingface_hub's own cache).
             models_dir: folders of models (ComfyUI's, A1111's, any) to look into first, and SDCPP_PY_MODELS' after them.
-            device, threads, memory, cache_prompts, cache_dir, on_progress, progress_bar: as ``Generator`` takes them.
+            device, threads, memory, precision, isolation, fallback, self_test, cache_prompts, cache_dir, timeout,
+                on_progress, progress_bar: as ``Generator`` takes them; downloads count, and are ``Phase.DOWNLOAD``.
 
         Raises:
             ModelNotFoundError: no model has this name. Others as ``Generator`` does.
             SettingsError: there is no such quantization, or an argument means nothing for this model.
             DownloadError, GatedModelError, CatalogueError: a file cannot be fetched, a catalogue of one's own is wrong.
         """
-        # First, so that a wrong one is known before gigabytes are fetched.
-        options = PipelineOptions.of(device, memory, threads, chosen_cache(cache_prompts, cache_dir))
-        found = resolve(
-            name, quant=quant, revision=revision, token=token, local_files_only=local_files_only, cache_dir=hub_cache,
-            models_dir=models_dir, progress=progress_bar,
-            limit=options.limit,
+        deadline = Deadline.of(timeout)
+        cache = chosen_cache(cache_prompts, cache_dir)  # before gigabytes are fetched, in case one is wrong
+        options = PipelineOptions.of(
+            device, memory, threads, cache, None, precision, isolation, self_test, fallback, deadline
+        )
+        files = find_pretrained(
+            name, options, on_progress, progress_bar, deadline, quant=quant, revision=revision, token=token,
+            local_files_only=local_files_only, cache_dir=hub_cache, models_dir=models_dir,
         )  # fmt: skip
         opened = cls.__new__(cls)
-        opened._pipeline, opened._lock = open_pipeline(checked_pretrained(found), options, on_progress, progress_bar)
+        opened._pipeline, opened._lock = open_pipeline(files, options, on_progress, progress_bar, deadline)
         return opened
-
-    @property
-    def family(self) -> Family:
-        """The family of the model, with its defaults."""
-        return self._pipeline.files.family
-
-    @property
-    def files(self) -> ModelFiles:
-        """The files of the model."""
-        return self._pipeline.files
-
-    @property
-    def device(self) -> str:
-        """The denoiser's device ("cpu", "vulkan0"); other parts may be on others."""
-        return self._pipeline.placement.denoiser.name
-
-    @property
-    def threads(self) -> int:
-        """The CPU threads that it uses."""
-        return self._pipeline.options.threads
-
-    @property
-    def weight_bytes(self) -> dict[str, int]:
-        """Bytes of memory that each part's weights take now ("text_encoder", "diffusion_model", "vae").
-
-        What generators share counts for each of them.
-        """
-        return self._pipeline.weight_bytes
 
     @checked_names
     @spelt_out(GENERATION, GenerationArguments, keep_unmasked=True)
@@ -185,6 +186,7 @@ class Generator(metaclass=ClassAnswering):
         *,
         noise: ArrayLike | None = None,
         return_latent: bool = False,
+        timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
         **arguments: Unpack[GenerationArguments],
     ) -> GeneratedImage:
@@ -202,8 +204,7 @@ class Generator(metaclass=ClassAnswering):
             image: the init image (image to image). The default denoising strength is then 0.75, and 1 with a mask.
                 Whole settings of strength 1, as those of a picture without an init image, get the default too.
             mask: of the init image's size, white where it is generated anew (inpainting) and black where it is kept;
-                what is transparent is kept. ``sdcpp_py.extend`` makes image and mask to go beyond the edges
-                (outpainting).
+                what is transparent is kept. ``sdcpp_py.extend`` makes both to go beyond the edges (outpainting).
             reference_images: one reference image or several, to edit or to combine, for FLUX.2 Klein and FLUX.1
                 Kontext. They are scaled as a whole to the area of width x height.
             resize: for an init image of another size than width x height, which is else an error: "cover" scales it
@@ -215,26 +216,29 @@ class Generator(metaclass=ClassAnswering):
                 and XL, and (16, height / 8, width / 8) for the others.
             return_latent: whether the picture's ``latent`` is the denoised latent, float32 of the same shape, in the
                 denoiser's latent space.
+            timeout: seconds that the call may take, its wait for other threads' calls included; None: as long as it
+                takes.
             on_progress: is called with a ``Progress`` in this thread. What it raises stops the run and comes out.
 
         Raises:
             SettingsError: a setting is out of its domain, the prompt has more tokens than the model reads, or a picture
                 has a size or type that cannot be used.
             ImageError, ImageNotFoundError: a picture that is handed in cannot be read.
-            GenerationCancelled: ``cancel`` was called.
-            ModelMismatchError: a prompt was encoded for another model.
-            OutOfMemoryError: ``memory`` is too little for this size, or memory ran out.
-            DeviceLostError, GenerationError: the engine failed.
-            GeneratorClosedError: the generator is closed.
+            GenerationCancelled, GeneratorClosedError: ``cancel`` or ``close`` was called.
+            GenerationTimeoutError: ``timeout`` is over. As after ``cancel``, the generator is as usable as before.
+            ModelMismatchError, OutOfMemoryError: a prompt is of another model; ``memory`` is too little, or ran out.
+            DeviceLostError, EngineCrashedError, GenerationError: the engine failed, without a way out.
         """
         self._lock.check_open()
+        deadline = Deadline.of(timeout)
         [request], pictures = requests_and_pictures(self.family, [prompt], 1, arguments)
-        if noise is not None:
-            noise = check_noise(noise, self.family.latent_shape(request.settings.width, request.settings.height))
-        with self._turn(on_progress) as meter:
-            return generate_images(
-                self._pipeline, [request], meter, pictures, noise=noise, return_latent=return_latent
-            )[0]
+        given = None if noise is None else check_noise(noise, self.family, request.settings)
+        generated: list[GeneratedImage] = []
+        with self._turn(on_progress, deadline=deadline) as meter:
+            generate_images(
+                self._pipeline, [request], meter, pictures, generated, noise=given, return_latent=return_latent
+            )
+        return generated[0]
 
     @checked_names
     @spelt_out(GENERATION, GenerationArguments, keep_unmasked=True)
@@ -244,6 +248,9 @@ class Generator(metaclass=ClassAnswering):
         *,
         count: int = 1,
         return_latent: bool = False,
+        overlap: bool = True,
+        timeout: float | None = None,
+        on_cancel: OnCancel = "raise",
         on_progress: ProgressCallback | None = None,
         on_image: Callable[[GeneratedImage], object] | None = None,
         **arguments: Unpack[GenerationArguments],
@@ -252,34 +259,45 @@ class Generator(metaclass=ClassAnswering):
 
         All prompts are encoded first, each once. Picture i of a prompt is what ``generate`` makes with its seed.
         Further arguments and errors are those of ``generate``; ``count`` is 1 to 10,000, of all prompts together.
-
-        ``on_image`` is called with each picture as soon as it is decoded, so that it can be saved before the next one
-        is begun. What it raises stops the batch and comes out.
+        ``overlap``: whether the CPU decodes a picture while a GPU denoises the next, if the VAE is there and has room.
+        ``on_image`` is called with each picture as soon as it is decoded, in this thread, so that it can be saved
+        before the next one is there. What it raises stops the batch and comes out. ``on_cancel``, after ``cancel``,
+        ``close`` or the end of ``timeout``: "raise" raises, "return" returns the pictures that are finished.
         """
         self._lock.check_open()
+        deadline = Deadline.of(timeout)
+        check_one_of("on_cancel", on_cancel, ON_CANCEL)
         requests, pictures = requests_and_pictures(self.family, prompt, count, arguments)
-        with self._turn(on_progress, len(requests)) as meter:
-            return generate_images(
-                self._pipeline, requests, meter, pictures, return_latent=return_latent, on_image=on_image
-            )
+        finished = GeneratedImages()
+        try:
+            with self._turn(on_progress, len(requests), deadline) as meter:
+                generate_images(
+                    self._pipeline, requests, meter, pictures, finished,
+                    return_latent=return_latent, on_image=on_image, overlap=overlap,
+                )  # fmt: skip
+        except GenerationCancelled:
+            if on_cancel == "raise":
+                raise
+        return finished
 
     @checked_names
     @spelt_out(ENCODING, SettingsArguments)
     def encode(
-        self, prompt: str, *, on_progress: OnProgress = None, **options: Unpack[SettingsArguments]
+        self,
+        prompt: str,
+        *,
+        timeout: float | None = None,
+        on_progress: OnProgress = None,
+        **options: Unpack[SettingsArguments],
     ) -> EncodedPrompt:
         """What the text encoder makes of a prompt: to be saved, and to be given in a prompt's place, anywhere.
 
-        Args:
-            prompt: the prompt.
-            on_progress: as in ``generate``.
-            options: those that encoding reads. Stable Diffusion XL's states hold the picture's size; others have no use
-                for it.
-
-        Raises as ``generate`` does.
+        ``timeout``, ``on_progress`` and errors are those of ``generate``, the options those that encoding reads: Stable
+        Diffusion XL's states hold the picture's size, and others have no use for it.
         """
+        deadline = Deadline.of(timeout)
         settings = make_requests(self.family, [prompt], None, **options)[0].settings
-        with self._turn(on_progress) as meter:
+        with self._turn(on_progress, deadline=deadline) as meter:
             return encode_prompt(self._pipeline, settings, meter)
 
     @checked_names
@@ -299,32 +317,3 @@ class Generator(metaclass=ClassAnswering):
         [request] = make_requests(self.family, [text], None, width=width, height=height, vae_tile_size=vae_tile_size)
         with self._turn(None):
             return self._pipeline.plan(Demand(request.settings, (text,)))
-
-    def cancel(self) -> None:
-        """Stops what runs, from any thread: that call raises GenerationCancelled. When none runs, it does nothing."""
-        self._lock.cancel()
-
-    def close(self) -> None:
-        """Frees the model. What runs in another thread is cancelled. May be called twice."""
-        self._lock.close()
-
-    def __enter__(self) -> Generator:
-        self._lock.check_open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        state = "closed" if self._lock.closed else f"on {self._pipeline.placement}"
-        file = excerpt(self.files.of_part("diffusion_model")[0].name)[1:-1]
-        return f"<Generator {self.family.title} ({file}) {state}>"
-
-    @contextmanager
-    def _turn(self, on_progress: OnProgress, images: int = 1) -> Iterator[Meter]:
-        """One call's turn with the engine, which is opened again where it died."""
-        with self._lock.take(on_progress, images) as meter:
-            self._pipeline.revive()
-            yield meter

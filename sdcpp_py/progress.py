@@ -1,15 +1,17 @@
-"""What a running generation reports."""
+"""What a running generation reports, and what happened meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 
 class Phase(str, Enum):
-    """The four parts of the work, in their order."""
+    """The parts of the work, in their order."""
 
+    DOWNLOAD = "download"
     LOAD = "load"
     ENCODE = "encode"
     DENOISE = "denoise"
@@ -27,9 +29,10 @@ class Progress:
         eta: seconds until the phase ends at the pace so far; None while nothing can be said.
         step: sampling steps (denoise) or tiles (decode) completed.
         steps: of how many; 0 in the phases that have none.
-        bytes_done: bytes of weights read (load), else 0.
-        bytes_total: bytes of weights to read (load), else 0.
-        image: which picture of a batch this is about, from 0.
+        bytes_done: bytes of weights read (load), or of files fetched (download), else 0.
+        bytes_total: of how many; 0 in the other phases, and for a download where the Hub does not say.
+        image: which picture of a batch this is about, from 0. Where a GPU denoises a picture while the CPU decodes the
+            one before, that one's decoding is told of in one go when it is done, between two reports of the other.
         images: how many pictures the call generates.
     """
 
@@ -47,3 +50,38 @@ class Progress:
 
 ProgressCallback = Callable[[Progress], object]
 """Is called in the thread that generates. What it returns is ignored; what it raises stops the run and comes out."""
+
+
+EventKind = Literal[
+    "device_lost",
+    "engine_crashed",
+    "smaller_submissions",
+    "vae_on_cpu",
+    "all_on_cpu",
+    "bad_picture",
+    "suspect_picture",
+]
+"""The kinds of ``GenerationEvent``."""
+
+
+@dataclass(frozen=True)
+class GenerationEvent:
+    """One thing that happened on the way to a picture, and did not keep it from being generated.
+
+    Attributes:
+        kind: "device_lost": the driver reset the GPU; "engine_crashed": the engine's process ended by itself. What was
+            done then: "smaller_submissions": the same device went on in a new process, kept busy for less at once;
+            "vae_on_cpu": so did the CPU with the VAE; "all_on_cpu": so did the CPU with all parts whose device was left
+            open. "bad_picture": what the VAE decoded on a GPU was no numbers, of one colour, or noise, and the CPU
+            decoded it again. "suspect_picture": the picture is of one colour, which a prompt may want, or noise.
+        phase: in which it happened; None before the first one.
+        step: how many sampling steps of the picture were finished then; 0 before and after denoising.
+        device: the name of the device that computed ("vulkan0"); of what was done then, the one that goes on.
+        message: the same in a sentence, which the log has as a warning.
+    """
+
+    kind: EventKind
+    phase: Phase | None
+    step: int
+    device: str
+    message: str

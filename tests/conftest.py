@@ -19,6 +19,8 @@ from sdcpp_py import Generator, devices
 from sdcpp_py.synth import SyntheticSet, write_set
 from sdcpp_py.system.cpu import usable_cpus
 from sdcpp_py.system.paths import CACHE_VARIABLE
+from tests.support.examples import QUICK, THOROUGH
+from tests.support.silent_layers import layer_of, silence
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -28,12 +30,55 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     themselves.
     """
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
-    return len(usable_cpus()) if whole and "not timing" in config.option.markexpr else 0
+    quick = "not timing" in config.option.markexpr or config.option.markexpr.startswith("slow")
+    return len(usable_cpus()) if whole and quick else 0
 
 
-# Machines that run tests are shared and slow at times; a deadline would make tests fail for that alone.
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared")
+CPUS = sorted(usable_cpus())
+"""Those that this run may use, whatever one of its processes keeps to."""
+
+
+def pytest_configure() -> None:
+    """A process of several keeps to one CPU: threads of all, on all CPUs, would wait for each other at every node."""
+    number, count = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if count > 1 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {CPUS[int(number.removeprefix("gw")) % len(CPUS)]})
+
+
+@pytest.fixture
+def every_cpu() -> Iterator[None]:
+    """For tests of threads: all CPUs that the run may use, in this process and in those that it starts."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    kept = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, CPUS)
+    yield
+    os.sched_setaffinity(0, kept)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tests with many cases, as many run by default as ``sample`` says, taken from all over; the others are slow."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sample"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for found in cases.values():
+        (count,) = found[0].get_closest_marker("sample").args  # type: ignore[union-attr]
+        kept = {round(number * (len(found) - 1) / max(1, count - 1)) for number in range(count)}
+        for number, item in enumerate(found):
+            if number not in kept:
+                item.add_marker(pytest.mark.slow)
+
+
+# Machines that run tests are shared and slow at times; a deadline would make tests fail for that alone. What CI tries is the
+# same every time, so that it fails for a change and not for luck; the others look for what nobody has found yet.
+for name, count, same in (("quick", QUICK, False), ("thorough", THOROUGH, True), ("search", THOROUGH, False)):
+    settings.register_profile(
+        name, deadline=None, max_examples=count, derandomize=same, suppress_health_check=[HealthCheck.too_slow]
+    )
+settings.load_profile("quick")
 
 # Models of whoever runs the tests are not to be found by them.
 os.environ.pop("SDCPP_PY_MODELS", None)
@@ -43,16 +88,28 @@ assert devices(), "the native library offers no device"
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is found out about this machine is kept for these tests alone, and nothing is known before them."""
+    """What is found out about this machine is kept for these tests alone, and nothing is known before them.
+
+    Processes of one run share it: what models of the catalogue need takes each of them seconds to find out.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(CACHE_VARIABLE, str(folder / "cache"))
         yield
 
 
 @pytest.fixture(scope="session")
 def klein(tmp_path_factory: pytest.TempPathFactory) -> SyntheticSet:
-    """A FLUX.2 Klein of a few million random weights."""
-    return write_set("tiny-klein", tmp_path_factory.mktemp("klein"), quant="Q8_0")
+    """A FLUX.2 Klein of a few million random weights.
+
+    It reads 512 tokens whatever the prompt, and its encoder must have 28 layers, which make a second of CPU; two of
+    these compute.
+    """
+    files = write_set("tiny-klein", tmp_path_factory.mktemp("klein"), quant="Q8_0")
+    silence(files.text_encoder, lambda name: layer_of(name) % 14 != 3)
+    return files
 
 
 @pytest.fixture(scope="session")
@@ -61,8 +118,13 @@ def z_image(tmp_path_factory: pytest.TempPathFactory) -> SyntheticSet:
     return write_set("tiny-z-image", tmp_path_factory.mktemp("z-image"), quant="Q8_0")
 
 
+# Where engines of tests compute, unless a test says it: with "process", all of them are isolated (docs/testing.md).
+ISOLATION = os.environ.get("SDCPP_PY_TEST_ISOLATION", "auto")
+
+
 def open_generator(files: SyntheticSet, **arguments: Any) -> Generator:
     """A generator over a set of files, on the CPU."""
+    arguments = {"isolation": ISOLATION, **arguments}
     return Generator(files.diffusion_model, files.text_encoder, files.vae, device="cpu", **arguments)
 
 

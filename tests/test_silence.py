@@ -42,6 +42,7 @@ SCENES = {
 }
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("scene", SCENES)
 def test_nothing_is_printed(model: SyntheticSet, run_python: Callable[..., CompletedProcess[str]], scene: str) -> None:
     """Neither standard output nor standard error gets a single byte."""

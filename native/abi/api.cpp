@@ -3,17 +3,20 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "abi/handles.h"
 #include "base/errors.h"
-#include "base/sdpy.h"
+#include "base/forks.h"
+#include "base/sdpy_parts.h"
 #include "base/status.h"
 #include "devices/device_memory.h"
 #include "devices/devices.h"
 #include "devices/submission_pacing.h"
 #include "ggml.h"
 #include "jobs/fault_injection.h"
+#include "jobs/kept_steps.h"
 #include "jobs/worker.h"
 #include "kernels/levels.h"
 #include "pipeline/pipeline.h"
@@ -28,6 +31,8 @@ struct sdpy_engine {
     std::unique_ptr<sdpy::Pipeline> pipeline;
     Arrays results;
     sdpy_measurement measured{};
+    std::unique_ptr<sdpy::KeptSteps> kept_steps;
+    sdpy::Run::DueFault due_fault;
     sdpy::Worker worker;
 
     sdpy::Pipeline &loaded() {
@@ -95,11 +100,17 @@ sdpy_settings terminated(sdpy_settings settings) {
 
 // Never destroyed: threads that nobody waits for name engines until the process is gone.
 sdpy::Handles<sdpy_engine> &engines() {
-    static auto *handles = new sdpy::Handles<sdpy_engine>("engine");
+    static auto *handles = [] {
+        sdpy::after_fork([] { engines().disown(); });
+        return new sdpy::Handles<sdpy_engine>("engine");
+    }();
     return *handles;
 }
 sdpy::Handles<sdpy_weights> &kept_weights() {
-    static auto *handles = new sdpy::Handles<sdpy_weights>("set of weights");
+    static auto *handles = [] {
+        sdpy::after_fork([] { kept_weights().disown(); });
+        return new sdpy::Handles<sdpy_weights>("set of weights");
+    }();
     return *handles;
 }
 
@@ -170,6 +181,10 @@ sdpy_engine *sdpy_engine_new(const int *cpus, int cpu_count, sdpy_failure *failu
     return engine;
 }
 
+int sdpy_keep_steps_in(sdpy_engine *handle, int file, sdpy_failure *failure) {
+    return guarded(failure, [&] { engines().get(handle)->kept_steps = std::make_unique<sdpy::KeptSteps>(file); });
+}
+
 void sdpy_engine_free(sdpy_engine *engine) {
     guarded(nullptr, [&] {
         if (auto taken = engines().take(engine)) {
@@ -193,6 +208,11 @@ int sdpy_begin_open(sdpy_engine *handle, const sdpy_open_request *request, sdpy_
         copy.files = paths_of(request->files);
         std::transform(request->devices, request->devices + SDPY_PART_COUNT, copy.devices.begin(), text_of);
         copy.threads = request->threads;
+        for (int part = 0; part < SDPY_PART_COUNT; ++part) {
+            copy.rules[part] = {request->direct_convolutions[part] != 0, request->float32_sums[part] != 0,
+                                request->imported_weights[part] != 0};
+            sdpy::promise_pace(copy.devices[part], sdpy::costs_of(request->paces[part]));
+        }
         return [engine, copy](sdpy::Run &run) {
             engine->results.clear();
             engine->pipeline.reset();
@@ -245,7 +265,14 @@ int sdpy_begin_denoise(sdpy_engine *handle, const sdpy_denoise_request *request,
         copy.mask = copy_if_any(request->mask);
         copy.settings = terminated(request->settings);
         copy.sigmas.assign(request->sigmas, request->sigmas + request->sigma_count);
-        return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
+        return [engine, copy = std::move(copy), keep = request->keep_steps != 0,
+                measure = request->measure != 0](sdpy::Run &run) {
+            if (keep && !measure) {
+                run.keep_steps(engine->kept_steps.get());
+            }
+            if (!measure) {
+                run.due_fault = std::exchange(engine->due_fault, {});
+            }
             engine->run_phase(measure, run, [&] { return Arrays{engine->loaded().denoise(copy, run)}; });
         };
     });
@@ -260,9 +287,15 @@ int sdpy_begin_decode(sdpy_engine *handle, const sdpy_decode_request *request, s
     });
 }
 
-int sdpy_begin_fault(sdpy_engine *handle, int fault, sdpy_failure *failure) {
-    return begin(handle, failure, [&](sdpy_engine *) {
-        return [fault](sdpy::Run &run) { sdpy::cause_fault(static_cast<sdpy_fault>(fault), run); };
+int sdpy_begin_fault(sdpy_engine *handle, int fault, int after_steps, sdpy_failure *failure) {
+    return begin(handle, failure, [&](sdpy_engine *engine) {
+        return [engine, fault, after_steps](sdpy::Run &run) {
+            if (after_steps > 0) {
+                engine->due_fault = {fault, after_steps};
+            } else {
+                sdpy::cause_fault(static_cast<sdpy_fault>(fault), run);
+            }
+        };
     });
 }
 

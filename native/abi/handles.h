@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/errors.h"
+#include "base/forks.h"
 
 namespace sdpy {
 
@@ -70,9 +71,13 @@ class Handles {
         return all;
     }
 
+    // In a fork, what the callers of the first process have is not to be ended: the threads behind it are not there.
+    void disown() { static_cast<void>(new auto(std::exchange(objects_, {}))); }
+
    private:
     const std::string what_;
     std::mutex mutex_;  // closes the races of one thread that frees an object, or ends, against others that name it
+    ForkedMutex forked_{mutex_};
     uintptr_t last_ = 0;
     bool ended_ = false;
     std::map<uintptr_t, std::shared_ptr<Object>> objects_;

@@ -1,11 +1,13 @@
 // The functions of base/sdpy.h that run one part by itself.
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <vector>
 
 #include "base/errors.h"
-#include "base/sdpy.h"
+#include "base/sdpy_parts.h"
 #include "base/status.h"
+#include "devices/submission_pacing.h"
 #include "ggml.h"
 #include "jobs/events.h"
 #include "kernels/convolution.h"
@@ -153,6 +155,26 @@ int sdpy_keep_events(const sdpy_event *events, int count, sdpy_event *out, int c
         *kept = static_cast<int>(queue.size());
         for (int i = 0; i < capacity && !queue.empty(); ++i) {
             out[i] = queue.pop();
+        }
+    });
+}
+
+int sdpy_play_submissions(const double *seeds, const double *paces, double start, const double *shares, int count,
+                          double *seconds, sdpy_failure *failure) {
+    return sdpy::guarded(failure, [&] {
+        static std::atomic<int> played{0};
+        const std::string device = "played" + std::to_string(played++);
+        sdpy::promise_pace(device, {seeds[0], seeds[1], seeds[2]});
+        sdpy::Pace pace = sdpy::Pace::of_gpu_named(device);
+        for (int i = 0; i < count; ++i, shares += sdpy::work_kinds) {
+            sdpy::Costs costs{};
+            seconds[i] = start;
+            for (size_t kind = 0; kind < sdpy::work_kinds; ++kind) {
+                const double of_one = pace.seconds(static_cast<sdpy::WorkKind>(kind), 1);
+                costs[kind] = shares[kind] * pace.most_seconds() / of_one;
+                seconds[i] += costs[kind] / paces[kind];
+            }
+            pace.computed(costs, seconds[i]);
         }
     });
 }

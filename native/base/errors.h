@@ -21,6 +21,10 @@ struct LoadFailed : std::runtime_error {
 struct GenerationFailed : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
+// A part gave values that are not numbers.
+struct NotNumbers : GenerationFailed {
+    using GenerationFailed::GenerationFailed;
+};
 struct OutOfMemory : std::runtime_error {
     using std::runtime_error::runtime_error;
 };

@@ -1,4 +1,4 @@
-/* The whole C ABI between Python and the engine.
+/* The C ABI between Python and the engine; base/sdpy_parts.h has what only tests call.
  *
  * The region between the two cffi marks is read by `abi/ffi_build.py` as declarations and by the compiler as a header, so
  * there is no second copy that could drift.
@@ -32,9 +32,10 @@ typedef enum {
     SDPY_GENERATION_FAILED, /* the engine gave up in the middle of its work */
     SDPY_OUT_OF_MEMORY,     /* host or device memory ran out */
     SDPY_DEVICE_LOST,       /* the GPU driver reset the device */
-    SDPY_BROKEN,     /* a check failed on a thread that cannot be unwound: this engine is dead, a new one works */
-    SDPY_NO_BACKEND, /* no CPU module, or no device of that name */
-    SDPY_CLOSED,     /* the engine was freed, or the program is ending */
+    SDPY_BROKEN,      /* a check failed on a thread that cannot be unwound: this engine is dead, a new one works */
+    SDPY_NO_BACKEND,  /* no CPU module, or no device of that name */
+    SDPY_CLOSED,      /* the engine was freed, or the program is ending */
+    SDPY_NOT_NUMBERS, /* a part gave values that are not numbers */
     SDPY_STATUS_COUNT
 } sdpy_status;
 
@@ -69,7 +70,8 @@ typedef struct {
     char name[128];        /* "CPU", "Vulkan0" */
     char description[256]; /* the hardware's own name */
     int is_gpu;
-    int is_integrated; /* shares the host's memory */
+    int is_integrated;  /* shares the host's memory */
+    char features[256]; /* of a Vulkan device, as ggml lists them: "driver: ... | fp16: 1 | matrix cores: none" */
     uint64_t memory_free;
     uint64_t memory_total;
 } sdpy_device;
@@ -84,6 +86,10 @@ typedef struct {
 } sdpy_array;
 
 typedef enum { SDPY_TEXT_ENCODER, SDPY_DIFFUSION_MODEL, SDPY_VAE, SDPY_PART_COUNT } sdpy_part;
+
+/* Kinds of operations, each of which a device computes at a pace of its own. Operations of the last kind are counted by what
+ * they give: 64 for each number. */
+typedef enum { SDPY_PRODUCTS, SDPY_CONVOLUTIONS, SDPY_OTHERS, SDPY_WORK_COUNT } sdpy_work;
 
 /* What a file is to a model: a whole checkpoint, the denoiser, one of the text encoders, a VAE, or an autoencoder in
  * TAESD's format. */
@@ -103,6 +109,14 @@ typedef struct {
     const char *files[SDPY_FILE_COUNT];   /* UTF-8 paths; null or "" where there is none */
     const char *devices[SDPY_PART_COUNT]; /* device names as sdpy_device_at gives them */
     int threads;                          /* CPU threads of this and all further jobs, 1 or more */
+    /* Of parts on GPUs, otherwise than by the engine: */
+    int direct_convolutions[SDPY_PART_COUNT]; /* in one pass, summed up in float32, and not by im2col */
+    int float32_sums[SDPY_PART_COUNT];        /* of products, where the GPU would sum up in half precision */
+    int imported_weights[SDPY_PART_COUNT]; /* in memory of this process that the GPU reads as its own, where its driver
+                                               * lets it; on a CPU in such memory as well */
+    /* Operations a second by sdpy_work, as they are paced: what was measured of the GPU, which submissions to it grow to at
+     * once where they prove it. 0 where nothing was; what no device can be is not believed. */
+    double paces[SDPY_PART_COUNT][SDPY_WORK_COUNT];
 } sdpy_open_request;
 
 /* What becomes of the weights of one part. */
@@ -163,6 +177,7 @@ typedef struct {
     sdpy_settings settings;
     const float *sigmas; /* steps + 1 values, falling, the last one 0 */
     int sigma_count;
+    int keep_steps; /* go on from the steps in the file of sdpy_keep_steps_in, which are of this very picture, and add to them */
     int measure;
 } sdpy_denoise_request;
 
@@ -176,30 +191,24 @@ typedef struct {
 typedef struct {
     uint64_t working_bytes; /* of the compute buffer */
     int tokens;             /* for encode: how many states the denoiser will read */
+    char unsupported[256];  /* what the device cannot compute of it; "" where it can do all */
 } sdpy_measurement;
 
 /* Bytes of weights that a phase has been seen to use; all of the file's before anything was measured. */
 typedef struct {
     uint64_t bytes;      /* in memory, whole */
     uint64_t least_room; /* the least room for SDPY_STREAM */
+    uint64_t ahead_room; /* the least in which blocks are read ahead, while others are computed */
     uint64_t in_memory;  /* now; what is shared counts for each engine */
+    double waited;       /* seconds that computing has waited for blocks, since the model was opened */
 } sdpy_part_info;
 
 /* What this library has allocated on a device: weights and compute buffers. */
 typedef struct {
     uint64_t bytes;
     uint64_t most_bytes;
-    double longest_submission_ms; /* of a GPU; single operations are not counted */
+    double longest_submission_ms; /* of a GPU */
 } sdpy_device_usage;
-
-/* A tensor as the header of a file has it. */
-typedef struct {
-    char name[256];   /* cut where it is longer */
-    int type;         /* ggml's number of the type that it has in memory */
-    int64_t shape[5]; /* the fastest axis first */
-    uint64_t offset;  /* from the file's begin */
-    uint64_t bytes;   /* in the file */
-} sdpy_stored_tensor;
 
 /* Ways to fail on purpose, so that the road from each kind of failure to Python is tested and not assumed. */
 typedef enum {
@@ -211,8 +220,56 @@ typedef enum {
     SDPY_FAULT_DEVICE_MEMORY,
     SDPY_FAULT_EXCEPTION,
     SDPY_FAULT_NOT_AN_EXCEPTION,
-    SDPY_FAULT_BUSY_LOOP /* runs until cancelled */
+    SDPY_FAULT_BUSY_LOOP, /* runs until cancelled */
+    SDPY_FAULT_DEAF       /* runs for two seconds longer than that */
 } sdpy_fault;
+
+/* An operation as the engine's graphs have it; most are one of ggml's. */
+typedef enum {
+    SDPY_MULTIPLY, /* weights (inputs, outputs, ...) and input (inputs, tokens, ...): (outputs, tokens, ...) */
+    SDPY_CONVOLVE, /* weights (edge, edge, channels, out channels), input (width, height, channels, 1); stride 1 */
+    SDPY_NORM,     /* of the input's rows, as are the two that follow; without weights */
+    SDPY_RMS_NORM,
+    SDPY_SOFT_MAX,   /* where there are weights, they are a mask of float32 (columns, rows), which is added before */
+    SDPY_GROUP_NORM, /* of (width, height, channels, 1), in 32 groups of channels */
+    SDPY_SILU,
+    SDPY_GELU,
+    SDPY_UPSCALE, /* of (width, height, channels, 1), twice, each pixel repeated */
+    SDPY_ROPE,    /* of (head size, heads, tokens, 1), as language models rotate: halves of a head, token after token */
+    SDPY_ROTATE, /* likewise as denoisers do it: neighbours, by weights of float32 (2, 2, head size / 2, tokens), which are
+                   * ((cos, -sin), (sin, cos)); gives (head size, tokens, heads) */
+    SDPY_ATTENTION, /* of (head size, tokens, heads, 3), the queries, keys and values, with a mask as SOFT_MAX has it; gives
+                     * (head size * heads, tokens) */
+    SDPY_FLASH_ATTENTION, /* the same in one pass, without a mask, of a multiple of 256 tokens; no graph here has it */
+    SDPY_OPERATION_COUNT
+} sdpy_operation_kind;
+
+typedef struct {
+    int kind;                 /* sdpy_operation_kind */
+    const char *device;       /* as sdpy_device_at names it */
+    int type;                 /* of the weights: ggml's number */
+    int64_t weights_shape[4]; /* the fastest axis first */
+    int64_t input_shape[4];
+    const void *weights; /* in rows of that type; NULL where there are none */
+    const float *input;
+    int float32_sums; /* of products in it: as in sdpy_open_request */
+    int direct;       /* CONVOLVE: as direct_convolutions there */
+    int kernels;      /* on a CPU, with our kernels where they fit, as the engine's graphs have it; 0: ggml's own */
+    int pieces;       /* so many of a node's pieces at once, as where one takes too long; 0: whole nodes */
+    int imported; /* its weights lie in memory of this process, as imported_weights there; SDPY_BAD_SETTINGS where the
+                       * driver does not take that */
+    int repeat;   /* how often it is computed, 1 or more */
+    int threads;  /* of a CPU */
+} sdpy_operation;
+
+/* How an operation was computed; times are the shortest of all repetitions. */
+typedef struct {
+    double seconds;
+    double upload_seconds; /* of its inputs, on their way to the device */
+    uint64_t upload_bytes;
+    double costs[SDPY_WORK_COUNT]; /* its operations by kind, as submissions are paced */
+    int pieces;                    /* in how many the node of most pieces can be computed */
+} sdpy_computed;
 
 /* Engines and weights are named by numbers that look like pointers and are never given twice: any function may be called
  * with one that is freed, from any thread, and says SDPY_CLOSED. */
@@ -241,6 +298,10 @@ const char *sdpy_ggml_version(void);
 
 /* Its threads run on these CPUs, wherever the caller's thread may run; with no CPUs they run where that one may. */
 sdpy_engine *sdpy_engine_new(const int *cpus, int cpu_count, sdpy_failure *failure);
+/* Where finished steps are kept for requests that say so: a file that is open for reading and writing, empty before a picture
+ * is begun. Its first 24 bytes are three int64: results of the denoiser in it, steps that are finished with them, and numbers
+ * in each. The engine has a copy of the descriptor. While no job runs. */
+int sdpy_keep_steps_in(sdpy_engine *engine, int file, sdpy_failure *failure);
 /* Cancels and waits for a running job first. What sleeping threads or a lost device still hold is left to the operating
  * system. */
 void sdpy_engine_free(sdpy_engine *engine);
@@ -255,7 +316,8 @@ int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, s
 int sdpy_begin_encode_picture(sdpy_engine *engine, const sdpy_encode_picture_request *request, sdpy_failure *failure);
 int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request, sdpy_failure *failure);
 int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, sdpy_failure *failure);
-int sdpy_begin_fault(sdpy_engine *engine, int fault, sdpy_failure *failure);
+/* `after_steps`: 0: now; else in the next picture that is denoised, when so many of its steps are finished. */
+int sdpy_begin_fault(sdpy_engine *engine, int fault, int after_steps, sdpy_failure *failure);
 
 /* Waits for the next event, `timeout_ms` at most; SDPY_EVENT_NONE where none came. After DONE, `failure` tells how the
  * job ended. */
@@ -287,37 +349,10 @@ void sdpy_set_submission_target(int milliseconds);
 /* How many bytes the weights of a denoiser's attention should take at once; 64 MiB before it is said. */
 void sdpy_set_attention_room(uint64_t bytes);
 
-/* Parts by themselves, so that tests can hold them against plain arithmetic. */
-/* Whether this CPU can run our kernels of a level: avx2, avx_vnni, avx512 or avx512_vnni. */
-int sdpy_kernels_run(const char *level);
-/* out (out_channels, height, width) = picture (channels, height, width), with zeros around it, convolved with weights
- * (out_channels, channels, edge, edge) of float16; the rest is float32. `edge`: 3 or 1. The work is cut into `parts` as
- * among so many threads. */
-int sdpy_convolve(const char *level, const float *picture, const uint16_t *weights, float *out, int channels,
-                  int height, int width, int out_channels, int edge, int parts, sdpy_failure *failure);
-/* The same for edge 3, with a quarter of the multiplications (kernels/winograd.h). */
-int sdpy_winograd(const char *level, const float *picture, const uint16_t *weights, float *out, int channels,
-                  int height, int width, int out_channels, int parts, sdpy_failure *failure);
-/* out (tokens, outputs) = activations (tokens, inputs) times the transposed weights (outputs, inputs), which are of ggml's
- * type of that number. */
-int sdpy_multiply(const char *level, int type, const void *weights, const float *activations, float *out, int inputs,
-                  int outputs, int tokens, int parts, sdpy_failure *failure);
-/* What the engine reads in the header of a GGUF or safetensors file: at most `capacity` tensors; `count` is how many there
- * are. Not SDPY_OK where it refuses the file. */
-int sdpy_read_header(const char *path, sdpy_stored_tensor *tensors, int capacity, int *count, sdpy_failure *failure);
-/* What is kept of a job's events, until they are read: at most `capacity` are written, `kept` is how many there are. */
-int sdpy_keep_events(const sdpy_event *events, int count, sdpy_event *out, int capacity, int *kept,
-                     sdpy_failure *failure);
-/* Files, each on one device, of which the weight store knows something. */
-int sdpy_shelf_count(void);
-/* How many texts tokenizers of this process have turned into tokens, those of sdpy_tokenize not among them. */
-int sdpy_texts_read(void);
-/* What the engine takes files for ("Flux.2 klein", "SDXL"), by sdpy_file; "" where it knows no such model. */
-int sdpy_detect(const char *const *files, char *name, int capacity, sdpy_failure *failure);
-/* The tokens of a UTF-8 text in NFC as the models of a kind ("qwen", "clip") number them, without those that CLIP has
- * around a prompt; at most `capacity` of them, and `count` is how many there are. */
-int sdpy_tokenize(const char *tokenizer, const char *text, int *tokens, int capacity, int *count,
-                  sdpy_failure *failure);
+/* Computes an operation on a device. `count` must be the number of the result's elements. SDPY_BAD_SETTINGS where shapes do
+ * not fit each other, or the device has no such operation. Not while an engine computes on that device. */
+int sdpy_compute(const sdpy_operation *operation, float *out, uint64_t count, sdpy_computed *computed,
+                 sdpy_failure *failure);
 
 /* cffi:end */
 

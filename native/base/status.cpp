@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <new>
 
 #include "base/errors.h"
@@ -29,7 +30,17 @@ sdpy_status status_of_text(const std::string &text) {
 
 }  // namespace
 
-ThrowingAllowed::ThrowingAllowed() { ++throwing_allowed; }
+void make_thread_variables() noexcept {
+    // Through a volatile, since a compiler leaves out a call of this function whose result nobody has.
+    volatile int used = throwing_allowed;
+    used = std::uncaught_exceptions();
+    static_cast<void>(used);
+}
+
+ThrowingAllowed::ThrowingAllowed() {
+    make_thread_variables();
+    ++throwing_allowed;
+}
 ThrowingAllowed::~ThrowingAllowed() { --throwing_allowed; }
 bool ThrowingAllowed::here() { return throwing_allowed > 0; }
 
@@ -46,6 +57,8 @@ Outcome describe_current_exception() {
         return {SDPY_BAD_SETTINGS, error.what()};
     } catch (const LoadFailed &error) {
         return {SDPY_LOAD_FAILED, error.what()};
+    } catch (const NotNumbers &error) {
+        return {SDPY_NOT_NUMBERS, error.what()};
     } catch (const OutOfMemory &error) {
         return {SDPY_OUT_OF_MEMORY, error.what()};
     } catch (const NoBackend &error) {

@@ -18,6 +18,10 @@ Outcome outcome_of_current_exception() noexcept;
 void write_failure(sdpy_failure *failure, const Outcome &outcome, const std::string &detail) noexcept;
 void copy_text(char *destination, size_t size, const std::string &text) noexcept;
 
+// Has this thread's own variables made now, C++'s for exceptions among them. They are else when they are first used, and where
+// there is no memory for them then, the dynamic linker ends the process with 127.
+void make_thread_variables() noexcept;
+
 // Marks this thread as one where a failed check may be thrown, because `guarded` catches it.
 class ThrowingAllowed {
    public:

@@ -18,6 +18,17 @@ Function *of_cpu_module(const char *name) {
 
 }  // namespace
 
+void heed_cancelling(ggml_backend_t backend, const std::atomic<bool> *cancelled) {
+    if (runs_on_cpu(backend)) {
+        const auto look = [](void *flag) {
+            return static_cast<const std::atomic<bool> *>(flag)->load(std::memory_order_relaxed);
+        };
+        of_cpu_module<decltype(ggml_backend_cpu_set_abort_callback)>("ggml_backend_set_abort_callback")(
+            backend, cancelled == nullptr ? nullptr : static_cast<ggml_abort_callback>(look),
+            const_cast<std::atomic<bool> *>(cancelled));
+    }
+}
+
 CpuThreads::CpuThreads(const std::vector<ggml_backend_t> &backends) {
     std::copy_if(backends.begin(), backends.end(), std::back_inserter(backends_), runs_on_cpu);
 }

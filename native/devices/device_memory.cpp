@@ -5,12 +5,15 @@
 #include <mutex>
 #include <utility>
 
+#include "base/forks.h"
+
 namespace sdpy {
 
 namespace {
 
 struct Counts {
     std::mutex mutex;  // closes the race of engines that allocate at the same time
+    ForkedMutex forked{mutex};
     std::map<std::string, DeviceMemory> devices;
 };
 

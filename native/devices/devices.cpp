@@ -7,11 +7,13 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <string>
 #include <system_error>
 
 #include "base/errors.h"
+#include "base/forks.h"
 #include "base/status.h"
 #include "jobs/run.h"
 
@@ -24,9 +26,35 @@ std::string chosen_cpu_module, chosen_cpu_features;
 thread_local std::array<ggml_backend_dev_t, SDPY_PART_COUNT> wanted_devices{};
 thread_local int next_part = 0;
 
+struct Features {
+    std::mutex mutex;  // closes the race of a thread that describes devices while another loads the modules
+    ForkedMutex forked{mutex};
+    std::map<std::string, std::string> by_device;
+};
+
+Features &features() {
+    static auto *features = new Features;  // never destroyed: parked threads outlive static destructors
+    return *features;
+}
+
+// ggml says what a Vulkan device can do in its log alone: "ggml_vulkan: 0 = name (driver) | fp16: 1 | ...".
+void note_features(const std::string &line) {
+    const std::string prefix = "ggml_vulkan: ";
+    const size_t equals = line.find(" = "), list = line.find(" | "), driver = line.rfind(" (", list);
+    if (line.compare(0, prefix.size(), prefix) != 0 || equals == std::string::npos || list == std::string::npos ||
+        driver == std::string::npos || line.find_first_not_of("0123456789", prefix.size()) != equals) {
+        return;
+    }
+    const std::string device = "Vulkan" + line.substr(prefix.size(), equals - prefix.size());
+    const std::string driver_name = line.substr(driver + 2, list - driver - 3);
+    std::lock_guard<std::mutex> lock(features().mutex);
+    features().by_device[device] = "driver: " + driver_name + line.substr(list, line.find_last_not_of('\n') + 1 - list);
+}
+
 void log_of_ggml(ggml_log_level level, const char *text, void *) {
     Run *run = Run::current();
     if (run == nullptr) {
+        note_features(text);
         return;
     }
     switch (level) {
@@ -128,6 +156,7 @@ void load_chosen_modules(const std::string &module_dir, const std::string &wish)
 void load_backend_modules(const std::string &module_dir, const std::string &cpu_module) {
     // Closes the race of two threads that make their first engine at the same time.
     static std::mutex mutex;
+    static const ForkedMutex forked(mutex);
     std::lock_guard<std::mutex> lock(mutex);
     if (ggml_backend_reg_by_name("CPU") == nullptr) {
         ggml_log_set(log_of_ggml, nullptr);
@@ -161,6 +190,8 @@ void describe_device(int index, sdpy_device *description) {
     const auto type = ggml_backend_dev_type(device);
     description->is_gpu = type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
     description->is_integrated = type == GGML_BACKEND_DEVICE_TYPE_IGPU;
+    std::lock_guard<std::mutex> lock(features().mutex);
+    copy_text(description->features, sizeof description->features, features().by_device[description->name]);
     description->memory_free = free;
     description->memory_total = total;
 }
@@ -186,6 +217,7 @@ namespace {
 ggml_backend_t open_device(ggml_backend_dev_t device) {
     // Closes the race of two engines that are the first on a Vulkan device: ggml sets it up without a lock.
     static std::mutex mutex;
+    static const ForkedMutex forked(mutex);
     std::lock_guard<std::mutex> lock(mutex);
     ggml_backend_t backend = device != nullptr ? ggml_backend_dev_init(device, nullptr) : nullptr;
     if (backend == nullptr) {
@@ -195,6 +227,8 @@ ggml_backend_t open_device(ggml_backend_dev_t device) {
 }
 
 }  // namespace
+
+ggml_backend_t open_device_named(const std::string &name) { return open_device(find_device(name)); }
 
 ggml_backend_t backend_of_denoiser() { return open_device(wanted_devices[SDPY_DIFFUSION_MODEL]); }
 

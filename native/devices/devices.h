@@ -32,6 +32,8 @@ class PartDevices {
     bool apart(sdpy_part part) const;
 };
 
+// Throws NoBackend.
+ggml_backend_t open_device_named(const std::string &name);
 ggml_backend_t backend_of_denoiser();
 // Of those that are apart from the denoiser, in their order.
 ggml_backend_t backend_of_next_part();

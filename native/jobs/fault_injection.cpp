@@ -57,8 +57,20 @@ void cause_fault(sdpy_fault fault, Run &run) {
                 run.check_cancelled();
                 std::this_thread::sleep_for(std::chrono::milliseconds(5));
             }
+        case SDPY_FAULT_DEAF:
+            while (!run.cancelled()) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            }
+            std::this_thread::sleep_for(std::chrono::seconds(2));
+            throw Cancelled();
     }
     throw BadSettings("no fault has that number");
+}
+
+void fail_if_due(Run &run, int finished_steps) {
+    if (run.due_fault.after_steps > 0 && finished_steps >= run.due_fault.after_steps) {
+        cause_fault(static_cast<sdpy_fault>(run.due_fault.fault), run);
+    }
 }
 
 }  // namespace sdpy

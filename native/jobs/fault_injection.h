@@ -7,5 +7,7 @@
 namespace sdpy {
 
 void cause_fault(sdpy_fault fault, Run &run);
+// The one that the run has, where it is due after as many steps as are finished.
+void fail_if_due(Run &run, int finished_steps);
 
 }  // namespace sdpy

@@ -12,12 +12,14 @@
 
 namespace sdpy {
 
+class KeptSteps;
 class PartWeights;
 
 // Thrown where a phase that is only measured would allocate its compute buffer.
 struct Measured {
     uint64_t working_bytes;
-    int tokens;  // of the prompt, its template included, in the phase that has one
+    int tokens = 0;                // of the prompt, its template included, in the phase that has one
+    std::string unsupported = {};  // what the device cannot compute of the phase; "" where it can do all
 };
 
 class Run {
@@ -40,6 +42,8 @@ class Run {
 
     void cancel() { cancelled_ = true; }
     bool cancelled() const { return cancelled_; }
+    // For those who compute for the job and cannot throw. Set once, and never taken back.
+    const std::atomic<bool> &cancel_flag() const { return cancelled_; }
     void check_cancelled() const;  // throws Cancelled
 
     // A phase is made of `steps` steps (sampling steps or tiles, or 1), each of `graphs` graph computations.
@@ -48,6 +52,9 @@ class Run {
     void step_done(int step, int steps);
     void graph_progress(double fraction);  // of the graph that is being computed
     void graph_done();
+    // Whether the graph that was computed last is the first one of denoising.
+    bool first_of_denoising() const { return phase_ == SDPY_PHASE_DENOISE && step_ == 0 && graph_ == 0; }
+    bool decoding() const { return phase_ == SDPY_PHASE_DECODE; }
     void bytes_read(uint64_t bytes, uint64_t total);
 
     void log(sdpy_log_level level, const std::string &text);
@@ -66,6 +73,15 @@ class Run {
     // Says that a backend was left in the middle of a graph: its bookkeeping cannot be trusted any more.
     void spoil() { spoiled_ = true; }
     bool spoiled() const { return spoiled_; }
+
+    // Where what the denoiser gives is kept, and was kept before; null where it is not.
+    KeptSteps *kept_steps() const { return kept_steps_; }
+    void keep_steps(KeptSteps *kept) { kept_steps_ = kept; }
+    // A fault for the tests, which comes after so many steps; less than 1: none.
+    struct DueFault {
+        int fault = 0, after_steps = 0;
+    };
+    DueFault due_fault;
 
     // The part whose graphs are built and computed now; null between phases.
     PartWeights *part() const { return part_; }
@@ -95,6 +111,7 @@ class Run {
     Sink sink_;
     std::atomic<bool> cancelled_{false};
     std::atomic<bool> in_graph_{false}, in_pool_{false}, spoiled_{false};
+    KeptSteps *kept_steps_ = nullptr;
     PartWeights *part_ = nullptr;
     bool measuring_ = false;
 

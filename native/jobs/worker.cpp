@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/errors.h"
+#include "base/forks.h"
 #include "base/status.h"
 #include "ggml.h"
 #include "jobs/events.h"
@@ -101,10 +102,14 @@ namespace {
 // Workers whose job may be computing on a pool of threads, for a failed check that cannot tell whose it is.
 std::mutex &live_mutex() {
     static auto *mutex = new std::mutex;  // never destroyed: parked threads outlive static destructors
+    static const ForkedMutex forked(*mutex);
     return *mutex;
 }
 std::set<void *> &live_workers() {
-    static auto *workers = new std::set<void *>;
+    static auto *workers = [] {
+        after_fork([] { live_workers().clear(); });  // whose threads are not there
+        return new std::set<void *>;
+    }();
     return *workers;
 }
 
@@ -140,6 +145,7 @@ Worker::Worker(const std::vector<int> &cpus) : shared_(std::make_shared<Shared>(
     const int failed = pthread_create(
         &shared_->thread, &attributes,
         [](void *raw) -> void * {
+            make_thread_variables();
             std::unique_ptr<std::shared_ptr<Shared>> shared(static_cast<std::shared_ptr<Shared> *>(raw));
             (*shared)->loop();
             return nullptr;

@@ -5,6 +5,7 @@
 #include "kernels/graph.h"
 #include "kernels/levels.h"
 #include "kernels/pieces.h"
+#include "overrides/gpu_rules.h"
 #include "overrides/overrides.h"
 #undef ggml_conv_2d
 
@@ -42,6 +43,12 @@ bool fits(const ggml_tensor *w, const ggml_tensor *x) {
            x->nb[0] == sizeof(float);
 }
 
+// Of a GPU, which takes any edge and stride.
+bool fits_directly(const ggml_tensor *w, const ggml_tensor *x) {
+    return (w->type == GGML_TYPE_F16 || w->type == GGML_TYPE_F32) && x->type == GGML_TYPE_F32 &&
+           ggml_is_contiguous(w) && ggml_is_contiguous(x);
+}
+
 }  // namespace
 
 bool is_convolution(const ggml_tensor *node) { return runs(node, convolve); }
@@ -58,6 +65,9 @@ ggml_tensor *sdpy_conv_2d(ggml_context *context, ggml_tensor *w, ggml_tensor *x,
     using namespace sdpy;
     const bool plain = s0 == 1 && s1 == 1 && p0 == w->ne[0] / 2 && p1 == p0 && d0 == 1 && d1 == 1;
     const Level *level = Kernels::in_use();
+    if (GpuRules::now().direct_convolutions && fits_directly(w, x)) {
+        return ggml_conv_2d_direct(context, w, x, s0, s1, p0, p1, d0, d1);
+    }
     if (level == nullptr || !plain || !fits(w, x)) {
         return ggml_conv_2d(context, w, x, s0, s1, p0, p1, d0, d1);
     }

@@ -2,6 +2,7 @@
 
 #include "kernels/levels.h"
 #include "kernels/nodes.h"
+#include "kernels/pieces.h"
 
 namespace sdpy {
 
@@ -26,6 +27,12 @@ double kernel_cost(const ggml_tensor *node) {
         return winograd_cost(node);
     }
     return is_product(node) ? 2.0 * static_cast<double>(ggml_nelements(node) * weights_of(node)->ne[0]) : 0;
+}
+
+void heed_cancelling(ggml_tensor *node, const std::atomic<bool> &cancelled) {
+    if (is_convolution(node) || is_winograd(node) || is_product(node)) {
+        Pieces::heed(node, &cancelled);
+    }
 }
 
 const ggml_tensor *weights_of(const ggml_tensor *node) {

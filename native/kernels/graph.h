@@ -2,6 +2,8 @@
 #ifndef SDPY_KERNELS_GRAPH_H
 #define SDPY_KERNELS_GRAPH_H
 
+#include <atomic>
+
 #include "ggml.h"
 
 namespace sdpy {
@@ -23,6 +25,9 @@ class Kernels {
 
 /* Operations of a node that is one of our convolutions or products, else 0. */
 double kernel_cost(const ggml_tensor *node);
+/* Lets a node that is one of ours, and may take seconds, end early where the flag is set, with no result. The flag must live
+ * until the node was computed. */
+void heed_cancelling(ggml_tensor *node, const std::atomic<bool> &cancelled);
 /* The weights of a node that is a matrix product, ggml's or ours, else null. */
 const ggml_tensor *weights_of(const ggml_tensor *node);
 

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "base/errors.h"
 #include "kernels/convolution.h"
@@ -13,18 +14,29 @@ namespace sdpy {
 
 namespace {
 
-bool runs_avx2() {
+[[maybe_unused]] bool runs_avx2() {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
-bool runs_avx_vnni() { return runs_avx2() && __builtin_cpu_supports("avxvnni"); }
-bool runs_avx512() { return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"); }
-bool runs_avx512_vnni() { return runs_avx512() && __builtin_cpu_supports("avx512vnni"); }
+[[maybe_unused]] bool runs_avx_vnni() { return runs_avx2() && __builtin_cpu_supports("avxvnni"); }
+[[maybe_unused]] bool runs_avx512() {
+    return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+}
+[[maybe_unused]] bool runs_avx512_vnni() { return runs_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
-const Level levels[] = {
+// The fastest first. A build for one machine has those of this machine alone.
+const std::vector<Level> levels = {
+#ifdef SDPY_HAS_AVX512_VNNI
     {"avx512_vnni", runs_avx512_vnni, &convolution_avx512, &winograd_avx512, &product_avx512_vnni},
+#endif
+#ifdef SDPY_HAS_AVX512
     {"avx512", runs_avx512, &convolution_avx512, &winograd_avx512, &product_avx512},
+#endif
+#ifdef SDPY_HAS_AVX_VNNI
     {"avx_vnni", runs_avx_vnni, &convolution_avx2, &winograd_avx2, &product_avx_vnni},
+#endif
+#ifdef SDPY_HAS_AVX2
     {"avx2", runs_avx2, &convolution_avx2, &winograd_avx2, &product_avx2},
+#endif
 };
 
 const Level *fastest() {

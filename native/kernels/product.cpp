@@ -231,11 +231,13 @@ void multiply(const Product &product, const void *rounded, float *out, int64_t f
               [&](auto weight) { multiply_type<decltype(weight)>(product, parts, out, from, to, first, last); });
 }
 
-// Rounds 32 activations, and returns their scale.
+// Rounds 32 activations, and returns their scale. Where one is no number, neither is that: a maximum passes over it, and as
+// an integer it would be a number like any other, of which a picture could come.
 float round_32(const float *from, int8_t *to) {
-    __m256 values[4], largest = _mm256_setzero_ps();
+    __m256 values[4], largest = _mm256_setzero_ps(), not_numbers = _mm256_setzero_ps();
     for (int i = 0; i < 4; ++i) {
         values[i] = _mm256_loadu_ps(from + 8 * i);
+        not_numbers = _mm256_or_ps(not_numbers, _mm256_cmp_ps(values[i], values[i], _CMP_UNORD_Q));
         largest = _mm256_max_ps(largest, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), values[i]));
     }
     float most = 0;
@@ -252,7 +254,7 @@ float round_32(const float *from, int8_t *to) {
     // Packing works within halves of a vector: put the fours back in order.
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), _mm256_permutevar8x32_epi32(halves, order));
-    return most / 127;
+    return _mm256_movemask_ps(not_numbers) == 0 ? most / 127 : __builtin_nanf("");
 }
 
 template <class Type>

@@ -5,7 +5,9 @@
 #include <string>
 
 #include "base/errors.h"
+#include "base/forks.h"
 #include "devices/device_memory.h"
+#include "devices/unsupported.h"
 #include "ggml-alloc.h"
 #include "ggml-backend.h"
 #include "ggml.h"
@@ -32,6 +34,7 @@ bool unallocated(ggml_context *context) {
 
 struct WorkingBuffers {
     std::mutex mutex;  // closes the race of engines that begin and end phases at the same time
+    sdpy::ForkedMutex forked{mutex};
     std::map<ggml_gallocr_t, sdpy::CountedBytes> counted;
 };
 
@@ -72,7 +75,7 @@ bool sdpy_gallocr_reserve(ggml_gallocr_t allocator, ggml_cgraph *graph) {
         part->note_uses(graph);
         size_t size = 0;
         ggml_gallocr_reserve_n_size(allocator, graph, nullptr, nullptr, &size);
-        throw sdpy::Measured{size, 0};
+        throw sdpy::Measured{size, 0, sdpy::unsupported_in(graph, part->device())};
     }
     if (part != nullptr) {
         part->check_present(graph);

@@ -62,6 +62,7 @@
 #include "tae.hpp"
 #include "upscaler.h"
 
+#include "overrides/kept_sampling.h"
 #include "overrides/sizes/vae.h"
 #include "pipeline/conditions.h"
 
@@ -74,9 +75,12 @@
 // The engine would put its own callback in place of ours, one that takes ggml's messages, and with them names out of
 // files, for formats of printf.
 #define ggml_log_set(...) static_cast<void>(0)
+// Sampling keeps what the denoiser gives, and goes on from what was kept.
+#define sample_k_diffusion sdpy::sample_and_keep
 #define AutoEncoderKL sdpy::SizedAutoEncoder
 #define WanVAERunner SizedWanVAERunner
 #include "stable-diffusion.cpp"
+#undef sample_k_diffusion
 #undef AutoEncoderKL
 #undef WanVAERunner
 #undef ModelLoader

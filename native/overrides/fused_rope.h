@@ -35,6 +35,18 @@ void rotate(ggml_tensor *result, int thread, int threads, void *) {
     }
 }
 
+// Rotates in one pass where our kernels are in use, and else as the engine does.
+inline ggml_tensor *rotated(GGMLRunnerContext *ctx, ggml_tensor *x, ggml_tensor *angles, bool interleaved) {
+    const bool fits = x->type == GGML_TYPE_F32 && x->nb[0] == sizeof(float) && angles->type == GGML_TYPE_F32 &&
+                      ggml_is_contiguous(angles) && angles->ne[3] == x->ne[2];
+    if (!Kernels::on() || !fits) {
+        return Rope::apply_rope(ctx->ggml_ctx, x, angles, interleaved);
+    }
+    ggml_tensor *arguments[] = {x, angles};
+    return ggml_custom_4d(ctx->ggml_ctx, GGML_TYPE_F32, x->ne[0], x->ne[2], x->ne[1] * x->ne[3], 1, arguments, 2,
+                          interleaved ? rotate<false> : rotate<true>, GGML_N_TASKS_MAX, nullptr);
+}
+
 }  // namespace sdpy
 
 namespace Rope {
@@ -46,21 +58,8 @@ inline ggml_tensor *rotated_attention(GGMLRunnerContext *ctx, ggml_tensor *q, gg
     if (sdpy::switched_off()) {
         return attention(ctx, q, k, v, pe, mask, kv_scale, rope_interleaved);
     }
-    const auto fits = [pe](const ggml_tensor *x) {
-        return x->type == GGML_TYPE_F32 && x->nb[0] == sizeof(float) && pe->ne[3] == x->ne[2];
-    };
-    const bool in_one_pass =
-        sdpy::Kernels::on() && ggml_is_contiguous(pe) && pe->type == GGML_TYPE_F32 && fits(q) && fits(k);
-    const auto rotated = [&](ggml_tensor *x) {
-        if (!in_one_pass) {
-            return apply_rope(ctx->ggml_ctx, x, pe, rope_interleaved);
-        }
-        ggml_tensor *arguments[] = {x, pe};
-        return ggml_custom_4d(ctx->ggml_ctx, GGML_TYPE_F32, x->ne[0], x->ne[2], x->ne[1] * x->ne[3], 1, arguments, 2,
-                              rope_interleaved ? sdpy::rotate<false> : sdpy::rotate<true>, GGML_N_TASKS_MAX, nullptr);
-    };
-    ggml_tensor *queries = rotated(q);
-    return sdpy::attention_in_parts(ctx, queries, rotated(k), v, mask, kv_scale);
+    ggml_tensor *queries = sdpy::rotated(ctx, q, pe, rope_interleaved);
+    return sdpy::attention_in_parts(ctx, queries, sdpy::rotated(ctx, k, pe, rope_interleaved), v, mask, kv_scale);
 }
 
 }  // namespace Rope

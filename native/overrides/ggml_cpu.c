@@ -1,7 +1,8 @@
-/* ggml's main file for the CPU, as it is but for one function: its barrier, where the threads of a graph wait for each other
- * after every node. ggml's own spins until the last thread is there. Where another program has that thread's core, the ones
+/* ggml's main file for the CPU, as it is but for two things. One is its barrier, where the threads of a graph wait for each
+ * other after every node. ggml's own spins until the last thread is there. Where another program has that thread's core, the ones
  * that spin use up the time that the system would give to it, and every node takes a slice of the scheduler. Here a thread
- * spins for a moment and then sleeps.
+ * spins for a moment and then sleeps. The other is that a graph which is told to stop does so within products and attention,
+ * each of which may take seconds, and not only after them: no further chunk of their work is taken.
  *
  * Compiled in place of ggml-cpu.c into each CPU module (cmake/ggml.cmake), without OpenMP: whose threads, how they wait and
  * which core they are bound to is up to the first package of the process that loads it, and to the environment of then.
@@ -14,8 +15,26 @@
 #define SDPY_BARRIER_OF_params ggml_barrier(params
 #define SDPY_BARRIER_OF_state ggml_barrier(state
 static inline void spinning_barrier(struct ggml_threadpool *pool);
+/* Likewise: the definition begins with "const struct", and the call with "params". */
+#define ggml_compute_forward_mul_mat_one_chunk(first, ...) SDPY_CHUNK_OF_##first, __VA_ARGS__)
+#define SDPY_CHUNK_OF_const multiply_chunk(const
+#define SDPY_CHUNK_OF_params told_to_stop(params->threadpool) ? (void)0 : multiply_chunk(params
+#define ggml_threadpool_chunk_add next_chunk
+static bool told_to_stop(const struct ggml_threadpool *pool);
+static int next_chunk(struct ggml_threadpool *pool, int count);
 #include "ggml-cpu.c"
 #undef ggml_barrier
+#undef ggml_threadpool_chunk_add
+
+/* The pool's own flag is set after the node alone. */
+static bool told_to_stop(const struct ggml_threadpool *pool) {
+    const struct ggml_cplan *plan = pool->cplan;
+    return plan->abort_callback != NULL && plan->abort_callback(plan->abort_callback_data);
+}
+
+int ggml_threadpool_chunk_add(struct ggml_threadpool *pool, int count) {
+    return told_to_stop(pool) ? INT_MAX / 2 : next_chunk(pool, count);
+}
 
 /* How long a thread spins before it sleeps. Not static, for benchmarks/busy_machine.py. */
 int sdpy_spin_microseconds = 100;
@@ -39,7 +58,8 @@ static bool left_soon(struct ggml_threadpool *pool, int passed, int64_t begin, i
 }
 
 static void wait_at_barrier(struct ggml_threadpool *pool, int passed) {
-    static _Thread_local int64_t sleepy_until = 0;
+    /* Made with the thread: where there is no memory for it later, the dynamic linker ends the process. */
+    static _Thread_local int64_t sleepy_until __attribute__((tls_model("initial-exec"))) = 0;
     const int64_t begin = ggml_time_us();
     if (left_soon(pool, passed, begin, begin < sleepy_until ? 0 : sdpy_spin_microseconds)) {
         return;

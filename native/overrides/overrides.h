@@ -28,6 +28,8 @@ struct ggml_tensor *sdpy_conv_2d(struct ggml_context *context, struct ggml_tenso
 /* Our own product where it fits, likewise; it has no precision to set. */
 struct ggml_tensor *sdpy_mul_mat(struct ggml_context *context, struct ggml_tensor *w, struct ggml_tensor *x);
 void sdpy_mul_mat_set_prec(struct ggml_tensor *node, enum ggml_prec precision);
+/* Keeps what is no number, likewise. */
+struct ggml_tensor *sdpy_relu_inplace(struct ggml_context *context, struct ggml_tensor *x);
 /* The engine's log and progress functions share one buffer and one callback per process; ours belong to a job. */
 void sdpy_engine_log(enum sd_log_level_t level, const char *file, int line, const char *format, ...);
 void sdpy_engine_progress(int step, int steps, float seconds);
@@ -40,6 +42,7 @@ void sdpy_engine_progress(int step, int steps, float seconds);
 #define ggml_conv_2d sdpy_conv_2d
 #define ggml_mul_mat sdpy_mul_mat
 #define ggml_mul_mat_set_prec sdpy_mul_mat_set_prec
+#define ggml_relu_inplace sdpy_relu_inplace
 #ifndef SDPY_DEFINES_ENGINE_LOG /* the engine's util.cpp, which defines the originals */
 #define log_printf sdpy_engine_log
 #define pretty_progress sdpy_engine_progress

@@ -108,12 +108,13 @@ inline int states_of(Conditioner &conditioner, const std::string &text) {
 
 // What encoding would need at most: measuring ends at the first graph, so each encoder is measured alone.
 inline Measured measure_encoders(Conditioner &conditioner, const std::function<void()> &encode) {
-    Measured most{0, 0};
+    Measured most{0};
     const auto measure = [&] {
         try {
             encode();
         } catch (const Measured &measured) {
             most.working_bytes = std::max(most.working_bytes, measured.working_bytes);
+            most.unsupported = most.unsupported.empty() ? measured.unsupported : most.unsupported;
         }
     };
     if (auto *clip = dynamic_cast<FrozenCLIPEmbedderWithCustomWords *>(&conditioner)) {

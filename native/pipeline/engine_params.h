@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/errors.h"
+#include "base/numbers.h"
 #include "overrides/model_loader.h"
 #include "pipeline/pipeline.h"
 
@@ -125,15 +126,7 @@ inline void check_scheduler(scheduler_t scheduler, SDVersion version) {
 }
 
 inline void check_finite(const char *part, const sd::Tensor<float> &values, bool infinite_too = false) {
-    for (int64_t i = 0; i < values.numel(); ++i) {
-        const float value = values.data()[i];
-        if (infinite_too ? std::isnan(value) : !std::isfinite(value)) {
-            throw GenerationFailed(std::string("the ") + part +
-                                   " gave values that are not numbers, so there is no picture: its file is damaged, or "
-                                   "the values passed the range of the 16-bit numbers that some GPUs compute with; get "
-                                   "the file again, or compute this part on the CPU");
-        }
-    }
+    check_numbers(part, values.data(), values.numel(), infinite_too);
 }
 
 inline Array to_picture(const sd::Tensor<float> &pixels) {

@@ -8,11 +8,13 @@
 #include <set>
 
 #include "base/errors.h"
+#include "base/status.h"
 #include "devices/cpu_threads.h"
 #include "devices/devices.h"
 #include "devices/thread_check.h"
 #include "jobs/run.h"
 #include "kernels/graph.h"
+#include "overrides/gpu_rules.h"
 #include "overrides/model_loader.h"
 #include "weights/load_plan.h"
 #include "weights/part_weights.h"
@@ -29,7 +31,7 @@ namespace {
 class EnginePipeline : public Pipeline {
    public:
     EnginePipeline(const OpenRequest &request, Run &run)
-        : sd_(std::make_unique<StableDiffusionGGML>()), thread_count_(request.threads) {
+        : sd_(std::make_unique<StableDiffusionGGML>()), thread_count_(request.threads), rules_(request.rules) {
         check_threads(thread_count_);
         PartDevices devices(request.devices);
         sd_ctx_params_t params = context_params(request.files);
@@ -73,7 +75,8 @@ class EnginePipeline : public Pipeline {
 
     sdpy_part_info part_info(sdpy_part part) const override {
         const PartWeights &weights = *parts_[part];
-        return {weights.bytes(), weights.least_room(), weights.bytes_in_memory()};
+        return {weights.bytes(), weights.least_room(), weights.ahead_room(), weights.bytes_in_memory(),
+                weights.waited()};
     }
 
     WeightBatches weights(sdpy_part part) const override { return parts_[part]->batches(); }
@@ -227,15 +230,18 @@ class EnginePipeline : public Pipeline {
        public:
         Phase(EnginePipeline &pipeline, sdpy_part part, Run &run)
             : pipeline_(pipeline),
-              kernels_(ggml_backend_is_cpu(pipeline.backend_of(part)), pipeline.thread_count_),
-              scope_(run, *pipeline.parts_[part]) {
+              part_(*pipeline.parts_[part]),
+              kernels_(runs_on_cpu(pipeline.backend_of(part)), pipeline.thread_count_),
+              rules_(runs_on_cpu(pipeline.backend_of(part)) ? GpuRules{} : pipeline.rules_[part]),
+              scope_(run, part_) {
             if (run.measuring()) {
-                placeholders_ = std::make_unique<PartWeights::Placeholders>(*pipeline.parts_[part]);
-            } else if (!pipeline.parts_[part]->present()) {
+                placeholders_ = std::make_unique<PartWeights::Placeholders>(part_);
+            } else if (!part_.present()) {
                 throw GenerationFailed("the weights of this phase are not in memory");
             }
         }
         ~Phase() {
+            part_.rest();
             free_compute_buffers(*pipeline_.sd_->cond_stage_model);
             pipeline_.sd_->diffusion_model->free_compute_buffer();
             pipeline_.sd_->first_stage_model->free_compute_buffer();
@@ -243,7 +249,9 @@ class EnginePipeline : public Pipeline {
 
        private:
         EnginePipeline &pipeline_;
+        PartWeights &part_;
         Kernels kernels_;
+        GpuRules::Scope rules_;
         Run::PartScope scope_;
         std::unique_ptr<PartWeights::Placeholders> placeholders_;
     };
@@ -266,7 +274,8 @@ class EnginePipeline : public Pipeline {
             std::vector<PlannedWeight> weights;
             std::copy_if(plan.weights.begin(), plan.weights.end(), std::back_inserter(weights),
                          [&](const PlannedWeight &weight) { return own.count(weight.tensor) != 0; });
-            parts_[part] = std::make_unique<PartWeights>(backend_of(static_cast<sdpy_part>(part)), std::move(weights));
+            const WeightPlace place{backend_of(static_cast<sdpy_part>(part)), rules_[part].imported_weights};
+            parts_[part] = std::make_unique<PartWeights>(place, std::move(weights));
         }
         if (!shows_its_uses(*sd_->cond_stage_model)) {
             parts_[SDPY_TEXT_ENCODER]->use_all();
@@ -286,6 +295,7 @@ class EnginePipeline : public Pipeline {
 
     std::unique_ptr<StableDiffusionGGML> sd_;
     const int thread_count_;  // of all jobs
+    const EachPart<GpuRules> rules_;
     bool prediction_known_ = true, reads_pictures_ = false;
     sd_ctx_t context_;
     std::unique_ptr<CpuThreads> pool_;
@@ -311,7 +321,9 @@ sdpy_measurement Pipeline::measure(Run &run, const std::function<void()> &phase)
     try {
         phase();
     } catch (const Measured &measured) {
-        return {measured.working_bytes, measured.tokens};
+        sdpy_measurement result{measured.working_bytes, measured.tokens, ""};
+        copy_text(result.unsupported, sizeof result.unsupported, measured.unsupported);
+        return result;
     }
     throw GenerationFailed("the phase has no graph that could be measured");
 }

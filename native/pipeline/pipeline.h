@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/sdpy.h"
+#include "overrides/gpu_rules.h"
 #include "weights/shared_store.h"
 
 namespace sdpy {
@@ -38,6 +39,7 @@ struct OpenRequest {
     ModelPaths files;
     EachPart<std::string> devices;
     int threads;
+    EachPart<GpuRules> rules;  // for parts on GPUs
 };
 
 struct MoveRequest {

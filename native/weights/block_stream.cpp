@@ -5,6 +5,7 @@
 #include "base/errors.h"
 #include "ggml-backend.h"
 #include "jobs/run.h"
+#include "weights/reading_conditions.h"
 
 namespace sdpy {
 
@@ -15,60 +16,74 @@ constexpr uint64_t large_alone = 16u << 20;
 
 }  // namespace
 
-std::vector<WeightStream::Block> WeightStream::blocks_of(ggml_backend_t backend,
+std::vector<WeightStream::Block> WeightStream::blocks_of(const WeightPlace &place,
                                                          const std::vector<const PlannedWeight *> &weights) {
     std::vector<Block> blocks(1);  // the first one holds what is small and outside of all blocks
-    std::map<std::string, size_t> places;
+    std::map<std::string, size_t> numbers;
     for (const PlannedWeight *weight : weights) {
-        const uint64_t bytes = bytes_in(ggml_backend_get_default_buffer_type(backend), weight->tensor);
+        const uint64_t bytes = place.bytes_of(weight->tensor);
         std::string name = block_of(weight->stored.name);
         if (name.empty() && bytes >= large_alone) {
             name = weight->stored.name;
         }
-        const size_t place = name.empty() ? 0 : places.emplace(name, blocks.size()).first->second;
-        if (place == blocks.size()) {
+        const size_t number = name.empty() ? 0 : numbers.emplace(name, blocks.size()).first->second;
+        if (number == blocks.size()) {
             blocks.emplace_back();
         }
-        blocks[place].weights.push_back(weight);
-        blocks[place].bytes += bytes;
+        blocks[number].weights.push_back(weight);
+        blocks[number].bytes += bytes;
+    }
+    for (Block &block : blocks) {
+        block.bytes = place.taken_for(block.bytes);
     }
     return blocks;
 }
 
-// The largest blocks stay, because then the place for the others is small as well.
-WeightStream::Layout WeightStream::lay_out(std::vector<Block> blocks, uint64_t room) {
-    Layout layout;
-    uint64_t fixed = blocks.front().bytes;
-    layout.fixed.push_back(std::move(blocks.front()));
-    blocks.erase(blocks.begin());
-    std::stable_sort(blocks.begin(), blocks.end(), [](const Block &a, const Block &b) { return a.bytes > b.bytes; });
-    size_t stay = 0;
-    while (stay < blocks.size() &&
-           fixed + blocks[stay].bytes + (stay + 1 < blocks.size() ? blocks[stay + 1].bytes : 0) <= room) {
-        fixed += blocks[stay++].bytes;
-    }
-    layout.place = stay < blocks.size() ? blocks[stay].bytes : 0;
-    layout.fixed.insert(layout.fixed.end(), blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(stay));
-    layout.moving.assign(blocks.begin() + static_cast<std::ptrdiff_t>(stay), blocks.end());
-    if (fixed + layout.place > room) {
-        throw OutOfMemory("there is room for " + std::to_string(room >> 20) + " MiB of weights, and " +
-                          std::to_string(((fixed + layout.place) >> 20) + 1) + " MiB are needed at once");
-    }
-    return layout;
+std::vector<uint64_t> WeightStream::sizes_of(const std::vector<Block> &blocks) {
+    std::vector<uint64_t> sizes(blocks.size() - 1);
+    std::transform(blocks.begin() + 1, blocks.end(), sizes.begin(), [](const Block &block) { return block.bytes; });
+    return sizes;
 }
 
-uint64_t WeightStream::least_room(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights) {
-    const std::vector<Block> blocks = blocks_of(backend, weights);
-    uint64_t largest = 0;
-    for (size_t i = 1; i < blocks.size(); ++i) {
-        largest = std::max(largest, blocks[i].bytes);
-    }
-    return blocks.front().bytes + largest;
+uint64_t WeightStream::least_room(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights) {
+    const std::vector<Block> blocks = blocks_of(place, weights);
+    return sdpy::least_room(blocks.front().bytes, sizes_of(blocks));
 }
 
-WeightStream::WeightStream(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights, uint64_t room,
+uint64_t WeightStream::ahead_room(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights) {
+    const std::vector<Block> blocks = blocks_of(place, weights);
+    return sdpy::ahead_room(blocks.front().bytes, sizes_of(blocks));
+}
+
+WeightStream::WeightStream(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights, uint64_t room,
                            int threads)
-    : backend_(backend), threads_(threads), layout_(lay_out(blocks_of(backend, weights), room)) {
+    : place_(place), threads_(threads) {
+    const std::vector<Block> blocks = blocks_of(place, weights);
+    const StreamLayout layout = lay_out(blocks.front().bytes, sizes_of(blocks), room, reads_ahead());
+    open_files(weights);
+    bring(blocks.front());
+    for (const uint64_t bytes : layout.bytes) {
+        make_place(bytes);
+    }
+    std::vector<ReadAhead::Block> moving;
+    for (size_t number = 1; number < blocks.size(); ++number) {
+        const Block &block = blocks[number];
+        const int turn = layout.place_of[number - 1];
+        if (turn < 0) {
+            bring(block);
+            continue;
+        }
+        for (const PlannedWeight *weight : block.weights) {
+            block_of_tensor_[weight->tensor] = static_cast<int>(moving.size());
+        }
+        moving.push_back({turn, placed(block, places_[static_cast<size_t>(turn)])});
+    }
+    if (!moving.empty()) {
+        blocks_ = std::make_unique<ReadAhead>(std::move(moving), threads_, reads_ahead());
+    }
+}
+
+void WeightStream::open_files(const std::vector<const PlannedWeight *> &weights) {
     for (const PlannedWeight *weight : weights) {
         std::unique_ptr<WeightFile> &file = files_[weight->file];
         if (file == nullptr) {
@@ -76,43 +91,63 @@ WeightStream::WeightStream(ggml_backend_t backend, const std::vector<const Plann
             file->check_identity(weight->identity);
         }
     }
-    bind_fixed();
-    bind_moving();
 }
 
-void WeightStream::bind_fixed() {
-    for (const Block &block : layout_.fixed) {
-        if (block.weights.empty()) {
-            continue;
-        }
-        fixed_.push_back(std::make_shared<WeightBatch>(backend_, block.weights, nullptr));
-        for (const PlannedWeight *weight : block.weights) {
-            fixed_.back()->lend(*weight);
-        }
-        read(block.weights);
-    }
-}
-
-void WeightStream::bind_moving() {
-    if (layout_.moving.empty()) {
+// Of a block that stays.
+void WeightStream::bring(const Block &block) {
+    if (block.weights.empty()) {
         return;
     }
-    ggml_backend_buffer_type_t type = ggml_backend_get_default_buffer_type(backend_);
-    place_.reset(ggml_backend_buft_alloc_buffer(type, layout_.place));
-    if (place_ == nullptr) {
-        throw OutOfMemory("no room for " + std::to_string((layout_.place >> 20) + 1) + " MiB of weights on " +
-                          ggml_backend_name(backend_));
+    if (const Run *run = Run::current()) {
+        run->check_cancelled();
     }
-    ggml_backend_buffer_set_usage(place_.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-    counted_ = CountedBytes(ggml_backend_get_device(backend_), layout_.place);
-    for (size_t number = 0; number < layout_.moving.size(); ++number) {
-        char *address = static_cast<char *>(ggml_backend_buffer_get_base(place_.get()));
-        for (const PlannedWeight *weight : layout_.moving[number].weights) {
-            ggml_backend_tensor_alloc(place_.get(), weight->tensor, address);
-            address += bytes_in(type, weight->tensor);
-            block_of_tensor_[weight->tensor] = static_cast<int>(number);
-        }
+    fixed_.push_back(std::make_shared<WeightBatch>(place_, block.weights, nullptr));
+    const WeightBatch &batch = *fixed_.back();
+    std::vector<Piece> pieces;
+    for (const PlannedWeight *weight : block.weights) {
+        batch.lend(*weight, place_.backend);
+        cut_into_pieces(file_of(*weight), weight->stored, weight->tensor, batch.in_host(batch.find(*weight)), pieces);
     }
+    read_pieces(std::move(pieces), threads_, nullptr, 0, 0);
+}
+
+// Gives the weights of a block that moves their addresses in its place, and returns what is to be read there.
+std::vector<Piece> WeightStream::placed(const Block &block, const Place &where) const {
+    std::vector<Piece> pieces;
+    char *address = static_cast<char *>(ggml_backend_buffer_get_base(where.buffer));
+    for (const PlannedWeight *weight : block.weights) {
+        ggml_backend_tensor_alloc(where.buffer, weight->tensor, address);
+        cut_into_pieces(file_of(*weight), weight->stored, weight->tensor, where.in_host(address), pieces);
+        address += place_.bytes_of(weight->tensor);
+    }
+    return pieces;
+}
+
+char *WeightStream::Place::in_host(char *address) const {
+    if (imported != nullptr) {
+        return imported->for_cpu(address);
+    }
+    return ggml_backend_buffer_is_host(buffer) ? address : nullptr;
+}
+
+void WeightStream::make_place(uint64_t bytes) {
+    if (bytes == 0) {
+        return;
+    }
+    Place made;
+    made.imported = place_.imported ? ImportedMemory::make(place_.device(), bytes) : nullptr;
+    if (made.imported == nullptr) {
+        made.own.reset(ggml_backend_buft_alloc_buffer(place_.buffer_type(), bytes));
+    }
+    made.buffer = made.imported != nullptr ? made.imported->of_device() : made.own.get();
+    if (made.buffer == nullptr) {
+        throw OutOfMemory("no room for " + std::to_string((bytes >> 20) + 1) + " MiB of weights on " +
+                          ggml_backend_name(place_.backend));
+    }
+    ggml_backend_buffer_set_usage(made.buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    places_.push_back(std::move(made));
+    counted_.emplace_back(place_.device(), bytes);
+    bytes_of_places_ += bytes;
 }
 
 int WeightStream::block_read_by(const ggml_tensor *node) const {
@@ -133,30 +168,8 @@ int WeightStream::block_read_by(const ggml_tensor *node) const {
     return block;
 }
 
-void WeightStream::fetch(int block) {
-    if (block == in_place_) {
-        return;
-    }
-    in_place_ = -1;
-    read(layout_.moving[static_cast<size_t>(block)].weights);
-    in_place_ = block;
-}
-
-void WeightStream::read(const std::vector<const PlannedWeight *> &weights) {
-    if (const Run *run = Run::current()) {
-        run->check_cancelled();
-    }
-    std::map<std::string, std::vector<Piece>> pieces;
-    for (const PlannedWeight *weight : weights) {
-        cut_into_pieces(weight->stored, weight->tensor, pieces[weight->file]);
-    }
-    for (auto &[file, some] : pieces) {
-        read_pieces(*files_.at(file), some, threads_, nullptr, 0, 0);
-    }
-}
-
 uint64_t WeightStream::bytes() const {
-    uint64_t bytes = layout_.place;
+    uint64_t bytes = bytes_of_places_;
     for (const auto &batch : fixed_) {
         bytes += batch->bytes();
     }

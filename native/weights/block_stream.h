@@ -9,29 +9,36 @@
 #include <vector>
 
 #include "devices/device_memory.h"
+#include "devices/imported_memory.h"
 #include "weights/file_reading.h"
 #include "weights/load_plan.h"
+#include "weights/read_ahead.h"
 #include "weights/shared_store.h"
+#include "weights/stream_layout.h"
 
 namespace sdpy {
 
 // What stands outside of all blocks stays in memory, and as many of the largest blocks as there is room for. The others
-// share one place: each comes into it just before the nodes that read it are computed. The place has one address, so that
-// a graph can be allocated before the weights are there.
+// go through one or two places: each comes into its own before the nodes that read it are computed. A place has one address,
+// so that a graph can be allocated before the weights are there.
 class WeightStream {
    public:
+    // `weights` are in the order in which they are used, as far as it is known: blocks take places in turn.
     // Throws OutOfMemory where `room` is less than the least.
-    WeightStream(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights, uint64_t room, int threads);
+    WeightStream(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights, uint64_t room,
+                 int threads);
     WeightStream(const WeightStream &) = delete;
     WeightStream &operator=(const WeightStream &) = delete;
 
-    static uint64_t least_room(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights);
+    // The least room, and the least in which there are two places.
+    static uint64_t least_room(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights);
+    static uint64_t ahead_room(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights);
 
-    // The number of the block that a node reads and that shares the place; -1 where it reads none of them.
+    // The number of the block that a node reads and that goes through a place; -1 where it reads none of them.
     // Throws GenerationFailed where it reads two.
     int block_read_by(const ggml_tensor *node) const;
-    // Makes sure that the block is in the place. Nothing that reads the place may be computing.
-    void fetch(int block);
+    // Brings blocks to their places; null where all stay.
+    ReadAhead *blocks() const { return blocks_.get(); }
     uint64_t bytes() const;
 
    private:
@@ -39,26 +46,33 @@ class WeightStream {
         std::vector<const PlannedWeight *> weights;
         uint64_t bytes = 0;
     };
-    struct Layout {
-        std::vector<Block> fixed, moving;
-        uint64_t place = 0;  // bytes of the largest of `moving`
+
+    // What one block after the other lies in.
+    struct Place {
+        std::unique_ptr<ImportedMemory> imported;               // or
+        std::unique_ptr<ggml_backend_buffer, FreedByGgml> own;  // of the device
+        ggml_backend_buffer_t buffer = nullptr;
+
+        char *in_host(char *address) const;  // as WeightBatch::in_host
     };
 
-    static std::vector<Block> blocks_of(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights);
-    static Layout lay_out(std::vector<Block> blocks, uint64_t room);
-    void bind_fixed();
-    void bind_moving();
-    void read(const std::vector<const PlannedWeight *> &weights);
+    static std::vector<Block> blocks_of(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights);
+    static std::vector<uint64_t> sizes_of(const std::vector<Block> &blocks);
+    void open_files(const std::vector<const PlannedWeight *> &weights);
+    void bring(const Block &block);
+    void make_place(uint64_t bytes);
+    std::vector<Piece> placed(const Block &block, const Place &where) const;
+    const WeightFile &file_of(const PlannedWeight &weight) const { return *files_.at(weight.file); }
 
-    ggml_backend_t backend_;
+    WeightPlace place_;
     int threads_;
-    Layout layout_;
     WeightBatches fixed_;
-    std::unique_ptr<ggml_backend_buffer, FreedByGgml> place_;
-    CountedBytes counted_;
+    std::vector<Place> places_;
+    std::vector<CountedBytes> counted_;
+    uint64_t bytes_of_places_ = 0;
     std::unordered_map<const ggml_tensor *, int> block_of_tensor_;
     std::map<std::string, std::unique_ptr<WeightFile>> files_;
-    int in_place_ = -1;
+    std::unique_ptr<ReadAhead> blocks_;  // after what it reads from and into
 };
 
 }  // namespace sdpy

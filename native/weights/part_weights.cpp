@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <string>
 
 #include "base/errors.h"
@@ -36,8 +37,8 @@ void each_source(ggml_cgraph *graph, Visit &&visit) {
 
 }  // namespace
 
-PartWeights::PartWeights(ggml_backend_t backend, std::vector<PlannedWeight> weights)
-    : backend_(backend), weights_(std::move(weights)) {
+PartWeights::PartWeights(const WeightPlace &place, std::vector<PlannedWeight> weights)
+    : place_(place), weights_(std::move(weights)) {
     for (size_t i = 0; i < weights_.size(); ++i) {
         index_[weights_[i].tensor] = i;
     }
@@ -49,7 +50,7 @@ void PartWeights::note_uses(ggml_cgraph *graph) {
     each_source(graph, [&](const ggml_tensor *tensor) {
         const auto found = index_.find(tensor);
         if (found != index_.end()) {
-            blocks_.insert(block_of(weights_[found->second].stored.name));
+            blocks_.emplace(block_of(weights_[found->second].stored.name), blocks_.size());
         }
     });
 }
@@ -65,20 +66,46 @@ std::vector<const PlannedWeight *> PartWeights::used() const {
     return used;
 }
 
-uint64_t PartWeights::bytes() const {
-    uint64_t bytes = 0;
+// By blocks, the one that graphs read first before the others; those that none has read are the last.
+std::vector<const PlannedWeight *> PartWeights::used_in_order() const {
+    std::vector<std::pair<size_t, const PlannedWeight *>> ranked;
     for (const PlannedWeight *weight : used()) {
-        bytes += bytes_in(ggml_backend_get_default_buffer_type(backend_), weight->tensor);
+        const auto found = blocks_.find(block_of(weight->stored.name));
+        ranked.emplace_back(found == blocks_.end() ? blocks_.size() : found->second, weight);
     }
-    return bytes;
+    std::stable_sort(ranked.begin(), ranked.end(), [](const auto &a, const auto &b) { return a.first < b.first; });
+    std::vector<const PlannedWeight *> ordered(ranked.size());
+    std::transform(ranked.begin(), ranked.end(), ordered.begin(), [](const auto &one) { return one.second; });
+    return ordered;
 }
 
-uint64_t PartWeights::least_room() const { return WeightStream::least_room(backend_, used()); }
+uint64_t PartWeights::bytes() const {
+    std::map<std::pair<std::string, std::string>, uint64_t> batches;  // as share_weights makes them
+    for (const PlannedWeight *weight : used()) {
+        batches[{weight->file, block_of(weight->stored.name)}] += place_.bytes_of(weight->tensor);
+    }
+    return std::accumulate(batches.begin(), batches.end(), uint64_t{0},
+                           [&](uint64_t sum, const auto &batch) { return sum + place_.taken_for(batch.second); });
+}
+
+uint64_t PartWeights::least_room() const { return WeightStream::least_room(place_, used_in_order()); }
+
+uint64_t PartWeights::ahead_room() const { return WeightStream::ahead_room(place_, used_in_order()); }
+
+double PartWeights::waited() const {
+    return waited_ + (stream_ == nullptr || stream_->blocks() == nullptr ? 0 : stream_->blocks()->waited());
+}
+
+void PartWeights::rest() {
+    if (stream_ != nullptr && stream_->blocks() != nullptr) {
+        stream_->blocks()->rest();
+    }
+}
 
 uint64_t PartWeights::bytes_to_read() const {
     uint64_t bytes = 0;
     for (const auto &[file, weights] : by_file(used())) {
-        bytes += sdpy::bytes_to_read(backend_, weights);
+        bytes += sdpy::bytes_to_read(place_, weights);
     }
     return bytes;
 }
@@ -97,7 +124,7 @@ void PartWeights::bring(int threads, ReadingProgress &progress) {
     }
     WeightBatches batches;
     for (const auto &[file, weights] : by_file(used())) {
-        const WeightBatches some = share_weights(file, backend_, weights, threads, progress);
+        const WeightBatches some = share_weights(file, place_, weights, threads, progress);
         batches.insert(batches.end(), some.begin(), some.end());
     }
     evict();  // what had fewer blocks
@@ -107,15 +134,15 @@ void PartWeights::bring(int threads, ReadingProgress &progress) {
 
 void PartWeights::bind(const WeightBatches &batches) {
     for (const PlannedWeight *weight : used()) {
-        static_cast<void>(
-            std::any_of(batches.begin(), batches.end(), [&](const auto &batch) { return batch->lend(*weight); }));
+        static_cast<void>(std::any_of(batches.begin(), batches.end(),
+                                      [&](const auto &batch) { return batch->lend(*weight, place_.backend); }));
     }
 }
 
 void PartWeights::stream(uint64_t room, int threads) {
     evict();
     try {
-        stream_ = std::make_unique<WeightStream>(backend_, used(), room, threads);
+        stream_ = std::make_unique<WeightStream>(place_, used_in_order(), room, threads);
     } catch (...) {
         evict();  // what it had bound
         throw;
@@ -123,6 +150,7 @@ void PartWeights::stream(uint64_t room, int threads) {
 }
 
 void PartWeights::evict() {
+    waited_ = waited();
     stream_.reset();
     batches_.clear();
     for (const PlannedWeight &weight : weights_) {
@@ -144,7 +172,7 @@ void PartWeights::check_present(ggml_cgraph *graph) const {
 PartWeights::Placeholders::Placeholders(PartWeights &part) : part_(part) {
     filled_.reserve(part.weights_.size());
     // Of no size, but it says what kind of memory it is. The address is never looked at: nothing is computed.
-    buffer_ = ggml_backend_buft_alloc_buffer(ggml_backend_get_default_buffer_type(part.backend_), 0);
+    buffer_ = ggml_backend_buft_alloc_buffer(part.place_.buffer_type(), 0);
     for (const PlannedWeight &weight : part_.weights_) {
         if (weight.tensor->data == nullptr) {
             weight.tensor->buffer = buffer_;

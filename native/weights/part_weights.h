@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -19,7 +18,7 @@ class WeightStream;
 
 class PartWeights {
    public:
-    PartWeights(ggml_backend_t backend, std::vector<PlannedWeight> weights);
+    PartWeights(const WeightPlace &place, std::vector<PlannedWeight> weights);
     // Takes the memory from the engine's tensors: they must still be there.
     ~PartWeights();
     PartWeights(const PartWeights &) = delete;
@@ -32,11 +31,15 @@ class PartWeights {
     // From then on all of them count as used, whatever graphs are noted.
     void use_all() { all_used_ = true; }
 
-    ggml_backend_dev_t device() const { return ggml_backend_get_device(backend_); }
+    ggml_backend_dev_t device() const { return place_.device(); }
     // Bytes of memory that the weights take which are used.
     uint64_t bytes() const;
     // The least room in which `stream` works.
     uint64_t least_room() const;
+    // The least in which its blocks are read ahead.
+    uint64_t ahead_room() const;
+    // Seconds that computing has waited for blocks, since the model was opened.
+    double waited() const;
     // Bytes of the files that `bring` would have to read.
     uint64_t bytes_to_read() const;
     // Bytes that are in memory now.
@@ -47,6 +50,8 @@ class PartWeights {
     // Makes the part ready to compute in so much room: what does not fit is read again and again, block by block, just
     // before its nodes are computed. Throws OutOfMemory.
     void stream(uint64_t room, int threads);
+    // After its phase: no thread reads any more.
+    void rest();
     void evict();
     bool present() const { return !batches_.empty() || stream_ != nullptr; }
     // Null where the part is there whole.
@@ -71,15 +76,18 @@ class PartWeights {
 
    private:
     std::vector<const PlannedWeight *> used() const;
+    std::vector<const PlannedWeight *> used_in_order() const;
     void bind(const WeightBatches &batches);
 
-    ggml_backend_t backend_;
+    WeightPlace place_;
     std::vector<PlannedWeight> weights_;
     std::unordered_map<const ggml_tensor *, size_t> index_;
     bool all_used_ = false;
-    std::set<std::string> blocks_;  // that graphs have read; empty: not known, and so all of them
+    // That graphs have read, with their order; empty: not known, and so all of them.
+    std::unordered_map<std::string, size_t> blocks_;
     WeightBatches batches_;
     std::unique_ptr<WeightStream> stream_;
+    double waited_ = 0;  // for streams that are gone
 };
 
 }  // namespace sdpy

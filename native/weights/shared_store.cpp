@@ -2,14 +2,19 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <map>
 #include <mutex>
+#include <numeric>
 
 #include "base/errors.h"
+#include "base/forks.h"
+#include "devices/devices.h"
 #include "ggml-alloc.h"
 #include "jobs/run.h"
 #include "util.h"
 #include "weights/file_reading.h"
+#include "weights/piece_reading.h"
 
 namespace sdpy {
 
@@ -33,11 +38,17 @@ struct Shelf {
 
 struct Shelves {
     std::mutex mutex;  // closes the race of engines that open files, or give up the last of one, at the same time
+    ForkedMutex forked{mutex};
     std::map<ShelfKey, std::weak_ptr<Shelf>> shelves;
 };
 
+void leave_busy_shelves();
+
 Shelves &all_shelves() {
-    static auto *shelves = new Shelves;  // never destroyed: parked threads outlive static destructors
+    static auto *shelves = [] {
+        after_fork(leave_busy_shelves);
+        return new Shelves;  // never destroyed: parked threads outlive static destructors
+    }();
     return *shelves;
 }
 
@@ -47,6 +58,24 @@ Shelf::~Shelf() {
     // Another engine may have opened the file anew, or the device may have been lost, before this one could lock.
     if (own != all_shelves().shelves.end() && own->second.expired()) {
         all_shelves().shelves.erase(own);
+    }
+}
+
+// In a fork: who was just reading such a file does not go on, and it is read anew. The others' weights are there.
+void leave_busy_shelves() {
+    auto &shelves = all_shelves().shelves;
+    for (auto it = shelves.begin(); it != shelves.end();) {
+        const std::shared_ptr<Shelf> shelf = it->second.lock();
+        const bool busy = shelf == nullptr || !shelf->reading.try_lock();
+        const bool busy_too = busy || !shelf->mutex.try_lock();
+        if (busy || busy_too) {
+            static_cast<void>(new auto(shelf));  // with a lock that nobody gives back
+            it = shelves.erase(it);
+        } else {
+            shelf->reading.unlock();
+            shelf->mutex.unlock();
+            ++it;
+        }
     }
 }
 
@@ -75,6 +104,30 @@ WeightBatches batches_on(Shelf &shelf) {
         }
     }
     return batches;
+}
+
+// What of a file a place can have without reading: what is on its device already, and for a CPU what devices have imported.
+WeightBatches known_of(const std::string &identity, const std::shared_ptr<Shelf> &own, ggml_backend_t backend) {
+    WeightBatches known = batches_on(*own);
+    if (!runs_on_cpu(backend)) {
+        return known;
+    }
+    std::vector<std::shared_ptr<Shelf>> others;  // before the lock: a shelf locks when it goes
+    {
+        std::lock_guard<std::mutex> lock(all_shelves().mutex);
+        for (const auto &[key, shelf] : all_shelves().shelves) {
+            auto there = key.second == identity ? shelf.lock() : nullptr;
+            if (there != nullptr) {
+                others.push_back(std::move(there));
+            }
+        }
+    }
+    for (const auto &other : others) {
+        const WeightBatches there = other == own ? WeightBatches{} : batches_on(*other);
+        std::copy_if(there.begin(), there.end(), std::back_inserter(known),
+                     [](const auto &batch) { return batch->is_imported(); });
+    }
+    return known;
 }
 
 std::shared_ptr<WeightBatch> holder_of(const WeightBatches &batches, const PlannedWeight &weight) {
@@ -107,12 +160,7 @@ std::string block_of(const std::string &name) {
     return starts_with(name, encoder) ? encoder : "";
 }
 
-uint64_t bytes_in(ggml_backend_buffer_type_t buffer_type, const ggml_tensor *tensor) {
-    const uint64_t alignment = ggml_backend_buft_get_alignment(buffer_type);
-    return (ggml_backend_buft_get_alloc_size(buffer_type, tensor) + alignment - 1) / alignment * alignment;
-}
-
-WeightBatch::WeightBatch(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights,
+WeightBatch::WeightBatch(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights,
                          std::shared_ptr<const void> shelf)
     : shelf_(std::move(shelf)), context_(ggml_init({weights.size() * ggml_tensor_overhead(), nullptr, true})) {
     if (context_ == nullptr) {
@@ -122,15 +170,40 @@ WeightBatch::WeightBatch(ggml_backend_t backend, const std::vector<const Planned
     for (const PlannedWeight *weight : weights) {
         ggml_tensor *tensor = ggml_dup_tensor(context_.get(), weight->tensor);
         tensors_[weight->stored.name] = tensor;
-        bytes += bytes_in(ggml_backend_get_default_buffer_type(backend), tensor);
+        bytes += place.bytes_of(tensor);
     }
-    buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), backend));
+    import_memory(place, bytes);
+    if (imported_ == nullptr) {
+        own_buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), place.backend));
+        buffer_ = own_buffer_.get();
+    }
     if (buffer_ == nullptr) {
         throw OutOfMemory("no room for " + std::to_string((bytes >> 20) + 1) + " MiB of weights on " +
-                          ggml_backend_name(backend));
+                          ggml_backend_name(place.backend));
     }
-    ggml_backend_buffer_set_usage(buffer_.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-    counted_ = CountedBytes(ggml_backend_get_device(backend), ggml_backend_buffer_get_size(buffer_.get()));
+    ggml_backend_buffer_set_usage(buffer_, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    counted_ = CountedBytes(place.device(), ggml_backend_buffer_get_size(buffer_));
+}
+
+void WeightBatch::import_memory(const WeightPlace &place, uint64_t bytes) {
+    imported_ = place.imported ? ImportedMemory::make(place.device(), bytes) : nullptr;
+    if (imported_ == nullptr) {
+        return;
+    }
+    buffer_ = imported_->of_device();
+    char *address = static_cast<char *>(ggml_backend_buffer_get_base(buffer_));
+    for (ggml_tensor *tensor = ggml_get_first_tensor(context_.get()); tensor != nullptr;
+         tensor = ggml_get_next_tensor(context_.get(), tensor)) {
+        ggml_backend_tensor_alloc(buffer_, tensor, address);
+        address += place.bytes_of(tensor);
+    }
+}
+
+char *WeightBatch::in_host(const ggml_tensor *own) const {
+    if (imported_ != nullptr) {
+        return imported_->for_cpu(own->data);
+    }
+    return ggml_backend_buffer_is_host(buffer_) ? static_cast<char *>(own->data) : nullptr;
 }
 
 ggml_tensor *WeightBatch::find(const PlannedWeight &weight) const {
@@ -140,26 +213,28 @@ ggml_tensor *WeightBatch::find(const PlannedWeight &weight) const {
     return same ? found->second : nullptr;
 }
 
-bool WeightBatch::lend(const PlannedWeight &weight) const {
+bool WeightBatch::lend(const PlannedWeight &weight, ggml_backend_t backend) const {
     const ggml_tensor *own = find(weight);
     if (own == nullptr) {
         return false;
     }
-    weight.tensor->buffer = own->buffer;
-    weight.tensor->data = own->data;
+    const bool as_the_cpus = is_imported() && runs_on_cpu(backend);
+    weight.tensor->buffer = as_the_cpus ? imported_->of_cpu() : own->buffer;
+    weight.tensor->data = as_the_cpus ? in_host(own) : own->data;
     weight.tensor->extra = own->extra;
     return true;
 }
 
-uint64_t WeightBatch::bytes() const { return ggml_backend_buffer_get_size(buffer_.get()); }
+uint64_t WeightBatch::bytes() const { return ggml_backend_buffer_get_size(buffer_); }
 
-WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
+WeightBatches share_weights(const std::string &file, const WeightPlace &place,
                             const std::vector<const PlannedWeight *> &weights, int threads, ReadingProgress &progress) {
-    const std::shared_ptr<Shelf> shelf = shelf_of(weights.front()->identity, backend);
+    const std::string &identity = weights.front()->identity;
+    const std::shared_ptr<Shelf> shelf = shelf_of(identity, place.backend);
     std::unique_lock<std::timed_mutex> turn(shelf->reading, std::defer_lock);
     wait_for_turn(turn, progress.run);
 
-    const WeightBatches known = batches_on(*shelf);
+    const WeightBatches known = known_of(identity, shelf, place.backend);
     WeightBatches held;
     std::map<std::string, std::vector<const PlannedWeight *>> missing;
     for (const PlannedWeight *weight : weights) {
@@ -175,27 +250,29 @@ WeightBatches share_weights(const std::string &file, ggml_backend_t backend,
         return held;
     }
     const WeightFile opened(file);
-    opened.check_identity(weights.front()->identity);
+    opened.check_identity(identity);
     std::vector<Piece> pieces;
     WeightBatches fresh;
     for (const auto &[block, tensors] : missing) {
-        fresh.push_back(std::make_shared<WeightBatch>(backend, tensors, shelf));
+        fresh.push_back(std::make_shared<WeightBatch>(place, tensors, shelf));
         for (const PlannedWeight *weight : tensors) {
-            cut_into_pieces(weight->stored, fresh.back()->find(*weight), pieces);
+            ggml_tensor *own = fresh.back()->find(*weight);
+            cut_into_pieces(opened, weight->stored, own, fresh.back()->in_host(own), pieces);
         }
     }
-    read_pieces(opened, pieces, threads, progress.run, progress.before, progress.total);
-    for (const Piece &piece : pieces) {
-        progress.before += piece.bytes();
-    }
+    const uint64_t after = std::accumulate(pieces.begin(), pieces.end(), progress.before,
+                                           [](uint64_t sum, const Piece &piece) { return sum + piece.bytes(); });
+    read_pieces(std::move(pieces), threads, progress.run, progress.before, progress.total);
+    progress.before = after;
     std::lock_guard<std::mutex> lock(shelf->mutex);
     shelf->batches.insert(shelf->batches.end(), fresh.begin(), fresh.end());
     held.insert(held.end(), fresh.begin(), fresh.end());
     return held;
 }
 
-uint64_t bytes_to_read(ggml_backend_t backend, const std::vector<const PlannedWeight *> &weights) {
-    const WeightBatches known = batches_on(*shelf_of(weights.front()->identity, backend));
+uint64_t bytes_to_read(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights) {
+    const std::string &identity = weights.front()->identity;
+    const WeightBatches known = known_of(identity, shelf_of(identity, place.backend), place.backend);
     uint64_t bytes = 0;
     for (const PlannedWeight *weight : weights) {
         bytes += holder_of(known, *weight) ? 0 : static_cast<uint64_t>(weight->stored.nbytes_to_read());

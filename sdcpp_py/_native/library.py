@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +11,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdcpp_py._native.status import raise_failure
+from sdcpp_py._native.vulkan_build import check_environment, needed_switches, switched, vulkan_build
 from sdcpp_py.errors import NativeLibraryError, SettingsError
 from sdcpp_py.parts import ROLES
 from sdcpp_py.system.forks import ProcessLock
+from sdcpp_py.system.gpu_access import missing_gpu
 from sdcpp_py.system.gpu_watchdog import submission_target
+
+
+def _in_subinterpreter() -> bool:
+    for name in ("_interpreters", "_xxsubinterpreters"):  # the second until Python 3.12
+        try:
+            module = importlib.import_module(name)
+            current, main = module.get_current(), module.get_main()
+        except (ImportError, AttributeError):
+            continue
+        return bool(current != main)
+    return False
+
+
+if _in_subinterpreter():
+    raise NativeLibraryError(
+        "sdcpp_py does not work in a subinterpreter, whose modules the native library cannot be one of; use the main "
+        "interpreter (WSGIApplicationGroup %{GLOBAL} with mod_wsgi), a thread or a process"
+    )
 
 if TYPE_CHECKING:
     ffi: Any
@@ -28,7 +49,7 @@ else:
         raise NativeLibraryError(
             f"Python imports the sources in {sources}, which have no native library; start it in another folder, so "
             "that it finds the installed package, or install the sources themselves with `pip install -e .`"
-            if (sources / "native" / "sdpy.h").is_file()
+            if (sources / "native" / "base" / "sdpy.h").is_file()
             else f"the native library of sdcpp_py cannot be loaded ({error}); reinstall with "
             "`pip install --force-reinstall sdcpp_py`"
         ) from error
@@ -41,6 +62,8 @@ _NO_VULKAN = "Vulkan was not built, so no GPU is used; docs/building.md says how
 # Closes the race of two threads that both make the process's first engine: modules are registered once.
 _start_lock = ProcessLock()
 _started = False
+_build: tuple[str, ...] | None = None
+_switches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +78,11 @@ class Device:
         memory_free: bytes free now, as the driver says; some integrated GPUs' drivers say 0.
         memory_total: bytes in all.
         native_name: what the engine calls it ("Vulkan0").
+        driver: the name of a GPU's driver, where ggml says it ("radv").
+        float16: whether a GPU computes in half precision.
+        matrix_cores: how a GPU multiplies matrices by units of their own ("KHR_coopmat"); "" where it has none, or this
+            build cannot use them.
+        integer_dot: whether a GPU has products of four bytes at once, and this build can use them.
     """
 
     name: str
@@ -64,14 +92,19 @@ class Device:
     memory_free: int
     memory_total: int
     native_name: str
+    driver: str = ""
+    float16: bool = False
+    matrix_cores: str = ""
+    integer_dot: bool = False
 
 
 def start() -> None:
     """Loads the backend modules beside the extension, and reads the environment, once: later changes of it do nothing.
 
-    Raises NativeLibraryError where no CPU module loads, or the environment names one, or kernels, that there are not.
+    Raises NativeLibraryError where no CPU module loads, or the environment names one, or kernels, that there are not,
+    or a wish about the self-test that means nothing.
     """
-    global _started
+    global _started, _switches
     with _start_lock:
         if _started:
             return
@@ -83,19 +116,41 @@ def start() -> None:
                 f"take one of {', '.join(modules_built('cpu'))}, or leave it unset"
             )
         choose_kernels(kernels)
+        check_environment()
         failure = ffi.new("sdpy_failure *")
-        if lib.sdpy_start(os.fsencode(MODULE_DIR), module.encode(), failure):
-            raise_failure(failure, ffi)
+        _switches = needed_switches(gpu_build())
+        with switched(_switches):
+            if lib.sdpy_start(os.fsencode(MODULE_DIR), module.encode(), failure):
+                raise_failure(failure, ffi)
         lib.sdpy_set_submission_target(submission_target())
-        atexit.register(_end, os.getpid())
+        atexit.register(_end)
         _started = True
 
 
-def _end(process: int) -> None:
+def started() -> bool:
+    """Whether the backend modules are loaded."""
+    return _started
+
+
+def gpu_build() -> tuple[str, ...]:
+    """What records of GPUs hold for, as ``vulkan_build`` says it; empty where Vulkan was not built. Loads nothing."""
+    global _build
+    with _start_lock:
+        if _build is None:
+            _build = vulkan_build(MODULE_DIR)
+        return _build
+
+
+def switches() -> tuple[str, ...]:
+    """The switches that were set for the Vulkan module when it was loaded."""
+    start()
+    return _switches
+
+
+def _end() -> None:
     # Threads that nobody waits for go on using engines, and make new ones, until the interpreter is gone. Engines that
-    # were still there then would use what is destroyed. A fork copies the engines and not the threads behind them.
-    if os.getpid() == process:
-        lib.sdpy_end()
+    # were still there then would use what is destroyed. In a fork, those of the first process are not among them.
+    lib.sdpy_end()
 
 
 def devices() -> list[Device]:
@@ -106,7 +161,7 @@ def devices() -> list[Device]:
     for index in range(lib.sdpy_device_count()):
         if lib.sdpy_device_at(index, raw, failure):
             raise_failure(failure, ffi)
-        name = text(raw.name)
+        name, features = text(raw.name), _features(text(raw.features))
         found.append(
             Device(
                 name=name.lower(),
@@ -116,9 +171,19 @@ def devices() -> list[Device]:
                 memory_free=raw.memory_free,
                 memory_total=raw.memory_total,
                 native_name=name,
+                driver=features.get("driver", ""),
+                float16=features.get("fp16") == "1",
+                matrix_cores=features.get("matrix cores", "none").replace("none", ""),
+                integer_dot=features.get("int dot") == "1",
             )
         )
     return found
+
+
+def _features(listed: str) -> dict[str, str]:
+    """What ggml lists of a device, by name: "driver: radv | fp16: 1 | matrix cores: none"."""
+    pairs = (feature.partition(": ") for feature in listed.split(" | "))
+    return {name: value for name, _, value in pairs}
 
 
 @dataclass(frozen=True)
@@ -128,7 +193,7 @@ class DeviceUsage:
     Attributes:
         bytes: of weights and compute buffers, now.
         most_bytes: since the process began, or since the count began anew.
-        longest_submission: seconds that the longest submission of several operations to a GPU took, since then.
+        longest_submission: seconds that the longest submission to a GPU took, since then.
     """
 
     bytes: int
@@ -194,14 +259,25 @@ def modules_built(backend: str) -> list[str]:
 
 
 def vulkan_cure() -> str:
-    """Why this installation has no Vulkan, and the commands that mend it, in a sentence; "" where it has Vulkan."""
+    """Why there is no GPU here by Vulkan, and the commands that mend it, in a sentence; "" where there is one.
+
+    "" also where Vulkan was built and nothing is known of a GPU.
+    """
     if modules_built("vulkan"):
-        return ""
+        return "" if any(device.is_gpu for device in devices()) else missing_gpu()
     try:
         # Written by the build, which alone knows what it did not find.
         return (MODULE_DIR / "vulkan.txt").read_text(encoding="utf-8").strip() or _NO_VULKAN
     except (OSError, ValueError):
         return _NO_VULKAN
+
+
+def shaders_lack() -> str:
+    """What the shaders of this build cannot use of newer GPUs, and the cure, in a sentence; "" where they use all."""
+    try:
+        return (MODULE_DIR / "vulkan_shaders.txt").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def native_paths(files: Mapping[str, Path]) -> list[Any]:
@@ -234,6 +310,12 @@ def kernels() -> str:
     """Which of our kernels are used ("avx2", "avx512_vnni"); "off", or "" where this CPU can run none."""
     start()
     return text(lib.sdpy_kernels())
+
+
+def set_submission_target(milliseconds: int) -> None:
+    """How long one submission to a GPU should take at most, in this process."""
+    start()
+    lib.sdpy_set_submission_target(milliseconds)
 
 
 def engine_commit() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -51,18 +51,29 @@ class OpenRequest(Request):
         files: by their roles (``parts.ROLES``).
         devices: native device names, by the part's name.
         threads: CPU threads of this and all further requests.
+        direct_convolutions, float32_sums: names of parts on GPUs for which the rules of ``sdpy_open_request`` hold.
+        imported_weights: names of parts whose weights lie in memory of this process, which their devices import.
+        paces: operations a second of products, convolutions and others, by the part's name, where they were measured of
+            its GPU; 0 where they were not.
     """
 
     files: Mapping[str, Path]
     devices: Mapping[str, str]
     threads: int
+    direct_convolutions: Collection[str] = ()
+    float32_sums: Collection[str] = ()
+    imported_weights: Collection[str] = ()
+    paces: Mapping[str, Sequence[float]] = field(default_factory=dict)
     begin = lib.sdpy_begin_open
 
     def native(self, measure: bool) -> tuple[Any, list[Any]]:
         """As in ``Request``."""
         paths = native_paths(self.files)
         names = [ffi.new("char[]", self.devices[part].encode()) for part in PARTS]
-        return ffi.new("sdpy_open_request *", [paths, names, self.threads]), [paths, names]
+        named = (self.direct_convolutions, self.float32_sums, self.imported_weights)
+        rules = [[part in parts for part in PARTS] for parts in named]
+        paces = [list(self.paces.get(part, ())) for part in PARTS]
+        return ffi.new("sdpy_open_request *", [paths, names, self.threads, *rules, paces]), [paths, names]
 
 
 @dataclass(frozen=True)
@@ -146,6 +157,7 @@ class DenoiseRequest(Request):
         mask: uint8, (height, width): generated anew where it is 128 or more; None: everywhere.
         settings: of the picture, by the names of ``sdpy_settings``.
         sigmas: one more values than steps are run; empty: the scheduler's own, cut by the denoising strength.
+        keep_steps: goes on from the steps in the engine's file, which are of this very picture, and adds to them.
     """
 
     text: Arrays
@@ -158,6 +170,7 @@ class DenoiseRequest(Request):
     references: tuple[NDArray[np.float32], ...] = ()
     references_are_latents: bool = False
     mask: NDArray[np.uint8] | None = None
+    keep_steps: bool = False
     begin = lib.sdpy_begin_denoise
 
     def native(self, measure: bool) -> tuple[Any, list[Any]]:
@@ -179,7 +192,7 @@ class DenoiseRequest(Request):
         _set_settings(request.settings, self.settings)
         schedule = ffi.new("float[]", list(self.sigmas))
         request.sigmas, request.sigma_count = schedule, len(self.sigmas)
-        request.measure = measure
+        request.keep_steps, request.measure = self.keep_steps, measure
         return request, [*keep, references, kept, schedule]
 
 
@@ -205,18 +218,24 @@ class DecodeRequest(Request):
 
 @dataclass(frozen=True)
 class FaultRequest(Request):
-    """Makes the engine fail in one of the ways of ``sdpy_fault``: for the tests of what follows from it."""
+    """Makes the engine fail in one of the ways of ``sdpy_fault``: for the tests of what follows from it.
+
+    Attributes:
+        fault: its number.
+        after_steps: 0: now; else in the next picture, when so many of its steps are finished.
+    """
 
     fault: int
+    after_steps: int = 0
 
     @staticmethod
     def begin(handle: Any, request: Any, failure: Any) -> int:
         """As in ``Request``."""
-        return int(lib.sdpy_begin_fault(handle, request, failure))
+        return int(lib.sdpy_begin_fault(handle, *request, failure))
 
     def native(self, measure: bool) -> tuple[Any, list[Any]]:
         """As in ``Request``."""
-        return self.fault, []
+        return (self.fault, self.after_steps), []
 
 
 def empty_like(raw: Any) -> NDArray[Any]:

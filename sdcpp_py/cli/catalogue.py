@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_models_dir, add_old_cache_folder, add_quant
-from sdcpp_py.cli.screen import Column, on_terminal, show_table, show_text
+from sdcpp_py.cli.progress import watched
+from sdcpp_py.cli.screen import Column, show_table, show_text
+from sdcpp_py.cli.shared_options import add_downloads, add_old_cache_folder, add_places, add_quant
 from sdcpp_py.errors import ModelNotFoundError, SettingsError
 from sdcpp_py.memory.limits import Limits
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueFile
-from sdcpp_py.models.downloads import as_wanted, on_disk
-from sdcpp_py.models.folders.searching import open_folders
+from sdcpp_py.models.downloads import Places, as_wanted
 from sdcpp_py.models.hub import Access, fetch_all
 from sdcpp_py.models.pretrained import parse_name, resolve
 from sdcpp_py.system.byte_sizes import format_bytes
@@ -45,8 +43,7 @@ def add_to(commands: _Commands[argparse.ArgumentParser], common: argparse.Argume
     command = commands.add_parser("models", parents=[common], help="list the models that have a name")
     command.set_defaults(run=run_models)
     command.add_argument("words", metavar="WORD", nargs="*", help="only models with this in their name or family")
-    add_hub_cache(command)
-    add_models_dir(command)
+    add_places(command)
     add_old_cache_folder(command)
     command.add_argument("--json", action="store_true", help="as JSON")
     command = commands.add_parser("pull", parents=[common], help="download a model, to generate with it later")
@@ -70,9 +67,9 @@ def run_models(options: argparse.Namespace) -> None:
     from sdcpp_py.preflight.listing import models_listed
 
     catalogue = open_catalogue()
-    folders = open_folders(options.models_dir)
-    listed = models_listed(options.words, options.hub_cache, folders)
-    find = partial(on_disk, cache_dir=options.hub_cache, folders=folders)
+    places = Places.of(options.hub_cache, options.models_dir)
+    listed = models_listed(options.words, places)
+    find = places.find
     plain = [_plain(model, catalogue, find) for model in listed]
     files = [_plain_file(file, find) for file in catalogue.files.values()] if not options.words else []
     if options.json:
@@ -90,13 +87,20 @@ def run_models(options: argparse.Namespace) -> None:
 
 def run_pull(options: argparse.Namespace) -> None:
     """Fetches a model's files, or a single file, and prints where they are. Raises SdcppError."""
-    access = Access(options.token, options.hub_cache, options.local_files_only, progress=_shows_progress(options))
     catalogue = open_catalogue()
+    with watched(options, pictures=0) as watch:
+        access = Access(options.token, options.hub_cache, options.local_files_only, watch.listen)
+        files = _fetched(options, catalogue, access)
+    for role, path in files.items():
+        print(_line(role, path))
+
+
+def _fetched(options: argparse.Namespace, catalogue: Catalogue, access: Access) -> Mapping[str, Path]:
+    """The files by their roles, on disk. Raises SdcppError."""
     alone = _file_alone(options, catalogue)
     if alone is not None:
         [path] = fetch_all([as_wanted(alone, options.revision)], access)
-        print(_line(alone.role, path))
-        return
+        return {alone.role: path}
     found = resolve(
         options.name,
         quant=options.quant,
@@ -105,13 +109,12 @@ def run_pull(options: argparse.Namespace) -> None:
         token=access.token,
         cache_dir=access.cache_dir,
         local_files_only=access.local_files_only,
-        progress=access.progress,
+        on_progress=access.on_progress,
         catalogue=catalogue,
         models_dir=options.models_dir,
         limit=Limits.parse(options.memory, "cpu").exact.get("cpu"),
     )
-    for role, path in found.files.items():
-        print(_line(role, path))
+    return found.files
 
 
 def _file_alone(options: argparse.Namespace, catalogue: Catalogue) -> CatalogueFile | None:
@@ -133,10 +136,6 @@ def _part(text: str) -> tuple[str, str]:
     if not equals or not role.strip() or not name.strip():
         raise SettingsError(f"--part is {text!r}; give role and file, as in vae=flux2-small-decoder")
     return role.strip(), name.strip()
-
-
-def _shows_progress(options: argparse.Namespace) -> bool:
-    return not options.no_progress and on_terminal(sys.stderr)
 
 
 def _line(role: str, path: Path) -> str:

@@ -1,11 +1,11 @@
-"""Defaults in the help of ``generate``: the model's own, and which they are where the command names one."""
+"""Defaults in the help of ``generate`` and ``plan``: the model's own, and which they are where a model is named."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NoReturn
 
 from sdcpp_py.errors import SdcppError
 from sdcpp_py.models.bundled import TINY, bundled_files
@@ -20,30 +20,38 @@ from sdcpp_py.system.paths import absolute
 _HELP = ("-h", "--help")
 
 
+class _Listener(argparse.ArgumentParser):
+    """Reads words that may be incomplete: help is wanted all the more."""
+
+    def error(self, message: str) -> NoReturn:
+        raise argparse.ArgumentError(None, message)
+
+
 def say_defaults(command: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """Completes a command's help by the defaults of the model that the words name, where they ask for help."""
     if not set(_HELP) & set(words):
         return
-    name = _model_named(words)
+    name = _model_named(command, words)
     family = None if name is None else _family_of(name)
     for action in command._actions:
         if action.dest in FAMILY_DEFAULTS and action.help != argparse.SUPPRESS:
             value = "the model's own" if family is None else _shown(family, action.dest)
             action.help = f"{action.help or ''} (default: {value})".lstrip().replace("%", "%%")
     if family is not None:
+        for action in command._actions:
+            if action.dest == "size" and action.help:
+                action.help = action.help.replace("the model's own", f"{family.width}x{family.height}")
         command.description = f"The defaults below are those of {name}, of the family {family.title}."
 
 
-def _model_named(words: Sequence[str]) -> str | None:
-    """The name or file of the model, wherever among the words it is."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("-m", "--model")
-    parser.add_argument("--diffusion-model")
+def _model_named(command: argparse.ArgumentParser, words: Sequence[str]) -> str | None:
+    """The name or file of the model, wherever among the words of a command it is."""
+    parser = _Listener(parents=[command], add_help=False, allow_abbrev=False, conflict_handler="resolve")
     try:
         found, _ = parser.parse_known_args([word for word in words if word not in _HELP])
-    except argparse.ArgumentError:  # an option without its value: help is wanted all the more
+    except argparse.ArgumentError:
         return None
-    named: str | None = found.model or found.diffusion_model
+    named: str | None = found.model or found.diffusion_model or getattr(found, "name", None)
     return named
 
 

@@ -13,6 +13,7 @@ from sdcpp_py.cli.opening import open_named
 from sdcpp_py.cli.progress import watched
 from sdcpp_py.images.writing import check_output, write_image
 from sdcpp_py.models.bundled import TINY
+from sdcpp_py.system.deadline import Deadline
 from sdcpp_py.system.paths import absolute
 
 PROMPTS = (
@@ -35,10 +36,13 @@ def run(options: argparse.Namespace) -> None:
     """Generates the pictures and writes the sheet. Raises SdcppError."""
     output = Path(options.output)
     check_output(output)
+    options.timeout = Deadline(options.timeout)  # of all pictures together
     began = time.monotonic()
     with watched(options, len(PROMPTS)) as watch, open_named(TINY, options, watch.listen) as generator:
         pictures = [
-            generator.generate(prompt, seed=options.seed + number, on_progress=watch.of_picture(number)).image
+            generator.generate(
+                prompt, seed=options.seed + number, timeout=options.timeout, on_progress=watch.of_picture(number)
+            ).image
             for number, prompt in enumerate(PROMPTS)
         ]
     written = write_image(contact_sheet(pictures, PROMPTS), absolute(output), overwrite=options.overwrite)

@@ -17,12 +17,14 @@ from sdcpp_py.images.result import GeneratedImage
 from sdcpp_py.settings import MAX_SEED, OPTIONS, GenerationSettings, random_seed
 from sdcpp_py.settings.domains import RANDOM_SEED
 from sdcpp_py.settings.metadata import read_quietly
+from sdcpp_py.system.deadline import Deadline
 
 _DEFAULT_TILE = 256
 
 
 def run(options: argparse.Namespace) -> None:
     """Generates the pictures and writes them. Raises SdcppError."""
+    options.timeout = Deadline(options.timeout)  # of all that follows together
     prompt = _prompt(options)
     if not 1 <= options.count <= 10_000:
         raise SettingsError(f"--count must be from 1 to 10000, not {options.count}")
@@ -45,8 +47,9 @@ def run(options: argparse.Namespace) -> None:
                 _report(place, picture, sys.stderr if outputs.to_standard_output else sys.stdout)
 
         generator.generate_batch(
-            prompt, count=options.count, on_image=keep, on_progress=watch.listen, **settings, **pictures
-        )
+            prompt, count=options.count, overlap=options.overlap, on_image=keep, on_progress=watch.listen,
+            timeout=options.timeout, **settings, **pictures,
+        )  # fmt: skip
 
 
 def _prompt(options: argparse.Namespace) -> str | GenerationSettings:

@@ -1,14 +1,15 @@
 """One job of a command: how far all its phases and pictures together are, and when they will be done.
 
 What a phase takes is learned while it runs: the pace of the one that is running, the seconds of those that have ended,
-and from the first picture on what a whole picture takes. Until the first step has begun nothing is known or said.
+and from the first picture on what a whole picture takes. Until the first step has begun nothing is known or said. What
+has to be downloaded first is a job of its own, because its pace says nothing of the machine's.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sdcpp_py.progress import Phase, Progress
 
@@ -24,9 +25,9 @@ class Standing:
 
     Attributes:
         progress: what the engine said last.
-        fraction: of the whole job, from 0 to 1; it never falls.
-        elapsed: seconds since the job began.
-        remaining: seconds until all pictures are there; None while nothing can be said.
+        fraction: from 0 to 1, of the downloads, and then of all pictures; it never falls but between these two.
+        elapsed: seconds since the command began.
+        remaining: seconds until all files or all pictures are there; None while nothing can be said.
         step_seconds: of one step of the picture that is denoised, or was last; None before the first.
     """
 
@@ -47,17 +48,30 @@ class Job:
 
     def __init__(self, pictures: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
         self._pictures, self._clock = pictures, clock
-        self._began = clock()
+        self._began = self._pictures_began = clock()
         self._fraction = 0.0
+        self._downloads = False
         self._picture = 0
         self._picture_began: float | None = None
         self._ended_pictures: list[float] = []
         self._step_seconds: float | None = None
         self._decode_seconds: float | None = None
+        self._last: Standing | None = None
 
     def listen(self, progress: Progress) -> Standing:
         """Takes what the engine says. Returns where the whole job is then."""
         now = self._clock()
+        if progress.phase is Phase.DOWNLOAD:
+            self._downloads = True
+            self._fraction = max(self._fraction, progress.fraction)
+            return Standing(progress, self._fraction, now - self._began, progress.eta, None)
+        if progress.image < self._picture and self._last is not None:
+            # Decoded while a later one is denoised, which goes on being what is shown.
+            if progress.phase is Phase.DECODE and progress.fraction >= 1:
+                self._decode_seconds = progress.elapsed
+            return replace(self._last, elapsed=now - self._began)
+        if self._downloads:
+            self._downloads, self._fraction, self._pictures_began = False, 0.0, now
         if progress.image != self._picture:
             if self._picture_began is not None:
                 self._ended_pictures.append(now - self._picture_began)
@@ -69,9 +83,9 @@ class Job:
         if progress.phase is Phase.DECODE and progress.fraction >= 1:
             self._decode_seconds = progress.elapsed
         remaining = self._remaining(progress)
-        elapsed = now - self._began
-        self._fraction = max(self._fraction, self._whole(progress, elapsed, remaining))
-        return Standing(progress, self._fraction, elapsed, remaining, self._step_seconds)
+        self._fraction = max(self._fraction, self._whole(progress, now - self._pictures_began, remaining))
+        self._last = Standing(progress, self._fraction, now - self._began, remaining, self._step_seconds)
+        return self._last
 
     def _whole(self, progress: Progress, elapsed: float, remaining: float | None) -> float:
         if remaining is not None:

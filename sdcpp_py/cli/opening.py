@@ -4,87 +4,32 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import sdcpp_py
-from sdcpp_py.cli.screen import on_terminal
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.models.bundled import TINY
-from sdcpp_py.models.folders.searching import VARIABLE as MODELS_VARIABLE
 from sdcpp_py.models.folders.searching import open_folders
-from sdcpp_py.models.hub import downloads_shown
 from sdcpp_py.models.local_paths import is_file, is_path, may_be_below
 from sdcpp_py.naming import named
 from sdcpp_py.progress import ProgressCallback
-from sdcpp_py.system.paths import absolute
+from sdcpp_py.system.paths import StrPath, absolute
 
 if TYPE_CHECKING:
     from sdcpp_py.generator import Generator
-
-
-class _OldCacheFolder(argparse.Action):
-    """``--cache-dir``, which was the folder of the prompts in one command and that of the downloads in others."""
-
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *given: Any) -> None:
-        if hasattr(namespace, "prompt_cache"):
-            parser.error(
-                "--cache-dir may mean two folders: say --prompt-cache (of prompts) or --hub-cache (of downloads)"
-            )
-        print("sdcpp-py: --cache-dir is called --hub-cache now, and will go", file=sys.stderr)
-        namespace.hub_cache = given[0]
-
-
-def add_quant(command: argparse._ActionsContainer, default: str) -> None:
-    """Adds the option that names a quantization; ``default`` says which is taken without it."""
-    command.add_argument("--quant", metavar="TYPE", help=f"weight type, as in NAME:QUANT (default: {default})")
-
-
-def add_hub_cache(command: argparse._ActionsContainer) -> None:
-    """Adds the option that names the folder of the downloads."""
-    command.add_argument("--hub-cache", metavar="DIR", help="where downloads are kept (default: the Hub's own cache)")
-
-
-def add_size(command: argparse._ActionsContainer, default: str) -> None:
-    """Adds the options that ``size_asked_for`` reads; ``default`` says what is taken without them."""
-    command.add_argument("--size", metavar="WxH", help=f"of the picture, in pixels (default: {default})")
-    command.add_argument("-W", "--width", type=int, metavar="PIXELS", help="its width, in place of --size")
-    command.add_argument("-H", "--height", type=int, metavar="PIXELS", help="its height, in place of --size")
-
-
-def add_models_dir(command: argparse._ActionsContainer) -> None:
-    """Adds the option that names folders of models."""
-    command.add_argument(
-        "--models-dir", dest="models_dir", action="append", metavar="DIR",
-        help="a folder of models to look into first (ComfyUI's, A1111's, any); several times for several; "
-        f"then those of {MODELS_VARIABLE}",
-    )  # fmt: skip
-
-
-def add_downloads(command: argparse._ActionsContainer) -> None:
-    """Adds the options of a command that may download."""
-    command.add_argument("--revision", metavar="NAME", help="branch, tag or commit of the denoiser's repository")
-    command.add_argument("--token", help="access token of the Hub (default: HF_TOKEN, or that of `hf auth login`)")
-    command.add_argument("--local-files-only", action="store_true", help="download nothing: take what is on disk")
-    add_hub_cache(command)
-    add_models_dir(command)
-
-
-def add_old_cache_folder(command: argparse.ArgumentParser) -> None:
-    """Adds what ``--prompt-cache`` and ``--hub-cache`` were called, for scripts that still say so."""
-    command.add_argument("--cache-dir", action=_OldCacheFolder, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 _OF_NAMES = ("quant", "revision", "token", "hub_cache", "models_dir")
 
 
 def open_named(name: str, options: argparse.Namespace, on_progress: ProgressCallback | None) -> Generator:
-    """The model of that name, on the machine that the options describe. Downloads show themselves on a terminal."""
+    """The model of that name, on the machine that the options describe."""
     given: dict[str, Any] = {name: getattr(options, name, None) for name in _OF_NAMES}
     only = getattr(options, "local_files_only", False)
-    with downloads_shown(on_progress is not None and on_terminal(sys.stderr)):
-        return sdcpp_py.Generator.from_pretrained(
-            name, **given, local_files_only=only, **machine_given(options), on_progress=on_progress
-        )
+    return sdcpp_py.Generator.from_pretrained(
+        name, **given, local_files_only=only, **machine_given(options), on_progress=on_progress
+    )
 
 
 def open_model(options: argparse.Namespace, on_progress: ProgressCallback | None) -> Generator:
@@ -128,10 +73,18 @@ def names_a_path(name: str, models_dir: list[str] | None) -> bool:
 
 def files_given(options: argparse.Namespace) -> dict[str, Any]:
     """The files that the options name, as arguments of ``Generator``; empty where none is."""
+    folders = cache(partial(open_folders, options.models_dir))  # which are looked through once, where they must be
+
+    def find(file: str) -> StrPath:
+        """A file's path; of one that is not here, its place in the folders of models, where it lies in one of them."""
+        if is_file(absolute(file)) or not may_be_below(file):
+            return file
+        return (folders().find(file) if folders() else None) or file
+
     given = {
-        "diffusion_model": options.diffusion_model,
-        "text_encoder": options.text_encoders,
-        "vae": options.vae,
+        "diffusion_model": options.diffusion_model and find(options.diffusion_model),
+        "text_encoder": [find(file) for file in options.text_encoders or ()],
+        "vae": options.vae and find(options.vae),
     }
     return {name: value for name, value in given.items() if value}
 
@@ -206,6 +159,11 @@ def machine_given(options: argparse.Namespace) -> dict[str, Any]:
         "memory": getattr(options, "memory", None),
         "cache_dir": getattr(options, "prompt_cache", None),
         "threads": options.threads,
+        "precision": options.precision,
+        "isolation": options.isolation,
+        "fallback": getattr(options, "fallback", None),
+        "self_test": options.self_test,
+        "timeout": getattr(options, "timeout", None),
     }
     return {
         "device": device_choice(options.device),

@@ -11,10 +11,21 @@ from typing import Any, NoReturn
 from sdcpp_py.cli import catalogue, completion, inspect, recommendation_options
 from sdcpp_py.cli.defaults import say_defaults
 from sdcpp_py.cli.later import later
-from sdcpp_py.cli.opening import add_downloads, add_hub_cache, add_old_cache_folder, add_quant, add_size, memory_choice
 from sdcpp_py.cli.sd_cli import arguments as sd_cli_options
 from sdcpp_py.cli.sd_cli import command as from_sd_cli
-from sdcpp_py.cli.sd_cli.values import form_of, text_of, threads
+from sdcpp_py.cli.sd_cli.values import form_of, text_of
+from sdcpp_py.cli.shared_options import (
+    add_device,
+    add_downloads,
+    add_files,
+    add_machine,
+    add_memory,
+    add_named_model,
+    add_old_cache_folder,
+    add_places,
+    add_quant,
+    add_size,
+)
 from sdcpp_py.settings import OPTIONS
 from sdcpp_py.version import __version__
 
@@ -77,8 +88,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options of a command line. Ends the process with 2 where it is wrong, as argparse does."""
     parser = build_parser()
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if words[:1] == ["generate"]:
-        say_defaults(commands_of(parser)["generate"], words)
+    if words[:1] in (["generate"], ["plan"]):
+        say_defaults(commands_of(parser)[words[0]], words[1:])
     options, rest = parser.parse_known_args(words)
     # argparse fills an optional positional with nothing as soon as an option comes before it, and then does not know
     # what to do with it: `synth NAME --quant Q4_K DIR`, `plan --size 512 NAME`.
@@ -161,7 +172,7 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
         help="a model by its name (see `sdcpp-py models`; default: tiny, which needs no file), or a whole checkpoint",
     )
     add_quant(files, "what suits --memory, or this machine's")
-    _add_files(files)
+    add_files(files)
     _add_picture(command.add_argument_group("the picture"))
     pictures = command.add_argument_group("init image, mask and reference images")
     pictures.add_argument("-i", "--image", "--init-img", metavar="FILE", help="the init image (image to image)")
@@ -179,8 +190,8 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     add_downloads(caches)
     caches.add_argument("--prompt-cache", metavar="DIR", help="where prompt embeddings are kept (default: in memory)")
     add_old_cache_folder(command)
-    _add_memory(command)
-    _add_machine(command)
+    add_memory(command)
+    add_machine(command, draws=True)
     sd_cli_options.add_options(command)
 
 
@@ -193,6 +204,10 @@ def _add_picture(picture: argparse._ArgumentGroup) -> None:
         "--negative-prompt-file", dest="negative_prompt", type=text_of, metavar="FILE", help="the same from this file"
     )
     picture.add_argument("-b", "--count", "--batch-count", type=int, default=1, metavar="N", help="how many pictures")
+    picture.add_argument(
+        "--no-overlap", dest="overlap", action="store_false",
+        help="begin a picture when the one before is decoded (default: a GPU begins before, if the VAE is on the CPU)",
+    )  # fmt: skip
     picture.add_argument(
         "--settings-from", metavar="FILE", help="take the settings of this picture; options change them"
     )
@@ -211,60 +226,19 @@ def _add_overwrite(command: argparse._ActionsContainer) -> None:
     command.add_argument("--overwrite", action="store_true", help="replace a file that is there (else: name-2.png)")
 
 
-def _add_files(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--diffusion-model", metavar="FILE", help="the denoiser, GGUF or safetensors")
-    group.add_argument(
-        "--text-encoder", "--llm", "--clip_l", "--clip_g", "--t5xxl", dest="text_encoders", action="append",
-        metavar="FILE", help="a text encoder; given several times where the model reads several",
-    )  # fmt: skip
-    group.add_argument("--vae", "--tae", metavar="FILE", help="the VAE, full or tiny (TAESD)")
-
-
-def _add_named_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "name", metavar="NAME[:QUANT]", nargs="?", help="a model by its name (see `sdcpp-py models`; default: tiny)"
-    )
-    command.add_argument("-m", "--model", metavar="NAME[:QUANT]", help="the same")
-    add_quant(command, "Q4_K, or what the model has")
-    add_hub_cache(command)
-
-
-def _add_device(command: argparse._ActionsContainer) -> None:
-    command.add_argument("--device", default="auto", help="auto, cpu, vulkan0, ... (see `sdcpp-py doctor`)")
-
-
-def _add_machine(command: argparse.ArgumentParser) -> None:
-    machine = command.add_argument_group("the machine")
-    _add_device(machine)
-    machine.add_argument("-t", "--threads", type=threads, help="CPU threads (default: the physical cores)")
-    machine.add_argument("--no-progress", action="store_true", help="show no progress bar")
-
-
-def _add_memory(command: argparse.ArgumentParser) -> None:
-    memory = command.add_argument_group("memory")
-    memory.add_argument(
-        "--memory",
-        default="auto",
-        type=memory_choice,
-        metavar="SIZE",
-        help="for weights and compute buffers on the denoiser's device: 6GiB, auto (what is free), all (no limit); or "
-        "by device: cpu=8GiB,vulkan0=4GiB",
-    )
-
-
 def _add_plan(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "plan", parents=[common], help="say what a picture takes of each device's memory, before anything is loaded"
     )
     command.set_defaults(run=later("planning", "run_plan"))
-    _add_named_model(command)
-    _add_files(command.add_argument_group("or files"))
+    add_named_model(command)
+    add_files(command.add_argument_group("or files"))
     add_size(command, "the model's own")
     command.add_argument("-p", "--prompt", metavar="TEXT", help="(default: one of the greatest length)")
     command.add_argument("--vae-tile-size", type=int, metavar="PIXELS", help="decode in tiles of this edge")
     command.add_argument("--json", action="store_true", help="as JSON")
-    _add_memory(command)
-    _add_machine(command)
+    add_memory(command)
+    add_machine(command)
 
 
 def _add_fit(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -274,11 +248,11 @@ def _add_fit(commands: _Commands[argparse.ArgumentParser], common: argparse.Argu
         "names", metavar="NAME[:QUANT]", nargs="*", help="all quantizations of models with this in their name or family"
     )
     command.add_argument("--all", action="store_true", help="all quantizations of all models")
-    add_hub_cache(command)
+    add_places(command)
     command.add_argument("--sizes", default="512,1024", metavar="PIXELS,...", help="(default: %(default)s)")
-    _add_device(command)
+    add_device(command)
     command.add_argument("--json", action="store_true", help="as JSON")
-    _add_memory(command)
+    add_memory(command)
 
 
 def _add_demo(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -289,7 +263,7 @@ def _add_demo(commands: _Commands[argparse.ArgumentParser], common: argparse.Arg
     command.add_argument("-o", "--output", default="demo.png", metavar="FILE", help="where to (default: %(default)s)")
     _add_overwrite(command)
     command.add_argument("-s", "--seed", type=int, default=0, help="of the first picture (default: %(default)s)")
-    _add_machine(command)
+    add_machine(command, draws=True)
 
 
 def _add_info(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -303,6 +277,12 @@ def _add_doctor(commands: _Commands[argparse.ArgumentParser], common: argparse.A
     command = commands.add_parser("doctor", parents=[common], help="show what this machine offers and what was built")
     command.set_defaults(run=later("doctor"))
     command.add_argument("--json", action="store_true", help="as JSON")
+    what = command.add_mutually_exclusive_group()
+    what.add_argument(
+        "--test", nargs="?", const="", metavar="DEVICE",
+        help="test what a device computes, or all GPUs; ends with 1 where one is wrong",
+    )  # fmt: skip
+    what.add_argument("--report", action="store_true", help="a text for a report of a fault, without personal details")
 
 
 def _add_synth(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -321,10 +301,10 @@ def _add_bench(commands: _Commands[argparse.ArgumentParser], common: argparse.Ar
         "bench", parents=[common], help="say how long pictures will take on this machine, before downloading a model"
     )
     command.set_defaults(run=later("benchmark"))
-    _add_named_model(command)
+    add_named_model(command)
     command.add_argument("--sizes", default="256,512,768,1024", metavar="PIXELS,...", help="(default: %(default)s)")
     add_size(command, "those of --sizes")
     command.add_argument("--repeat", type=int, default=3, metavar="N", help="times to measure (default: %(default)s)")
     command.add_argument("--folder", metavar="DIR", help="keep the files of random weights here, for the next time")
     command.add_argument("--json", action="store_true", help="as JSON")
-    _add_machine(command)
+    add_machine(command)

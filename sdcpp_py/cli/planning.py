@@ -21,8 +21,9 @@ from sdcpp_py.cli.screen import Column, on_terminal, show_heading, show_table, s
 from sdcpp_py.memory.plan import MemoryPlan, Stay
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.catalogue import open_catalogue
+from sdcpp_py.models.downloads import Places
 from sdcpp_py.models.files import check_files
-from sdcpp_py.pipeline.pipeline import PipelineOptions
+from sdcpp_py.pipeline.options import PipelineOptions
 from sdcpp_py.preflight.fits import best_first, choices, fits_of
 from sdcpp_py.preflight.named_files import files_named
 from sdcpp_py.preflight.plan_files import plan_files
@@ -34,12 +35,15 @@ _PARTS = {"text_encoder": "encoder", "diffusion_model": "denoiser", "vae": "VAE"
 def run_plan(options: argparse.Namespace) -> None:
     """Prints what is in memory when. Raises SdcppError."""
     given, name = files_given(options), name_asked_for(options)
-    if name is not None and names_a_path(name, None):
+    if name is not None and names_a_path(name, options.models_dir):
         given["model"], name = name, None
     wishes = {
         "memory": options.memory,
         "device": device_choice(options.device),
         "threads": options.threads,
+        "precision": options.precision,
+        "isolation": options.isolation,
+        "self_test": options.self_test,
         "vae_tile_size": options.vae_tile_size or 0,
     }
     if options.prompt is not None:
@@ -51,7 +55,8 @@ def run_plan(options: argparse.Namespace) -> None:
         refuse_with_files(options, "quant")
         plan = plan_files(check_files(**given), width=width, height=height, **wishes)
     else:
-        with files_named(name or TINY, options.quant, hollow=True, hub_cache=options.hub_cache) as found:
+        places = Places.of(options.hub_cache, options.models_dir)
+        with files_named(name or TINY, options.quant, hollow=True, places=places) as found:
             plan = plan_files(found.files, width=width, height=height, **wishes)
     if options.json:
         print(json.dumps(plain_plan(plan), indent=2))
@@ -66,7 +71,9 @@ def run_fit(options: argparse.Namespace) -> None:
     sizes, device = sizes_of(options.sizes), device_choice(options.device)
     limit = PipelineOptions.of(device, options.memory, None).limit
     wanted = choices(options.names, open_catalogue(), every=options.all, limit=limit)
-    found = best_first(fits_of(wanted, sizes=sizes, memory=options.memory, device=device, hub_cache=options.hub_cache))
+    places = Places.of(options.hub_cache, options.models_dir)
+    fits = fits_of(wanted, sizes=sizes, memory=options.memory, device=device, places=places)
+    found = best_first(fits, places)
     if options.json:
         plain = [
             {"model": fit.model, "quant": fit.quant, "plans": [plain_plan(plan) for plan in fit.plans]} for fit in found
@@ -90,7 +97,7 @@ def _show_plan(plan: MemoryPlan) -> None:
         Column("device"),
         Column("weights", right=True),
         Column("buffer", right=True),
-        *(Column(f"in {device}", right=True, style="bold") for device in plan.devices),
+        *(Column(head, right=True, style="bold") for head in plan.held_in()),
         Column("", folds=True),
     ]
     show_table(columns, plan.rows())
@@ -100,9 +107,9 @@ def _show_plan(plan: MemoryPlan) -> None:
 
 def _how(plan: MemoryPlan) -> str:
     if not plan.fits:
-        needs = ", ".join(format_bytes(plan.least(device)) for device in plan.devices)
+        needs = ", ".join(format_bytes(plan.least(devices)) for devices in plan.memories)
         return f"no: needs {needs}"
-    peak = ", ".join(format_bytes(plan.peak(device)) for device in plan.devices)
+    peak = ", ".join(format_bytes(plan.peak(devices)) for devices in plan.memories)
     if all(part.stay is Stay.RESIDENT for part in plan.parts):
         return f"{peak}, all resident"
     moving = [f"{_PARTS[part.need.name]} {part.stay.value}" for part in plan.parts if part.stay is not Stay.RESIDENT]
@@ -112,9 +119,15 @@ def _how(plan: MemoryPlan) -> str:
 def plain_plan(plan: MemoryPlan) -> dict[str, Any]:
     """A plan as plain values, ready for JSON."""
     plain = asdict(plan)
+    del plain["overlap"]  # what is shown are plans of one picture
     for part, values in zip(plan.parts, plain["parts"], strict=True):
         values["stay"] = part.stay.name.lower()
+        values["reads_ahead"] = part.reads_ahead
         values["in_phase"] = {device: plan.in_phase(part.need.name, device) for device in plan.devices}
     plain["peaks"] = {device: plan.peak(device) for device in plan.devices}
     plain["least"] = {device: plan.least(device) for device in plan.devices}
+    if plan.pool is not None:
+        shared = plan.pool.devices
+        plain["pool"] |= {"peak": plan.peak(shared), "least": plan.least(shared)}
+        plain["pool"]["in_phase"] = {part.need.name: plan.in_phase(part.need.name, shared) for part in plan.parts}
     return plain

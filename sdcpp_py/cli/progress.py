@@ -164,11 +164,13 @@ def _say(text: str) -> None:
 def _place_of(progress: Progress, pictures: int, narrow: bool = False) -> str:
     """Which picture and phase it is, and how far that is, as in "picture 2/4, denoise 5/20"."""
     words = progress.phase.value
-    if progress.phase is Phase.LOAD and progress.bytes_total:
+    if progress.bytes_total:
         words += f" {progress.bytes_done / 2**30:.2f}/{progress.bytes_total / 2**30:.2f} GiB"
+    elif progress.bytes_done:
+        words += f" {progress.bytes_done / 2**30:.2f} GiB"
     elif progress.phase in (Phase.DENOISE, Phase.DECODE) and progress.steps > 1:
         words += f" {min(progress.step + 1, progress.steps)}/{progress.steps}"
-    if pictures == 1 or progress.phase is Phase.LOAD:
+    if pictures == 1 or progress.phase in (Phase.DOWNLOAD, Phase.LOAD):
         return words
     number = f"{progress.image + 1}/{pictures}"
     return f"{number} {words}" if narrow else f"picture {number}, {words}"

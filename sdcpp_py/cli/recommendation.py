@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> None:
         patience=PATIENCE if options.patience is None else options.patience,
         count=options.count,
         hub_cache=options.hub_cache,
+        models_dir=options.models_dir,
         on_stage=lambda text: complain(f"sdcpp-py: {text}"),
     )
     if options.json:
@@ -47,10 +48,11 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _row(one: Recommendation) -> tuple[str, ...]:
+    plan = one.plans[max(one.plans)]
     return (
         one.name,
-        "+".join(format_bytes(size) for size in one.memory.values()),
-        _how(one.plans[max(one.plans)]),
+        "+".join(format_bytes(plan.peak(devices)) for devices in plan.memories),
+        _how(plan),
         *(_seconds(one, size) for size in SIZES),
         format_bytes(one.missing) if one.missing else "on disk",
         one.licence,

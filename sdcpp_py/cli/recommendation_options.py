@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from sdcpp_py.cli.later import later
-from sdcpp_py.cli.opening import add_hub_cache, memory_choice
-from sdcpp_py.cli.sd_cli.values import threads
+from sdcpp_py.cli.opening import memory_choice
+from sdcpp_py.cli.shared_options import add_device, add_places, add_threads
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -23,12 +23,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], common
         metavar="SIZE",
         help="what a picture may take (default: what is free)",
     )
-    command.add_argument("--device", default="auto", help="auto, cpu, vulkan0, ... (see `sdcpp-py doctor`)")
-    command.add_argument("-t", "--threads", type=threads, help="CPU threads (default: the physical cores)")
+    add_device(command)
+    add_threads(command)
     command.add_argument(
         "--commercial", action="store_true", help="only models that anybody may use commercially, by their licences"
     )
     command.add_argument("--patience", type=float, metavar="SECONDS", help="for a picture (default: five minutes)")
     command.add_argument("--count", type=int, default=5, metavar="N", help="at most so many (default: %(default)s)")
-    add_hub_cache(command)
+    add_places(command)
     command.add_argument("--json", action="store_true", help="as JSON")

@@ -11,7 +11,6 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +18,11 @@ if TYPE_CHECKING:
 
 _GAP = "  "
 _NARROW = 72
-_PIECE = 12
+_HEADING = 24
+# A word of so many letters, as the name of a quantization, is not broken.
+_SHORT = 12
+_WORDS = re.compile(r"\s*\S+\s*|\s+")
+_PARTS = re.compile(r"[^\s_/,-]*(?:[_/,-]+\s*|\s+|$)")
 # All control characters but line break and tab, and those that turn the direction of writing.
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -67,14 +70,13 @@ def show_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None
         print(plain_table(columns, rows))
         return
     console = console_on(sys.stdout)
-    # Columns of a few letters are harder to read than lines.
-    gap = 2 if console.width >= _NARROW else 1
-    cells = zip(*[[column.heading for column in columns], *rows], strict=True)
-    wanted = sum(max(map(partial(_least_width, column), cell)) for column, cell in zip(columns, cells, strict=True))
-    if rows and wanted + gap * (len(columns) - 1) > console.width:
-        console.print(_rich_list(columns, rows))
-    else:
-        console.print(_rich_table(columns, rows, gap))
+    # Columns of a few letters are harder to read than lines; columns that stand close, easier.
+    for gap in (2, 1) if console.width >= _NARROW else (1,):
+        widths = _widths(columns, rows, console.width - gap * (len(columns) - 1))
+        if widths is not None or not rows:
+            console.print(_rich_table(columns, rows, gap, widths or [console.width] * len(columns)))
+            return
+    console.print(_rich_list(columns, rows))
 
 
 def show_text(text: str, style: str = "") -> None:
@@ -104,12 +106,52 @@ def plain_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str
     )
 
 
-def _least_width(column: Column, cell: str) -> int:
-    """The characters that a cell has at least; a long word may be broken, but not into shreds."""
-    return max((min(len(word), _PIECE) for word in cell.split()), default=0) if column.folds else len(cell)
+def _pieces(text: str) -> list[str]:
+    """What may stand on lines of its own: words, and the parts of long ones ("flux-", "non-", "commercial")."""
+    pieces = []
+    for word in _WORDS.findall(text):
+        pieces += _PARTS.findall(word) if len(word.rstrip()) > _SHORT else [word]
+    return pieces
 
 
-def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], gap: int) -> Any:
+def _broken(text: str, width: int) -> str:
+    """A text in lines that are no longer than a width; only a piece that is longer itself is cut."""
+    lines = [""]
+    for piece in _pieces(text):
+        if len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        while len(piece.rstrip()) > width:
+            lines[-1:] = [piece[:width], ""]
+            piece = piece[width:]
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], most: int) -> list[int] | None:
+    """How wide each column is where together they are no wider than ``most``; None where they cannot be.
+
+    Those that fold are as wide as their heading and their longest piece at least, and share what is left beyond that.
+    """
+    cells = list(zip(*[[column.heading for column in columns], *rows], strict=True))
+    wanted = [max(map(len, cell)) for cell in cells]
+    widths = [
+        max(len(here[0]), *(len(piece.rstrip()) for cell in here for piece in _pieces(cell)), 0)
+        if column.folds
+        else width
+        for column, here, width in zip(columns, cells, wanted, strict=True)
+    ]
+    left = most - sum(widths)
+    if left < 0:
+        return None
+    folding = sorted((wanted[number] - widths[number], number) for number, one in enumerate(columns) if one.folds)
+    for before, (more, number) in enumerate(folding):
+        given = min(more, left // (len(folding) - before))
+        widths[number] += given
+        left -= given
+    return widths
+
+
+def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], gap: int, widths: Sequence[int]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
@@ -117,11 +159,9 @@ def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], gap: i
     table = Table(box=None, show_header=shown, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
     for column in columns:
         justify: Any = "right" if column.right else "left"
-        table.add_column(
-            Text(column.heading), justify=justify, no_wrap=not column.folds, overflow="fold", style=column.style
-        )
+        table.add_column(Text(column.heading), justify=justify, no_wrap=True, overflow="fold", style=column.style)
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(_broken(cell, width)) for cell, width in zip(row, widths, strict=True)))
     return table
 
 
@@ -131,7 +171,7 @@ def _rich_list(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Any:
     from rich.text import Text
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(max_width=_PIECE * 2, overflow="fold")
+    table.add_column(max_width=_HEADING, overflow="fold")
     table.add_column(overflow="fold")
     for row in rows:
         for number, (column, cell) in enumerate(zip(columns, row, strict=True)):

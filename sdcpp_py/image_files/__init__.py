@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from sdcpp_py.errors import ImageError, ImageNotFoundError, OutOfMemoryError, SdcppError
 from sdcpp_py.image_files.exif import exif_texts
 from sdcpp_py.image_files.png_chunks import Texts, decoded, for_pillow, is_png, texts_of
+from sdcpp_py.system.forks import ProcessLock
 from sdcpp_py.system.paths import StrPath, absolute
 
 
@@ -79,7 +79,7 @@ def check_file(path: str, what: str) -> None:
 
 
 # Warnings are switched off for the whole process. Two threads that did so at once could leave them off for ever.
-_quiet = threading.Lock()
+_quiet = ProcessLock()
 
 
 @contextlib.contextmanager

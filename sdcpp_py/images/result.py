@@ -15,6 +15,7 @@ from PIL import Image
 from sdcpp_py.images.showing import show
 from sdcpp_py.images.writing import Writable, check_buffer, encoded, format_for, format_named, write_image, write_to
 from sdcpp_py.naming import excerpt
+from sdcpp_py.progress import GenerationEvent
 from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.settings.metadata import PictureMetadata
 from sdcpp_py.signatures.foreign import answering
@@ -33,6 +34,8 @@ class GeneratedImage:
             batch did it.
         model: names of the family and of the files.
         engine: commit of the engine.
+        events: what happened on the way and was made up for, such as a GPU that was lost; usually nothing. Files do not
+            carry it.
         latent: the denoised latent, float32 of shape (channels, rows, columns) as ``Generator.generate`` says; None
             unless it was asked for.
     """
@@ -42,6 +45,7 @@ class GeneratedImage:
     timings: Mapping[str, float]
     model: Mapping[str, str]
     engine: str
+    events: tuple[GenerationEvent, ...] = field(default=(), compare=False)
     latent: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:

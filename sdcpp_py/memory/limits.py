@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from sdcpp_py._native.library import Device, find_device
 from sdcpp_py.errors import SettingsError
+from sdcpp_py.memory.pool import Bounds, Pool, sharing
 from sdcpp_py.naming import named
 from sdcpp_py.system.byte_sizes import parse_bytes
+from sdcpp_py.system.carve_out import carve_out
 from sdcpp_py.system.ram import memory
 
 MemoryLimit = str | int | Mapping[str, str | int]
@@ -27,14 +29,19 @@ class Limits:
     Attributes:
         exact: bytes by device name, that must be kept to.
         auto: whether devices that are not named are limited by what they have free.
+        together: bytes that must be kept to by all devices that share the host's memory; None where that is left open.
     """
 
     exact: Mapping[str, int]
     auto: bool
+    together: int | None = None
 
     @classmethod
-    def parse(cls, wish: object, denoiser_device: str) -> Limits:
-        """From ``Generator(memory=...)``: a size alone is for the denoiser's device.
+    def parse(cls, wish: object, denoiser_device: str, devices: Sequence[Device] = ()) -> Limits:
+        """From ``Generator(memory=...)``.
+
+        A size alone is for the denoiser's device; where that shares the host's memory with another of ``devices``,
+        those that take part, it is for all that share it.
 
         Raises SettingsError, and NativeLibraryError where it names a device that there is not.
         """
@@ -48,25 +55,46 @@ class Limits:
             return cls({find_device(name).name: size for name, size in sizes.items()}, True)
         if isinstance(wish, str) and not any(letter.isdigit() for letter in wish):
             raise SettingsError(f"{named('memory')} must be 'auto', 'all' or a size such as '6GiB', not {wish!r}")
-        return cls({denoiser_device: _size(named("memory"), wish)}, True)
+        size = _size(named("memory"), wish)
+        if denoiser_device in sharing(devices):
+            return cls({}, True, size)
+        return cls({denoiser_device: size}, True)
 
-    def now(self, devices: Sequence[Device], held: Mapping[str, int]) -> dict[str, int]:
-        """Bytes by device. Devices that nothing is known of have no limit.
+    def now(self, devices: Sequence[Device], held: Mapping[str, int]) -> Bounds:
+        """What the devices may hold, each and together. Those that nothing is known of have no limit.
+
+        What a driver says that its GPU has free counts as far as the system says so too, where that GPU shares the
+        host's memory.
 
         Args:
             devices: those that take part.
             held: bytes that are held there already, and count as free.
         """
+        total, free = memory()
+        shared = sharing(devices)
+        carved, carved_free = _carved([device for device in devices if device.name in shared])
+        on_cpu, on_gpus = held.get("cpu", 0), sum(held.get(name, 0) for name in shared if name != "cpu")
+        # What GPUs hold beyond that which was set aside for them lies in the RAM: the CPU could have it instead.
+        ram = _within(total, free, on_cpu + max(0, on_gpus - carved))
+        whole = _within(total and total + carved, free + carved_free, on_cpu + on_gpus)
+        if self.together is not None:
+            ram = whole = self.together  # goes before what is free, as a size for the CPU alone does
+        elif not self.auto:
+            ram = whole = None
         limits = {}
         for device in devices:
-            if device.name in self.exact:
-                limits[device.name] = self.exact[device.name]
-            elif self.auto:
-                free, total = _memory(device.name)
-                if total:
-                    spared = max(_SPARED_LEAST, int(free * _SPARED_SHARE))
-                    limits[device.name] = min(max(0, free - spared) + held.get(device.name, 0), total)
-        return limits
+            name = device.name
+            limit = self.exact.get(name)
+            if limit is None and self.auto:
+                pooled = whole if name in shared else None
+                own = ram
+                if device.is_gpu:
+                    # Behind heaps in the RAM, a share of that is spared already.
+                    own = _within(*_gpu_memory(name), held.get(name, 0), spared=pooled is not None)
+                limit = _lower(own, pooled)
+            if limit is not None:
+                limits[name] = limit
+        return Bounds(limits, Pool(shared, whole, (whole or 0) - (ram or 0)) if shared else None)
 
 
 def _size(name: str, wish: object) -> int:
@@ -78,11 +106,28 @@ def _size(name: str, wish: object) -> int:
     return size
 
 
-def _memory(name: str) -> tuple[int, int]:
-    """Bytes that a device has free now, and in all; 0 where that is not known."""
+def _within(total: int, free: int, held: int, *, spared: bool = False) -> int | None:
+    """Bytes to hold at most, of a memory with so many free and held by us; None where nothing is known of it.
+
+    ``spared``: whether other programs have their share of it already.
+    """
+    if not total:
+        return None
+    left = max(_SPARED_LEAST, 0 if spared else int(free * _SPARED_SHARE))
+    return min(max(0, free - left) + held, total)
+
+
+def _lower(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _gpu_memory(name: str) -> tuple[int, int]:
+    """Bytes that a GPU has in all, and free now; 0 where that is not known."""
     device = find_device(name)  # anew: what is free changes
-    if not device.is_gpu:
-        total, free = memory()
-        return free, total
     # Drivers of some integrated GPUs say that nothing is free.
-    return device.memory_free or device.memory_total, device.memory_total
+    return device.memory_total, device.memory_free or device.memory_total
+
+
+def _carved(gpus: Sequence[Device]) -> tuple[int, int]:
+    """Bytes that are set aside for GPUs that share the host's memory: in all, and free now. A machine has one."""
+    return max((carve_out(gpu.memory_total) for gpu in gpus if gpu.is_integrated), default=(0, 0))

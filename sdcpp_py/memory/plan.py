@@ -2,23 +2,22 @@
 
 A picture passes three phases, each of which computes with the weights of one part and a compute buffer of its own. What
 a device holds in a phase is the weights that stay, those of the phase's part, and the compute buffer; that must not be
-more than the device's limit.
+more than the device's limit. Devices that share the host's memory must not hold more together than that has.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import chain, combinations
 
+from sdcpp_py.memory.pool import Pool
 from sdcpp_py.naming import named
-from sdcpp_py.parts import PARTS
 from sdcpp_py.system.byte_sizes import format_bytes
 
-# Edges in pixels of the tiles that a VAE on a GPU decodes where the whole picture does not fit, the largest first.
-_TILES = (1024, 768, 512, 384, 256, 192, 128)
+OVERLAPPING = ("diffusion_model", "vae")
+"""The parts that work at the same time where phases overlap."""
 
 
 class Stay(Enum):
@@ -41,6 +40,8 @@ class PartNeed:
         least_room: of its weights when it is streamed in the least room.
         working: of the compute buffer of its phase.
         needed: whether it has a phase at all; a text encoder has none where all prompts are encoded already.
+        unsupported: what its device cannot compute of its phase, in words; "" where it can do all.
+        ahead_room: of its weights in the least room that has two places for streamed blocks; 0: not known.
     """
 
     name: str
@@ -49,6 +50,8 @@ class PartNeed:
     least_room: int
     working: int
     needed: bool = True
+    unsupported: str = ""
+    ahead_room: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,11 @@ class PartPlan:
     stay: Stay
     room: int
 
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether streamed blocks have two places: one is filled while the block in the other is computed."""
+        return self.stay is Stay.STREAMED and 0 < self.need.ahead_room <= self.room
+
 
 @dataclass(frozen=True, repr=False)
 class MemoryPlan:
@@ -76,6 +84,10 @@ class MemoryPlan:
         limits: bytes by device; a device that is not there has no limit.
         vae_tile_size: edge in pixels of the tiles that the VAE decodes; 0: in one piece.
         fits: whether the limits hold. Where they do not, the plan is the leanest there is.
+        pool: the memory that some devices share, with its own limit; None where each has its own.
+        why: why parts compute where they do, in a phrase; "" where that was not left open.
+        overlap: whether a picture is decoded while the next one is denoised: in either phase, a device holds then what
+            both take.
     """
 
     width: int
@@ -84,25 +96,33 @@ class MemoryPlan:
     limits: Mapping[str, int]
     vae_tile_size: int
     fits: bool
+    pool: Pool | None = None
+    why: str = ""
+    overlap: bool = False
 
     def __repr__(self) -> str:
-        most = ", ".join(f"{format_bytes(self.peak(device))} on {device}" for device in self.devices)
+        most = ", ".join(f"{format_bytes(self.peak(devices))} on {' and '.join(devices)}" for devices in self.memories)
         return f"<MemoryPlan {self.width}x{self.height} {'fits' if self.fits else 'does not fit'}: at most {most}>"
 
     def _repr_html_(self) -> str:
-        rows = [["", "device", "weights", "buffer", *(f"in {device}" for device in self.devices), ""], *self.rows()]
+        rows = [["", "device", "weights", "buffer", *self.held_in(), ""], *self.rows()]
         cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
         return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table><p>{html.escape(repr(self)[1:-1])}</p>"
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Of each part, in words: its name, device, weights, buffer, what each device holds in its phase, its stay."""
+        """Of each part, in words: its name, device, weights, buffer, what is held in its phase, its stay."""
         return [self._row(part) for part in self.parts]
+
+    def held_in(self) -> list[str]:
+        """The heads of the columns of what is held: of each device, and of those together that share a memory."""
+        return [head for head, _ in self._columns]
 
     def _row(self, part: PartPlan) -> tuple[str, ...]:
         need = part.need
-        sizes = (need.weights, need.working, *(self.in_phase(need.name, device) for device in self.devices))
+        held = (self.in_phase(need.name, devices) for _, devices in self._columns)
         room = f" in {format_bytes(part.room)}" if part.stay is Stay.STREAMED else ""
-        return need.name, need.device, *map(format_bytes, sizes), part.stay.value + room
+        room += ", read ahead" if part.reads_ahead else ""
+        return need.name, need.device, *map(format_bytes, (need.weights, need.working, *held)), part.stay.value + room
 
     @property
     def streams(self) -> bool:
@@ -110,34 +130,68 @@ class MemoryPlan:
         return any(part.stay is Stay.STREAMED for part in self.parts)
 
     @property
+    def all_resident(self) -> bool:
+        """Whether no weights have to come again for a picture."""
+        return all(part.stay in (Stay.RESIDENT, Stay.ABSENT) for part in self.parts)
+
+    @property
     def devices(self) -> tuple[str, ...]:
         """The devices that take part."""
         return tuple(sorted({part.need.device for part in self.parts}))
+
+    @property
+    def unsupported(self) -> str:
+        """What a device cannot compute of such a picture, in a sentence; "" where all of it can be computed."""
+        for part in self.parts:
+            if part.need.unsupported and part.need.needed:
+                return f"{part.need.device} cannot compute the {part.need.name}'s {part.need.unsupported}"
+        return ""
+
+    @property
+    def memories(self) -> tuple[tuple[str, ...], ...]:
+        """The memories that take part, each by its devices: those that share one stand together."""
+        apart = [(device,) for device in self.devices if device not in self._shared]
+        return (self._shared, *apart) if self._shared else tuple(apart)
+
+    @property
+    def _columns(self) -> list[tuple[str, tuple[str, ...]]]:
+        columns: list[tuple[str, tuple[str, ...]]] = [(f"in {device}", (device,)) for device in self.devices]
+        return [*columns, ("together", self._shared)] if self._shared else columns
+
+    @property
+    def _shared(self) -> tuple[str, ...]:
+        """The devices that take part and share one memory; none where a memory has one device."""
+        found = tuple(name for name in self.pool.devices if name in self.devices) if self.pool else ()
+        return found if len(found) > 1 else ()
 
     def part(self, name: str) -> PartPlan:
         """The plan of a part."""
         return next(part for part in self.parts if part.need.name == name)
 
-    def in_phase(self, phase_of: str, device: str) -> int:
-        """Bytes of weights and compute buffer on a device in the phase of a part."""
+    def in_phase(self, phase_of: str, devices: str | Collection[str]) -> int:
+        """Bytes of weights and compute buffer on a device, or on several together, in the phase of a part."""
         total = 0
-        for part in self.parts:
-            if part.need.device == device:
-                now = part.need.name == phase_of
-                total += part.need.weights if part.stay is Stay.RESIDENT else part.room if now else 0
-                total += part.need.working if now else 0
+        at_once = OVERLAPPING if self.overlap and phase_of in OVERLAPPING else (phase_of,)
+        for part in self._on(devices):
+            now = part.need.name in at_once
+            total += part.need.weights if part.stay is Stay.RESIDENT else part.room if now else 0
+            total += part.need.working if now else 0
         return total
 
-    def peak(self, device: str) -> int:
-        """The most bytes of weights and compute buffers that a device holds at a time."""
-        return max(self.in_phase(part.need.name, device) for part in self.parts)
+    def peak(self, devices: str | Collection[str]) -> int:
+        """The most bytes of weights and compute buffers that a device holds at a time, or several together."""
+        return max(self.in_phase(part.need.name, devices) for part in self.parts)
 
-    def least(self, device: str) -> int:
-        """The lowest limit of a device that a picture of this size can be generated in."""
-        return _least(part.need for part in self.parts if part.need.device == device)
+    def least(self, devices: str | Collection[str]) -> int:
+        """The lowest limit of a device, or of several together, that such a picture can be generated in."""
+        return least_limit(part.need for part in self._on(devices))
+
+    def _on(self, devices: str | Collection[str]) -> list[PartPlan]:
+        names = (devices,) if isinstance(devices, str) else devices
+        return [part for part in self.parts if part.need.device in names]
 
     def __str__(self) -> str:
-        heads = " ".join(f"{'in ' + device:>11}" for device in self.devices)
+        heads = " ".join(f"{head:>11}" for head in self.held_in())
         lines = [self.title(), f"{'':<17} {'device':<9} {'weights':>9} {'buffer':>9}  {heads}"]
         for name, device, weights, working, *held, stay in self.rows():
             columns = " ".join(f"{size:>11}" for size in held)
@@ -150,23 +204,39 @@ class MemoryPlan:
         return f"{self.width}x{self.height}{tiles}"
 
     def sums(self) -> list[str]:
-        """What it comes to, in lines: for each device, and what to change where it does not fit."""
-        lines = []
-        for device in self.devices:
-            limit = self.limits.get(device)
-            of = f" of {format_bytes(limit)}" if limit is not None else ""
-            lines.append(f"at most {format_bytes(self.peak(device))}{of} on {device}")
+        """Why, and what it comes to, in lines: on each device, in what they share; what to change if it is short."""
+        lines = [self.why] if self.why else []
+        lines += [self._sum(device, self.limits.get(device), f"on {device}") for device in self.devices]
+        if self.pool is not None:
+            lines.append(self._sum(self.pool.devices, self.pool.limit, f"in {self.pool}"))
         return lines if self.fits else [*lines, f"does not fit: {self.advice()}"]
+
+    def _sum(self, devices: str | Collection[str], limit: int | None, where: str) -> str:
+        of = f" of {format_bytes(limit)}" if limit is not None else ""
+        return f"at most {format_bytes(self.peak(devices))}{of} {where}"
 
     def advice(self) -> str:
         """What to change so that a plan that does not fit would."""
-        short = [device for device in self.devices if self.least(device) > self.limits.get(device, self.least(device))]
-        needs = " and ".join(f"{format_bytes(self.least(device), enough=True)} on {device}" for device in short)
+        if self.unsupported:
+            return (
+                f"{self.width}x{self.height}: {self.unsupported}; give a smaller picture, or {named('device', 'cpu')}"
+            )
+        needs = " and ".join(f"{format_bytes(least, enough=True)} on {where}" for where, least in self._short())
         largest = max(self.parts, key=lambda part: part.need.working + part.room)
         change = "a smaller picture"
         if largest.need.name == "vae" and not self.vae_tile_size:
             change = f"tiles ({named('vae_tile_size', 256)}), {change}"
         return f"{self.width}x{self.height} needs at least {needs}; give it that, {change} or smaller weights"
+
+    def _short(self) -> list[tuple[str, int]]:
+        """What has too low a limit, in words, and the least it would have to be."""
+        limits, found, pool = dict(self.limits), [], self.pool
+        if pool is not None and pool.limit is not None and self.least(pool.devices) > pool.limit:
+            found.append((f"{' and '.join(pool.devices)} together", self.least(pool.devices)))
+            # A device that is held to the pool's limit alone has a higher one as soon as the pool has.
+            limits = {name: size for name, size in limits.items() if size != pool.limit}
+        on_devices = [(name, self.least(name)) for name in self.devices]
+        return found + [(name, least) for name, least in on_devices if least > limits.get(name, least)]
 
 
 @dataclass(frozen=True)
@@ -176,102 +246,21 @@ class CallPlan:
     Attributes:
         encoding: while prompts are encoded; None where all of them are already.
         generating: afterwards, for all of the pictures, when the text encoder has no phase any more.
+        beside: of the engine beside, which decodes pictures while the next ones are denoised: what both hold together.
+            The VAE's weights do not stay with the first engine then. None where it does all, one after the other.
     """
 
     encoding: MemoryPlan | None
     generating: MemoryPlan
+    beside: MemoryPlan | None = None
+
+    @classmethod
+    def overlapping(cls, encoding: MemoryPlan | None, beside: MemoryPlan) -> CallPlan:
+        """The plans of a call whose phases overlap as ``beside`` says."""
+        parts = [replace(part, stay=Stay.STAGED) if part.need.name == "vae" else part for part in beside.parts]
+        return cls(encoding, replace(beside, parts=tuple(parts), overlap=False), beside)
 
 
-def make_plan(
-    needs: Sequence[PartNeed], limits: Mapping[str, int], *, width: int, height: int, vae_tile_size: int = 0
-) -> MemoryPlan:
-    """The plan that keeps as much in memory as the limits allow; where none does, the leanest, which does not fit.
-
-    Args:
-        needs: of each part.
-        limits: bytes by device; a device that is not named has none.
-        width, height, vae_tile_size: of the picture, in pixels.
-    """
-    plans: dict[str, PartPlan] = {}
-    fits = True
-    for device in {need.device for need in needs}:
-        here = [need for need in needs if need.device == device]
-        planned = _plan_device(here, limits.get(device))
-        if planned is None:
-            fits = False
-            planned = _plan_device(here, _least(here))
-            assert planned is not None
-        plans |= {part.need.name: part for part in planned}
-    ordered = tuple(plans[name] for name in PARTS if name in plans)
-    return MemoryPlan(width, height, ordered, dict(limits), vae_tile_size, fits)
-
-
-def first_fitting(
-    needs: Callable[[int], Sequence[PartNeed]], limits: Mapping[str, int], *, width: int, height: int, tile: int
-) -> MemoryPlan:
-    """The plan of a picture; on a GPU, the VAE works in tiles where the whole picture does not fit.
-
-    On the CPU it does so only when it is told to: tiles change the picture, a little, and a limit of memory must not.
-
-    Args:
-        needs: of each part, by the edge in pixels of the VAE's tiles; 0: in one piece.
-        limits: bytes by device.
-        width, height: of the picture, in pixels.
-        tile: the tiles that were asked for; 0: none.
-    """
-    plans: list[MemoryPlan] = []
-    tiles = [tile, *(smaller for smaller in _TILES if not tile and smaller < max(width, height))]
-    for edge in tiles:
-        found = needs(edge)
-        plans.append(make_plan(found, limits, width=width, height=height, vae_tile_size=edge))
-        device = next(need.device for need in found if need.name == "vae")
-        if plans[-1].fits or device == "cpu":
-            return plans[-1]
-    return min(plans, key=lambda plan: plan.least(device))
-
-
-def _least(needs: Iterable[PartNeed]) -> int:
+def least_limit(needs: Iterable[PartNeed]) -> int:
+    """The lowest limit that a picture can be generated in where parts compute in one memory: one at a time."""
     return max((need.working + need.least_room for need in needs if need.needed), default=0)
-
-
-def _plan_device(needs: Sequence[PartNeed], limit: int | None) -> list[PartPlan] | None:
-    """The best plan of the parts on one device, or None where none holds the limit."""
-    if limit is None:
-        return [PartPlan(need, Stay.RESIDENT, need.weights) for need in needs]
-    best: list[PartPlan] | None = None
-    for resident in chain.from_iterable(combinations(needs, count) for count in range(len(needs), -1, -1)):
-        plan = _with_resident(needs, resident, limit)
-        if plan is not None and (best is None or _worth(plan) > _worth(best)):
-            best = plan
-    return best
-
-
-def _with_resident(needs: Sequence[PartNeed], resident: Sequence[PartNeed], limit: int) -> list[PartPlan] | None:
-    parts = []
-    for need in needs:
-        if not need.needed and need not in resident:
-            parts.append(PartPlan(need, Stay.ABSENT, 0))
-            continue
-        others = sum(other.weights for other in resident if other is not need)
-        room = limit - others - need.working
-        if room >= need.weights:
-            parts.append(PartPlan(need, Stay.RESIDENT if need in resident else Stay.STAGED, need.weights))
-        elif need not in resident and room >= need.least_room:
-            parts.append(PartPlan(need, Stay.STREAMED, room))
-        else:
-            return None
-    return parts
-
-
-def _worth(plan: Sequence[PartPlan]) -> tuple[int, float]:
-    """Streaming reads weights in every step, so it comes last; then what would have to be read least often goes.
-
-    The text encoder is needed once for a prompt, the others for every picture.
-    """
-    streamed = -sum(part.need.weights - part.room for part in plan if part.stay is Stay.STREAMED)
-    kept = sum(
-        part.need.weights * (0.5 if part.need.name == "text_encoder" else 1)
-        for part in plan
-        if part.stay is Stay.RESIDENT
-    )
-    return streamed, kept

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdcpp_py._native.engine import Engine
+from sdcpp_py._native.any_engine import AnyEngine
+from sdcpp_py._native.engine import Measurement
 from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodePictureRequest, EncodeRequest
 from sdcpp_py.images.conditioning import NOTHING, Pictures
 from sdcpp_py.memory.placement import Placement
@@ -54,11 +55,11 @@ class MemoryProbe:
         placement: of its parts.
     """
 
-    def __init__(self, engine: Engine, files: ModelFiles, placement: Placement) -> None:
+    def __init__(self, engine: AnyEngine, files: ModelFiles, placement: Placement) -> None:
         self._engine = engine
         self._files = files
         self._placement = placement
-        self._known: dict[tuple[object, ...], int] = {}
+        self._known: dict[tuple[object, ...], Measurement] = {}
         self._tokens: dict[str, int] = {}
 
     def needs(self, demand: Demand, tile: int, *, encodes: bool) -> list[PartNeed]:
@@ -74,24 +75,28 @@ class MemoryProbe:
         """
         settings, pictures = demand.settings, demand.pictures
         width, height = settings.width, settings.height
-        encoding = max((self._encoding(text, settings) for text in demand.texts), default=0)
+        encoding = [self._encoding(text, settings) for text in demand.texts]
         encodes = encodes and bool(demand.texts)
-        working = {
-            "text_encoder": encoding if encodes else 0,
-            "diffusion_model": max(
+        phases = {
+            "text_encoder": encoding if encodes else [],
+            "diffusion_model": [
                 self._denoising(self._states(prompt), width, height, pictures.reference_sizes)
                 for prompt in demand.prompts
-            ),
-            "vae": max(
-                [self._decoding(width, height, tile)]
-                + [self._encoding_picture(*size, tile) for size in pictures.encoded_sizes]
-            ),
+            ],
+            "vae": [
+                self._decoding(width, height, tile),
+                *(self._encoding_picture(*size, tile) for size in pictures.encoded_sizes),
+            ],
         }
         needs = []
         for part in PARTS:
             info = self._engine.part(part)
             needed = part != "text_encoder" or encodes
-            needs.append(PartNeed(part, self._placement[part].name, info.bytes, info.least_room, working[part], needed))
+            working = max((measured.working for measured in phases[part]), default=0)
+            unsupported = next((measured.unsupported for measured in phases[part] if measured.unsupported), "")
+            device = self._placement[part].name
+            rooms = info.least_room, info.ahead_room
+            needs.append(PartNeed(part, device, info.bytes, rooms[0], working, needed, unsupported, rooms[1]))
         return needs
 
     def _states(self, prompt: str | EncodedPrompt) -> int:
@@ -100,15 +105,15 @@ class MemoryProbe:
             return int(prompt.arrays["crossattn"].shape[0])
         return self._files.family.context_tokens or self._tokens[prompt]
 
-    def _encoding(self, prompt: str, settings: GenerationSettings) -> int:
+    def _encoding(self, prompt: str, settings: GenerationSettings) -> Measurement:
         key = ("encode", prompt)
         if key not in self._known:
             measured = self._engine.measure(encode_request(self._files, prompt, settings))
-            self._known[key] = measured.working
+            self._known[key] = measured
             self._tokens[prompt] = measured.tokens
         return self._known[key]
 
-    def _denoising(self, tokens: int, width: int, height: int, references: tuple[tuple[int, int], ...]) -> int:
+    def _denoising(self, tokens: int, width: int, height: int, references: tuple[tuple[int, int], ...]) -> Measurement:
         key = ("denoise", tokens, width, height, references)
         if key not in self._known:
             family = self._files.family
@@ -121,23 +126,23 @@ class MemoryProbe:
                 references=tuple(np.zeros(family.latent_shape(*size), np.float32) for size in references),
                 references_are_latents=True,
             )
-            self._known[key] = self._engine.measure(request).working
+            self._known[key] = self._engine.measure(request)
         return self._known[key]
 
-    def _decoding(self, width: int, height: int, tile: int) -> int:
+    def _decoding(self, width: int, height: int, tile: int) -> Measurement:
         key = ("decode", width, height, tile)
         if key not in self._known:
             family = self._files.family
             latent = np.zeros(family.latent_shape(width, height), np.float32)
             request = DecodeRequest(latent, tile // family.pixels_per_latent)
-            self._known[key] = self._engine.measure(request).working
+            self._known[key] = self._engine.measure(request)
         return self._known[key]
 
-    def _encoding_picture(self, width: int, height: int, tile: int) -> int:
+    def _encoding_picture(self, width: int, height: int, tile: int) -> Measurement:
         key = ("encode picture", width, height, tile)
         if key not in self._known:
             picture = np.zeros((height, width, 3), np.uint8)
             cells = tile // self._files.family.pixels_per_latent
             request = EncodePictureRequest(picture, None, cells)
-            self._known[key] = self._engine.measure(request).working
+            self._known[key] = self._engine.measure(request)
         return self._known[key]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sdcpp_py._native.engine import Engine, Listener
+from sdcpp_py._native.any_engine import AnyEngine
+from sdcpp_py._native.engine import Listener
 from sdcpp_py._native.requests import Movement, MoveRequest
 from sdcpp_py.memory.plan import MemoryPlan, PartPlan, Stay
 from sdcpp_py.parts import PARTS
@@ -17,7 +18,7 @@ class Residency:
         encoder: the shared text encoder that the model was opened with, if any.
     """
 
-    def __init__(self, engine: Engine, encoder: TextEncoder | None) -> None:
+    def __init__(self, engine: AnyEngine, encoder: TextEncoder | None) -> None:
         self._engine = engine
         self._encoder = encoder
         # None: not known to be ready; 0: whole; else the room in which it is streamed.
@@ -25,7 +26,14 @@ class Residency:
         # Bytes that the part had when it came: a phase may be found later that reads more of it.
         self._sizes = dict.fromkeys(PARTS, 0)
         self.bytes_held = dict.fromkeys(PARTS, 0)
-        """Bytes of weights in memory, by part, after the last movement."""
+        """Bytes of weights in memory, by part, after the last movement that was looked at."""
+        self._looked = True
+
+    def look(self) -> None:
+        """Looks at what is in memory after a movement that did not come to its end. While no job runs."""
+        if not self._looked:
+            self.bytes_held = {part: self._engine.part(part).in_memory for part in PARTS}
+            self._looked = True
 
     def settle(self, plan: MemoryPlan, listen: Listener) -> None:
         """Brings in all that stays, at once."""
@@ -54,8 +62,9 @@ class Residency:
         try:
             self._engine.run(MoveRequest(movements, rooms), listen)
         finally:
-            self._engine.settle()
-            self.bytes_held = {part: self._engine.part(part).in_memory for part in PARTS}
+            self._looked = False
+            if self._engine.idle:  # else the movement was told to stop; whoever has the engine next waits for its end
+                self.look()
         for name in rooms:
             self._rooms[name] = rooms[name]
             self._sizes[name] = plan.part(name).need.weights
@@ -65,11 +74,12 @@ class Residency:
     def _is_ready(self, part: PartPlan) -> bool:
         room = part.room if part.stay is Stay.STREAMED else 0
         has = self._rooms[part.need.name]
-        # A stream may go on in less room than it could take now.
+        # A stream may go on in less room than it could take now, but not in one place where there is room for two.
         return (
             has is not None
             and (room == 0) == (has == 0)
             and has <= room
+            and (not part.reads_ahead or has >= part.need.ahead_room)
             and part.need.weights <= self._sizes[part.need.name]
         )
 

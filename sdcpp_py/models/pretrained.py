@@ -14,7 +14,7 @@ from sdcpp_py.models.bundled import TINY, TRAINED_ON, bundled_files
 from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import AUTOENCODERS, DENOISER, CatalogueFile, CatalogueModel
 from sdcpp_py.models.catalogue.schema import is_file_path, is_repository
-from sdcpp_py.models.downloads import as_wanted, on_disk
+from sdcpp_py.models.downloads import as_wanted, downloaded
 from sdcpp_py.models.families import TrainedOn
 from sdcpp_py.models.folders.groups import known_model
 from sdcpp_py.models.folders.searching import ModelFolders, open_folders
@@ -22,6 +22,7 @@ from sdcpp_py.models.hub import Access, fetch_all
 from sdcpp_py.models.local_paths import refuse_path
 from sdcpp_py.models.quantization import choose_quant, find_quant, machine_memory
 from sdcpp_py.naming import named
+from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.system.paths import StrPath
 
 _log = logging.getLogger("sdcpp_py")
@@ -145,11 +146,11 @@ def resolve(
     token: str | bool | None = None,
     cache_dir: StrPath | None = None,
     local_files_only: bool = False,
-    progress: bool = False,
+    on_progress: ProgressCallback | None = None,
     memory_bytes: int | None = None,
     limit: int | None = None,
     catalogue: Catalogue | None = None,
-    models_dir: StrPath | Sequence[StrPath] | None = None,
+    models_dir: StrPath | Sequence[StrPath] | ModelFolders | None = None,
 ) -> Pretrained:
     """A model by its name, with all of its files on disk.
 
@@ -164,7 +165,7 @@ def resolve(
         parts: files of the catalogue to take in place of the model's own, by role:
             ``{"vae": "flux2-small-decoder", "llm": "qwen3-4b-q8_0"}``. A tiny autoencoder may be a "vae".
         revision: branch, tag or commit of the denoiser's repository.
-        token, cache_dir, local_files_only, progress: as ``hub.Access`` has them.
+        token, cache_dir, local_files_only, on_progress: as ``hub.Access`` has them.
         memory_bytes: the memory to choose for; None for this machine's, or this container's.
         limit: of that, the bytes that the model may take; None where that is left open.
         catalogue: what names mean; None for the package's own and the user's.
@@ -179,7 +180,7 @@ def resolve(
         GatedModelError, DownloadError: a file cannot be fetched.
         CatalogueError: a catalogue is wrong.
     """
-    access = Access(token, cache_dir, local_files_only, progress)
+    access = Access(token, cache_dir, local_files_only, on_progress)
     if isinstance(name, str) and name.lower().partition(":")[0] == TINY:
         request = parse_name(name)
         return _bundled(request, {"quant": request.quant or quant, "revision": revision, "parts": parts})
@@ -218,7 +219,7 @@ def _from_folder(
     name: str, path: Path, folders: ModelFolders, catalogue: Catalogue, memory_bytes: int, access: Access
 ) -> Pretrained:
     """A model whose file was found in a folder, with what belongs to it."""
-    group = folders.complete(path, catalogue, memory_bytes, lambda file: on_disk(file, access.cache_dir))
+    group = folders.complete(path, catalogue, memory_bytes, lambda file: downloaded(file, access.cache_dir))
     for role, file in group.files.items():
         _log.info("%s of %s is taken from %s", role, name, file)
     model = known_model(path.name, path.stat().st_size, catalogue)
@@ -252,7 +253,7 @@ def _default_quant(
         memory_bytes = machine_memory()
     there = {quant: file for quant, file in model.quantizations.items() if folders and folders.of_catalogue(file)}
     if not there and access.offline:
-        there = {quant: file for quant, file in model.quantizations.items() if on_disk(file, access.cache_dir)}
+        there = {quant: file for quant, file in model.quantizations.items() if downloaded(file, access.cache_dir)}
     if there:
         model = replace(model, quantizations=MappingProxyType(there))
     return choose_quant(model, memory_bytes, limit)

@@ -10,8 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import ImageInput
 from sdcpp_py.images.resizing import Resize
+from sdcpp_py.models.families import Family
+from sdcpp_py.progress import Phase
 from sdcpp_py.prompts.encoded import EncodedPrompt
-from sdcpp_py.settings import SettingsArguments
+from sdcpp_py.settings import OPTIONS, GenerationSettings, SettingsArguments
 
 
 class GenerationArguments(SettingsArguments, total=False):
@@ -25,8 +27,15 @@ class GenerationArguments(SettingsArguments, total=False):
     keep_unmasked: bool
 
 
-def check_noise(noise: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
+GENERATION = tuple(GenerationArguments.__annotations__)
+"""The keyword arguments that decide a picture, in the order in which ``help`` shows them."""
+ENCODING = tuple(name for name, option in OPTIONS.items() if option.phase is Phase.ENCODE)
+"""The options that decide what encoding a prompt gives."""
+
+
+def check_noise(noise: ArrayLike, family: Family, settings: GenerationSettings) -> NDArray[np.float32]:
     """``noise`` as contiguous float32. Raises SettingsError where it is not finite, or of another shape."""
+    shape = family.latent_shape(settings.width, settings.height)
     try:
         array = np.ascontiguousarray(noise, dtype=np.float32)
     except (TypeError, ValueError, OverflowError) as error:

@@ -6,16 +6,23 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
-from sdcpp_py.errors import SettingsError
+from sdcpp_py.errors import DeviceLostError, EngineCrashedError, SettingsError
 from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.models.files import ModelFiles, arguments_of, check_files
-from sdcpp_py.models.pretrained import Pretrained
+from sdcpp_py.models.pretrained import Pretrained, resolve
 from sdcpp_py.pipeline.call_lock import CallLock
-from sdcpp_py.pipeline.pipeline import Pipeline, PipelineOptions
-from sdcpp_py.progress import ProgressCallback
+from sdcpp_py.pipeline.in_time import in_time
+from sdcpp_py.pipeline.options import PipelineOptions
+from sdcpp_py.pipeline.pipeline import Pipeline
+from sdcpp_py.pipeline.progress_meter import listener
+from sdcpp_py.pipeline.recovery import Attempts
+from sdcpp_py.pipeline.stopping import CallStop
+from sdcpp_py.progress import Phase, ProgressCallback
 from sdcpp_py.prompts.text_encoder import TextEncoder
 from sdcpp_py.settings import GenerationSettings
+from sdcpp_py.system.deadline import Deadline
 from sdcpp_py.system.paths import StrPath
 
 logger = logging.getLogger("sdcpp_py")
@@ -52,8 +59,32 @@ def shared_encoder(
     return (shared[0] if shared else None), files
 
 
+def find_pretrained(
+    name: str,
+    options: PipelineOptions,
+    on_progress: ProgressCallback | None,
+    progress_bar: bool,
+    deadline: Deadline,
+    **wanted: Any,
+) -> ModelFiles:
+    """The files of a model by its name, fetched where they are not on disk, and checked.
+
+    ``wanted`` are further arguments of ``resolve``, whose errors these are.
+    """
+
+    def find(tell: ProgressCallback | None) -> ModelFiles:
+        return checked_pretrained(resolve(name, **wanted, on_progress=tell, limit=options.limit))
+
+    with listener(on_progress, progress_bar) as listen:
+        return in_time(find, deadline, listen)
+
+
 def open_pipeline(
-    files: ModelFiles, options: PipelineOptions, on_progress: ProgressCallback | None, progress_bar: bool
+    files: ModelFiles,
+    options: PipelineOptions,
+    on_progress: ProgressCallback | None,
+    progress_bar: bool,
+    deadline: Deadline,
 ) -> tuple[Pipeline, CallLock]:
     """Opens files that were checked to belong together, and reads the weights that stay in memory.
 
@@ -61,13 +92,19 @@ def open_pipeline(
     """
     for warning in files.warnings:
         logger.warning("%s", warning)
-    pipeline = Pipeline(files, options)
-    lock = CallLock(pipeline.cancel, pipeline.close, progress_bar)
-    with lock.take(on_progress) as meter:
+    stop = CallStop()
+    pipeline = Pipeline(files, options, stop.check)
+    lock = CallLock(stop, pipeline.cancel, pipeline.close, progress_bar)
+    with lock.take(on_progress, deadline=deadline) as meter:
+        demand = Demand(GenerationSettings.for_family(files.family, LONG_PROMPT), (LONG_PROMPT,))
+        attempts = Attempts(pipeline, meter, lambda: pipeline.plan(demand))
         try:
-            pipeline.load(
-                pipeline.open(Demand(GenerationSettings.for_family(files.family, LONG_PROMPT), (LONG_PROMPT,))), meter
-            )
+            try:
+                pipeline.load(pipeline.open(demand), meter)
+            except (DeviceLostError, EngineCrashedError) as error:
+                if not attempts.made_up_for(error, Phase.LOAD, "diffusion_model"):
+                    raise
+                attempts.do(Phase.LOAD, lambda plan: pipeline.load(plan, meter))
         except BaseException:
             pipeline.close()
             raise

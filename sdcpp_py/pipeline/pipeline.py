@@ -3,75 +3,41 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from sdcpp_py._native import library
-from sdcpp_py._native.engine import Engine
-from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodePictureRequest, OpenRequest
-from sdcpp_py.errors import OutOfMemoryError
+from sdcpp_py._native.any_engine import AnyEngine
+from sdcpp_py._native.engine import go_on
+from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodePictureRequest, OpenRequest, Request
+from sdcpp_py._native.status import NotNumbersError
+from sdcpp_py.errors import DeviceLostError, EngineCrashedError, GenerationError, OutOfMemoryError
 from sdcpp_py.images.conditioning import EncodedPictures, Pictures
-from sdcpp_py.images.loading import composited
-from sdcpp_py.images.result import GeneratedImage
-from sdcpp_py.memory.limits import Limits, MemoryLimit
-from sdcpp_py.memory.placement import DeviceChoice, Placement, placements
-from sdcpp_py.memory.plan import CallPlan, MemoryPlan, PartNeed, first_fitting
+from sdcpp_py.memory.gpu_rules import gpu_paces, gpu_rules
+from sdcpp_py.memory.placement import Placement
+from sdcpp_py.memory.plan import CallPlan, MemoryPlan, PartNeed
+from sdcpp_py.memory.planning import first_fitting, overlapping
+from sdcpp_py.memory.pool import Bounds
 from sdcpp_py.memory.requirements import Demand, MemoryProbe, encode_request
 from sdcpp_py.memory.residency import Residency
+from sdcpp_py.memory.shortage import is_short, refuse_if_short
+from sdcpp_py.models.broken_weights import broken_tensor
 from sdcpp_py.models.files import ModelFiles
+from sdcpp_py.naming import excerpt
 from sdcpp_py.parts import PARTS
+from sdcpp_py.pipeline.engine_beside import EngineBeside
+from sdcpp_py.pipeline.isolation.choice import new_engine
+from sdcpp_py.pipeline.kept_steps import KeptSteps
+from sdcpp_py.pipeline.options import PipelineOptions
 from sdcpp_py.pipeline.progress_meter import Meter
-from sdcpp_py.prompts.cache import Encodings, PromptCache, check_encoded
+from sdcpp_py.prompts.cache import Encodings, check_encoded
 from sdcpp_py.prompts.encoded import EncodedPrompt
-from sdcpp_py.prompts.text_encoder import TextEncoder
-from sdcpp_py.settings import MIN_EDGE, GenerationSettings, check_whole
-from sdcpp_py.settings.samplers import REFERENCE_SCHEDULER
-from sdcpp_py.system.cpu import default_threads
+from sdcpp_py.settings import MIN_EDGE, GenerationSettings
 
 logger = logging.getLogger("sdcpp_py")
-
-
-@dataclass(frozen=True)
-class PipelineOptions:
-    """How a model is opened.
-
-    Attributes:
-        placements: of its parts on devices; the first whose memory suffices is taken.
-        threads: CPU threads.
-        limits: of memory.
-        cache: keeps prompt embeddings; None: each prompt is encoded anew.
-        encoder: the shared text encoder, where the model has one.
-    """
-
-    placements: Sequence[Placement]
-    threads: int
-    limits: Limits
-    cache: PromptCache | None
-    encoder: TextEncoder | None = None
-
-    @property
-    def limit(self) -> int | None:
-        """The bytes that were given for the device of the denoiser; None where that was left open."""
-        return self.limits.exact.get(self.placements[0].denoiser.name)
-
-    @classmethod
-    def of(
-        cls,
-        device: DeviceChoice,
-        memory: MemoryLimit,
-        threads: int | None,
-        cache: PromptCache | None = None,
-        encoder: TextEncoder | None = None,
-    ) -> PipelineOptions:
-        """The options that the arguments of ``Generator`` make. Raises SettingsError, NativeLibraryError."""
-        places = placements(device)
-        count = default_threads() if threads is None else check_whole("threads", threads, 1, 1024)
-        return cls(places, count, Limits.parse(memory, places[0].denoiser.name), cache, encoder)
 
 
 class Pipeline:
@@ -80,34 +46,67 @@ class Pipeline:
     Args:
         files: the model's files, already checked to belong together.
         options: how it is opened.
+        check: the engine's, which says by what it raises that a call is to stop.
     """
 
-    def __init__(self, files: ModelFiles, options: PipelineOptions) -> None:
+    def __init__(self, files: ModelFiles, options: PipelineOptions, check: Callable[[], None] = go_on) -> None:
+        self._check = check
         self.files = files
         self.options = options
         self.placement = options.placements[0]
+        self.submission_target: int | None = None
+        """Milliseconds that a submission to a GPU should take at most; None: the usual."""
         self.told: set[str] = set()
-        self._engine = Engine()
+        self.beside: EngineBeside | None = None
+        """What decodes beside the engine now, if anything does."""
+        on_gpu = any(device.is_gpu for placement in options.placements for device in placement.all)
+        self._kept = KeptSteps() if options.isolated or on_gpu else None
         self._opened = False
+        try:
+            self._engine = self._new_engine()
+        except BaseException:
+            if self._kept is not None:
+                self._kept.close()  # nobody has this pipeline, who could close it
+            raise
+
+    def _new_engine(self) -> AnyEngine:
+        file = None if self._kept is None else self._kept.file
+        return new_engine(self.options.isolated, file, self.submission_target, self._check)
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> AnyEngine:
         """The engine that holds the model now."""
         return self._engine
+
+    def described(self, *, closed: bool) -> str:
+        """The model's family, the denoiser's file, and where it computes, in words."""
+        file = excerpt(self.files.of_part("diffusion_model")[0].name)[1:-1]
+        return f"{self.files.family.title} ({file}) {'closed' if closed else f'on {self.placement}'}"
 
     @property
     def weight_bytes(self) -> dict[str, int]:
         """Bytes of memory that each part's weights take now; empty while no model is open."""
-        return dict(self._residency.bytes_held) if self._opened else {}
+        return self._held() if self._opened and not self._engine.broken else {}
+
+    def _held(self) -> dict[str, int]:
+        held = dict(self._residency.bytes_held)
+        if self.beside is not None:
+            held["vae"] += self.beside.bytes_held
+        return held
 
     def cancel(self) -> None:
         """Tells what runs to stop. From any thread."""
+        beside = self.beside  # which its own thread may take away meanwhile
+        if beside is not None:
+            beside.cancel()
         self._engine.cancel()
 
     def close(self) -> None:
         """Frees the model."""
         self._opened = False
         self._engine.close()
+        if self._kept is not None:
+            self._kept.close()
 
     def open(self, demand: Demand) -> MemoryPlan:
         """Reads what the files say, and decides where the parts compute. Reads no weights.
@@ -117,9 +116,18 @@ class Pipeline:
         for placement in self.options.placements:
             self.open_on(placement)
             plan = self.plan(demand)
-            if plan.fits:
+            if placement.suits(plan):
                 break
-        return plan
+        return self.plan(demand) if self._falls_back(plan) else plan
+
+    def _falls_back(self, plan: MemoryPlan) -> bool:
+        """Whether the model was opened on the CPU because a device cannot compute a plan."""
+        fallback = self.options.fallback
+        if not plan.unsupported or fallback is None or self.placement == fallback:
+            return False
+        logger.warning("%s: the CPU computes it all from here on", plan.unsupported)
+        self.open_on(fallback)
+        return True
 
     def open_on(self, placement: Placement) -> None:
         """Reads what the files say, for parts that compute where the placement says. Reads no weights."""
@@ -127,66 +135,82 @@ class Pipeline:
         self.placement = placement
         threads = self.options.threads
         devices = {part: placement[part].native_name for part in PARTS}
-        self._engine.run(OpenRequest(self.files.sources, devices, threads))
-        self._encodings = Encodings(self.files, self.options.cache, placement["text_encoder"].description, threads)
+        rules = gpu_rules(placement, self.options.precision)
+        directly = [part for part, rule in rules.items() if rule.direct_convolutions]
+        in_float32 = [part for part, rule in rules.items() if rule.float32_sums]
+        imported = [part for part, rule in rules.items() if rule.imported_weights]
+        paces = gpu_paces(placement, rules)
+        self._engine.run(OpenRequest(self.files.sources, devices, threads, directly, in_float32, imported, paces))
+        # States of other sums are others.
+        where = placement["text_encoder"].description + (" in float32" if "text_encoder" in in_float32 else "")
+        self._encodings = Encodings(self.files, self.options.cache, where, threads)
         self._residency = Residency(self._engine, self.options.encoder)
         self._probe = MemoryProbe(self._engine, self.files, placement)
         self._opened = True
 
     def plan(self, demand: Demand) -> MemoryPlan:
         """How such pictures are generated within the limits as they are now."""
-        return self._plan(demand, self._limits(), encodes=True)
+        bounds = self._bounds()
+        plan = self._plan(demand, bounds, encodes=True)
+        if self._overlapping(demand, bounds) is None:
+            return plan
+        cpu, gpu = self.placement["vae"].name, self.placement.denoiser.name
+        overlap = f"in a batch, {cpu} decodes a picture while {gpu} denoises the next"
+        return replace(plan, why="; ".join(filter(None, (plan.why, overlap))))
 
-    def plan_call(self, demand: Demand) -> CallPlan:
+    def plan_call(self, demand: Demand, *, several: bool = False) -> CallPlan:
         """The plans of a call, from one look at the memory that there is.
 
+        Args:
+            demand: what it generates.
+            several: whether that is more than one picture: then the phases of two may overlap.
+
         Raises OutOfMemoryError where a limit that was given does not allow it, SettingsError where a prompt is too
-        long.
+        long, GenerationError where a device that was chosen cannot compute it.
         """
-        limits = self._limits()
-        encoding = self._plan(demand, limits, encodes=True) if demand.texts else None
-        generating = self._plan(demand, limits, encodes=False)
+        bounds = self._bounds()
+        encoding = self._plan(demand, bounds, encodes=True) if demand.texts else None
+        generating = self._plan(demand, bounds, encodes=False)
+        if self._falls_back(encoding or generating):
+            return self.plan_call(demand, several=several)
         for plan in (encoding, generating):
             if plan is not None:
-                self._refuse_if_short(plan)
-        return CallPlan(encoding, generating)
+                refuse_if_short(plan, self.options.limits)
+        beside = self._overlapping(demand, bounds) if several and generating.fits else None
+        return CallPlan(encoding, generating) if beside is None else CallPlan.overlapping(encoding, beside)
 
-    def _limits(self) -> dict[str, int]:
+    def _overlapping(self, demand: Demand, bounds: Bounds) -> MemoryPlan | None:
+        """The plan of pictures whose phases overlap; None where they do not, for want of memory or otherwise."""
+        if not self.placement.denoiser.is_gpu or self.placement["vae"].is_gpu:
+            return None
+        settings = demand.settings
+        needs = self._probe.needs(demand, settings.vae_tile_size, encodes=False)
+        return overlapping(
+            needs, bounds, width=settings.width, height=settings.height, vae_tile_size=settings.vae_tile_size
+        )
+
+    def _bounds(self) -> Bounds:
+        self._residency.look()
         by_device: dict[str, int] = {}
-        for part, size in self._residency.bytes_held.items():
+        for part, size in self._held().items():
             name = self.placement[part].name
             by_device[name] = by_device.get(name, 0) + size
         return self.options.limits.now(self.placement.all, by_device)
 
-    def _plan(self, demand: Demand, limits: Mapping[str, int], *, encodes: bool) -> MemoryPlan:
-        """The plan within limits by device."""
+    def _plan(self, demand: Demand, bounds: Bounds, *, encodes: bool) -> MemoryPlan:
         settings = demand.settings
-        return first_fitting(
+        plan = first_fitting(
             lambda tile: self._probe.needs(demand, tile, encodes=encodes),
-            limits,
+            bounds,
             width=settings.width,
             height=settings.height,
             tile=settings.vae_tile_size,
         )
+        return replace(plan, why=self.placement.why)
 
     def needs(self, demand: Demand, tile: int) -> list[PartNeed]:
         """What each part needs for such pictures, whatever the limits; ``tile`` as ``MemoryProbe.needs`` takes it."""
         return self._probe.needs(demand, tile, encodes=True)
-
-    def _refuse_if_short(self, plan: MemoryPlan) -> None:
-        """Raises OutOfMemoryError where a plan does not fit into a limit that was given.
-
-        Where it does not fit into what is free now, that is a warning in the log: it may change.
-        """
-        if self._short(plan):
-            raise OutOfMemoryError(plan.advice())
-        if not plan.fits:
-            logger.warning("there may be too little memory: %s", plan.advice())
-
-    def _short(self, plan: MemoryPlan) -> bool:
-        """Whether a plan needs more than a limit that was given."""
-        given = self.options.limits.exact
-        return any(plan.least(device) > given[device] for device in plan.devices if device in given)
 
     def load(self, plan: MemoryPlan, meter: Meter) -> None:
         """Reads the weights that stay in memory, for pictures of the plan's size.
@@ -194,9 +218,9 @@ class Pipeline:
         Where these do not fit, nothing is read: smaller ones may fit. Raises OutOfMemoryError where a limit that
         was given is too low for any.
         """
-        if self._short(plan):
+        if is_short(plan, self.options.limits):
             smallest = self.plan(Demand(GenerationSettings("", width=MIN_EDGE, height=MIN_EDGE), (self._blank(),)))
-            if self._short(smallest):
+            if is_short(smallest, self.options.limits):
                 raise OutOfMemoryError(f"{plan.advice()}; even from a prompt embedding, {smallest.advice()}")
         else:
             self._residency.settle(plan, meter.listen)
@@ -211,10 +235,25 @@ class Pipeline:
         self._engine.settle()
         if self._engine.broken:
             self._engine.close()
-            self._engine = Engine()
+            self._engine = self._new_engine()
             self._opened = False
         if not self._opened:
             self.open_on(self.placement)
+
+    def move(self, placement: Placement, submission_target: int | None) -> None:
+        """Lets the parts compute elsewhere from the next ``revive`` on. A new engine has the submission target."""
+        self.placement = placement
+        self.submission_target = submission_target
+        self._opened = False
+
+    def may_move(self, part: str) -> bool:
+        """Whether a part may leave the device that it has, where that computes wrongly."""
+        return self.options.recovers and part in self.options.left_open
+
+    @property
+    def finished_steps(self) -> int:
+        """How many steps are finished of a picture that was broken off."""
+        return 0 if self._kept is None else self._kept.steps
 
     def known(self, prompt: str, settings: GenerationSettings) -> EncodedPrompt | None:
         """What the cache has kept for a prompt of a picture with these settings."""
@@ -228,7 +267,7 @@ class Pipeline:
         """The text encoder's states for a prompt, computed."""
         self._residency.prepare(plan, "text_encoder", meter.listen)
         request = encode_request(self.files, prompt, settings)
-        encoded = EncodedPrompt(prompt, self.files.family.name, self._engine.run(request, meter.listen))
+        encoded = EncodedPrompt(prompt, self.files.family.name, self._run("text_encoder", request, meter))
         self._encodings.keep(encoded, settings)
         return encoded
 
@@ -241,7 +280,7 @@ class Pipeline:
 
         def encoded(picture: NDArray[np.uint8], mask: NDArray[np.uint8] | None = None) -> NDArray[np.float32]:
             request = EncodePictureRequest(picture, mask, tile)
-            return self._engine.run(request, meter.listen)["moments"]
+            return self._run("vae", request, meter)["moments"]
 
         start = around = None
         if pictures.image is not None:
@@ -251,63 +290,40 @@ class Pipeline:
                 around = encoded(pictures.image, everywhere if pictures.mask is None else pictures.mask)
         return EncodedPictures(start, around, tuple(encoded(picture) for picture in pictures.references))
 
-    def denoise_and_decode(
-        self,
-        settings: GenerationSettings,
-        positive: EncodedPrompt,
-        negative: EncodedPrompt | None,
-        plan: MemoryPlan,
-        *,
-        noise: NDArray[np.float32] | None,
-        pictures: Pictures,
-        encoded: EncodedPictures,
-        return_latent: bool,
-        meter: Meter,
-    ) -> GeneratedImage:
-        """Denoises and decodes one picture."""
-        settings = settings.replace(vae_tile_size=plan.vae_tile_size)
-        self._residency.prepare(plan, "diffusion_model", meter.listen)
-        request = replace(
-            self._denoising(settings, positive, negative, noise),
-            start=encoded.start,
-            around=encoded.around,
-            references=encoded.references,
-            mask=pictures.mask,
-        )
-        latent = self._engine.run(request, meter.listen)["latent"]
-        self._residency.prepare(plan, "vae", meter.listen)
-        tile = settings.vae_tile_size // self.files.family.pixels_per_latent
-        pixels = self._engine.run(DecodeRequest(latent, tile), meter.listen)["image"]
-        if pictures.mask is not None and pictures.image is not None and pictures.keep_unmasked:
-            pixels = composited(pixels, pictures.image, pictures.mask)
-        return GeneratedImage(
-            image=Image.fromarray(pixels),
-            settings=settings,
-            timings=meter.take_timings(),
-            model=self.files.names,
-            engine=library.engine_commit(),
-            latent=latent if return_latent else None,
-        )
+    def denoise(self, request: DenoiseRequest, plan: MemoryPlan, meter: Meter) -> NDArray[np.float32]:
+        """The latent of one picture.
 
-    def _denoising(
-        self,
-        settings: GenerationSettings,
-        positive: EncodedPrompt,
-        negative: EncodedPrompt | None,
-        noise: NDArray[np.float32] | None,
-    ) -> DenoiseRequest:
-        sigmas: tuple[float, ...] = ()
-        scheduler, schedule = settings.scheduler, self.files.family.sigmas
-        if scheduler == REFERENCE_SCHEDULER and schedule is not None:
-            sigmas = schedule(settings.steps, settings.width, settings.height, settings.strength)
-        elif scheduler == REFERENCE_SCHEDULER:
-            scheduler = "discrete"
-        family_shift = self.files.family.flow_shift
-        own = {"scheduler": scheduler, "flow_shift": math.inf if family_shift is None else family_shift}
-        return DenoiseRequest(
-            text=positive.arrays,
-            negative={} if negative is None else negative.arrays,
-            noise=noise,
-            settings={**settings.native(), **own},
-            sigmas=sigmas,
-        )
+        Where the same was begun before, and the engine or its device ended, it goes on from the last finished step.
+        """
+        self._residency.prepare(plan, "diffusion_model", meter.listen)
+        if self._kept is None:
+            return self._run("diffusion_model", request, meter)["latent"]
+        try:
+            self._engine.settle()  # it may be adding a step of a picture that was stopped
+            latent = self._run("diffusion_model", self._kept.begin(request), meter)["latent"]
+        except (DeviceLostError, EngineCrashedError):
+            raise
+        except BaseException:
+            self._kept.forget()
+            raise
+        self._kept.clear()
+        return latent
+
+    def decode(self, latent: NDArray[np.float32], plan: MemoryPlan, meter: Meter) -> NDArray[np.uint8]:
+        """The pixels of a latent, uint8 of shape (height, width, 3). Raises NotNumbersError, not yet explained."""
+        self._residency.prepare(plan, "vae", meter.listen)
+        tile = plan.vae_tile_size // self.files.family.pixels_per_latent
+        pixels: NDArray[np.uint8] = self._engine.run(DecodeRequest(latent, tile), meter.listen)["image"]
+        return pixels
+
+    def _run(self, part: str, request: Request, meter: Meter) -> dict[str, NDArray[Any]]:
+        try:
+            return self._engine.run(request, meter.listen)
+        except NotNumbersError as error:
+            raise self.explained(error, part, meter) from None
+
+    def explained(self, error: NotNumbersError, part: str, meter: Meter) -> GenerationError:
+        """The error of a part that gives no numbers, with the weights that are none, which are looked for."""
+        found = broken_tensor(self.files.of_part(part), meter.check)
+        said = "" if found is None else f". In {found[0]}, the tensor '{found[1]}' holds NaN or infinity"
+        return GenerationError(f"{error}{said}", detail=error.detail)

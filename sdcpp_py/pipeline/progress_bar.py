@@ -29,6 +29,8 @@ class ProgressBar:
     def __call__(self, progress: Progress) -> None:
         """Shows where the work is."""
         place = (progress.phase, progress.image)
+        if self._at is not None and progress.image < self._at[1]:
+            return  # of an earlier picture, which was decoded beside the one that is shown
         if place != self._at:
             self.close()
             title = progress.phase.value
@@ -77,7 +79,7 @@ def _columns(stream: TextIO) -> int:
 
 
 def _numbers(progress: Progress) -> str:
-    if progress.phase is Phase.LOAD and progress.bytes_total:
+    if progress.bytes_total:
         return f"{progress.bytes_done / 2**30:.2f} of {progress.bytes_total / 2**30:.2f} GiB"
     if progress.phase is Phase.DENOISE and progress.steps:
         step = f"step {min(progress.step + 1, progress.steps)}/{progress.steps}"

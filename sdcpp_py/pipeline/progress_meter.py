@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sdcpp_py._native.engine import Report
 from sdcpp_py.pipeline.progress_bar import ProgressBar
+from sdcpp_py.pipeline.stopping import CallStop
 from sdcpp_py.progress import Phase, Progress, ProgressCallback
+
+
+@contextmanager
+def listener(on_progress: ProgressCallback | None, progress_bar: bool) -> Iterator[ProgressCallback | None]:
+    """Whom to tell of work that is not the engine's: the user's callback, a bar, both, or None for nobody."""
+    if not progress_bar:
+        yield on_progress
+        return
+    bar = ProgressBar()
+
+    def tell(progress: Progress) -> None:
+        for callback in (on_progress, bar):
+            if callback is not None:
+                callback(progress)
+
+    try:
+        yield tell
+    finally:
+        bar.close()
 
 
 class Meter:
@@ -15,20 +36,20 @@ class Meter:
 
     Args:
         on_progress: the user's callback.
-        check: is called at every report; what it raises stops the run.
+        stop: is looked at with every report, and told how far the call is.
         images: pictures that the call generates.
         progress_bar: also shows a bar.
     """
 
     def __init__(
         self,
-        on_progress: ProgressCallback | None = None,
+        on_progress: ProgressCallback | None,
+        stop: CallStop,
         *,
-        check: Callable[[], None] = lambda: None,
         images: int = 1,
         progress_bar: bool = False,
     ) -> None:
-        self._check = check
+        self._stop = stop
         self._bar = ProgressBar() if progress_bar else None
         self._callbacks = [callback for callback in (on_progress, self._bar) if callback]
         self._images = images
@@ -37,6 +58,14 @@ class Meter:
         self._phase: Phase | None = None
         self._began = 0.0
         self._timings: dict[str, float] = {}
+        self._broken_off: set[Phase] = set()
+        self._held: list[Progress] | None = None
+        self.between: Callable[[], object] = lambda: None
+        """Is called after every report, in the thread that generates; what it raises stops the run."""
+
+    def check(self) -> None:
+        """Raises what stops the run, where it was told to stop."""
+        self._stop.check()
 
     def expect_prompts(self, count: int) -> None:
         """Says how many prompts will be encoded: together they are one phase, which rises once from 0 to 1."""
@@ -52,9 +81,41 @@ class Meter:
         self._image = index
         self._phase = None
 
+    def break_off(self) -> None:
+        """Says that the phase ended before its end, and comes again: the time that it took counts too."""
+        if self._phase is not None:
+            before = self._timings.get(self._phase.value, 0.0)
+            self._timings[self._phase.value] = before + time.perf_counter() - self._began
+            self._broken_off.add(self._phase)
+            self._phase = None
+        if self._held is not None:
+            self._held = []
+
+    def split(self, phase: Phase) -> Meter:
+        """The meter of the picture that this one has listened to, whose next phase begins now, beside the next picture.
+
+        This one goes on with that. What the other one hears is held back until ``let_out``.
+        """
+        other = Meter(None, self._stop, images=self._images)
+        other._callbacks, other._image, other._held = self._callbacks, self._image, []
+        other._timings, other._broken_off = self._timings, self._broken_off
+        other._phase, other._began = phase, time.perf_counter()
+        self._timings, self._broken_off = {}, set()
+        return other
+
+    def let_out(self) -> None:
+        """Tells what was held back, in its order, and holds back nothing any more."""
+        held, self._held = self._held or [], None
+        for progress in held:
+            self._tell(progress)
+
+    def _tell(self, progress: Progress) -> None:
+        for callback in self._callbacks:
+            callback(progress)
+
     def listen(self, report: Report) -> None:
         """Takes one report of the engine."""
-        self._check()
+        self._stop.check()
         now = time.perf_counter()
         if report.phase is not self._phase:
             self._phase, self._began = report.phase, now
@@ -62,7 +123,8 @@ class Meter:
         elapsed = now - self._began
         if fraction >= 1:
             # Weights may come more than once in a picture.
-            before = self._timings.get(Phase.LOAD.value, 0.0) if report.phase is Phase.LOAD else 0.0
+            again = report.phase is Phase.LOAD or report.phase in self._broken_off
+            before = self._timings.get(report.phase.value, 0.0) if again else 0.0
             self._timings[report.phase.value] = before + elapsed
         progress = Progress(
             phase=report.phase,
@@ -76,8 +138,12 @@ class Meter:
             image=self._image,
             images=self._images,
         )
-        for callback in self._callbacks:
-            callback(progress)
+        if self._held is None:
+            self._stop.note(progress)
+            self._tell(progress)
+        else:
+            self._held.append(progress)
+        self.between()
 
     def close(self) -> None:
         """Ends the line of the progress bar."""
@@ -93,7 +159,7 @@ class Meter:
         timings = {phase.value: self._timings.get(phase.value, 0.0) for phase in always}
         if Phase.LOAD.value in self._timings:
             timings[Phase.LOAD.value] = self._timings[Phase.LOAD.value]
-        self._timings = {}
+        self._timings, self._broken_off = {}, set()
         return timings
 
     def _fraction(self, report: Report) -> float:

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.generator import Generator
+from sdcpp_py.memory.gpu_rules import Precision
 from sdcpp_py.memory.placement import DeviceChoice
+from sdcpp_py.memory.tested_gpus import SelfTest
+from sdcpp_py.models.downloads import Places
 from sdcpp_py.models.files import arguments_of
 from sdcpp_py.naming import named
-from sdcpp_py.preflight.named_files import files_named
+from sdcpp_py.pipeline.isolation import Isolation
+from sdcpp_py.preflight.named_files import NamedFiles, files_named
 from sdcpp_py.system.paths import StrPath
 
 SIZES = (256, 512, 768, 1024)
@@ -89,10 +93,14 @@ def benchmark(
     folder: StrPath | None = None,
     device: DeviceChoice = "auto",
     threads: int | None = None,
+    precision: Precision = "auto",
+    isolation: Isolation = "auto",
+    self_test: SelfTest = "auto",
     sizes: Sequence[int] = SIZES,
     measured: tuple[int, int] = (256, 512),
     repeat: int = 3,
     hub_cache: StrPath | None = None,
+    models_dir: StrPath | Sequence[StrPath] | None = None,
     on_stage: Callable[[str], object] | None = None,
 ) -> Benchmark:
     """Times loading, encoding, one step and decoding.
@@ -101,11 +109,12 @@ def benchmark(
         model: by its name, as ``named_files.files_named`` takes it ("flux2-klein-4b:Q8_0", "tiny").
         quant: how its large matrices are stored, where the name does not say it.
         folder: keeps the files of random weights, gigabytes of them; without it they are gone afterwards.
-        device, threads: as ``Generator`` takes them.
+        device, threads, precision, isolation, self_test: as ``Generator`` takes them.
         sizes: edges of square pictures to say the time of, in pixels.
         measured: the two edges that are timed.
         repeat: how often the smaller is timed, after one round that does not count. The larger is timed once.
         hub_cache: where downloads are kept, for a model that is on disk.
+        models_dir: folders of models, in which a name is looked for first; those of SDCPP_PY_MODELS come after them.
         on_stage: is told what is being done.
 
     Raises:
@@ -116,46 +125,63 @@ def benchmark(
     say = on_stage or (lambda text: None)
     if repeat < 1:
         raise SettingsError(f"{named('repeat')} is {repeat}; give 1 or more")
+    places = Places.of(hub_cache, models_dir)
     say(f"making ready its files{f' in {folder}' if folder else ''}")
-    with files_named(model, quant, folder, hollow=False, hub_cache=hub_cache) as found:
+    with files_named(model, quant, folder, hollow=False, places=places) as found:
         say("loading")
         begin = time.perf_counter()
         files = arguments_of(found.files.sources)
-        opened = Generator(**files, device=device, threads=threads, memory="all", cache_prompts=False)
+        opened = Generator(
+            **files, device=device, threads=threads, precision=precision, isolation=isolation, memory="all",
+            fallback=False, self_test=self_test, cache_prompts=False,
+        )  # fmt: skip
         load = Times((time.perf_counter() - begin,))
         with opened as generator:
             for size in sizes:
                 _check_size(size, generator)
             rounds = _rounds(generator, measured, repeat, say)
-            steps = {size: Times(tuple(one["denoise"] for one in found)) for size, found in rounds.items()}
-            decodes = {size: Times(tuple(one["decode"] for one in found)) for size, found in rounds.items()}
-            encode = Times(tuple(one["encode"] for found in rounds.values() for one in found))
-            family = found.files.family
-            text = generator.encode(PROMPT).arrays["crossattn"].shape[-2]
-            # What the denoiser sees: a token for each patch of the picture, and those of the prompt.
-            tokens = {size: (size // family.size_multiple) ** 2 + text for size in {*sizes, *measured}}
-            return Benchmark(
-                model=found.name,
-                quant=found.quant or "as it is",
-                threads=generator.threads,
-                device=generator.device,
-                load=load,
-                encode=encode,
-                steps=steps,
-                decodes=decodes,
-                estimates=tuple(
-                    Estimate(
-                        size,
-                        encode.median,
-                        step_time(tokens, steps, size),
-                        family.steps,
-                        decode_time(decodes, size),
-                        size in measured,
-                    )
-                    for size in sizes
-                ),
-                weight_bytes=sum(generator.weight_bytes.values()),
+            return _benchmark(found, generator, load, rounds, sizes)
+
+
+def _benchmark(
+    found: NamedFiles,
+    generator: Generator,
+    load: Times,
+    rounds: Mapping[int, Sequence[Mapping[str, float]]],
+    sizes: Sequence[int],
+) -> Benchmark:
+    """What the rounds of the sizes that were timed say of all sizes."""
+    steps, decodes, encodes = (
+        {size: Times(tuple(one[phase] for one in here)) for size, here in rounds.items()}
+        for phase in ("denoise", "decode", "encode")
+    )
+    encode = Times(tuple(seconds for times in encodes.values() for seconds in times.seconds))
+    family = found.files.family
+    text = generator.encode(PROMPT).arrays["crossattn"].shape[-2]
+    # What the denoiser sees: a token for each patch of the picture, and those of the prompt.
+    tokens = {size: (size // family.size_multiple) ** 2 + text for size in {*sizes, *rounds}}
+    return Benchmark(
+        model=found.name,
+        quant=found.quant or "as it is",
+        threads=generator.threads,
+        device=generator.device,
+        load=load,
+        encode=encode,
+        steps=steps,
+        decodes=decodes,
+        estimates=tuple(
+            Estimate(
+                size,
+                encode.median,
+                step_time(tokens, steps, size),
+                family.steps,
+                decode_time(decodes, size),
+                size in rounds,
             )
+            for size in sizes
+        ),
+        weight_bytes=sum(generator.weight_bytes.values()),
+    )
 
 
 def _check_size(size: int, generator: Generator) -> None:

@@ -12,12 +12,12 @@ from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.catalogue import Catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueModel
+from sdcpp_py.models.downloads import Places
 from sdcpp_py.models.quantization import NEVER_CHOSEN, choose_quant, machine_memory
-from sdcpp_py.pipeline.pipeline import PipelineOptions
+from sdcpp_py.pipeline.options import PipelineOptions
 from sdcpp_py.preflight.named_files import shape_of
 from sdcpp_py.preflight.needs import KeptNeeds
 from sdcpp_py.synth import FAMILIES, MODELS
-from sdcpp_py.system.paths import StrPath
 
 Chosen = tuple[str, str | None]
 """A model's name and a quantization of it, as ``files_named`` takes them."""
@@ -53,7 +53,7 @@ def fits_of(
     sizes: Sequence[int] = (512, 1024),
     memory: MemoryLimit = "auto",
     device: DeviceChoice = "auto",
-    hub_cache: StrPath | None = None,
+    places: Places | None = None,
 ) -> Iterator[Fit]:
     """How each model fits in its quantization, one after the other.
 
@@ -61,11 +61,11 @@ def fits_of(
         choices: names of models as ``files_named`` takes them, and quantizations; None: its usual one.
         sizes: edges of square pictures, in pixels.
         memory, device: as ``Generator`` takes them.
-        hub_cache: where downloads are kept.
+        places: where models are looked for on disk.
 
     Raises as ``files_named`` and ``Generator`` do.
     """
-    with KeptNeeds(PipelineOptions.of(device, memory, None), hub_cache) as needs:
+    with KeptNeeds(PipelineOptions.of(device, memory, None), places) as needs:
         for name, quant in choices:
             model, _, said = name.partition(":")
             plans = needs.plans(name, quant, [(size, size) for size in sizes])
@@ -119,14 +119,18 @@ def choices(names: Sequence[str], catalogue: Catalogue, *, every: bool, limit: i
     return list(found)
 
 
-def best_first(found: Iterable[Fit]) -> list[Fit]:
-    """Those that fit first, of these the ones that need not be streamed, then the larger models and weights."""
-    return sorted(found, key=lambda fit: (not fit.fits, fit.streams, -parameters(fit.model), -_weights(fit)))
+def best_first(found: Iterable[Fit], places: Places | None = None) -> list[Fit]:
+    """Those that fit first, of these the ones that need not be streamed, then the larger models and weights.
+
+    ``places``: those that the models were looked for in; None for the usual ones.
+    """
+    places = places or Places()
+    return sorted(found, key=lambda fit: (not fit.fits, fit.streams, -parameters(fit.model, places), -_weights(fit)))
 
 
-def parameters(name: str) -> int:
+def parameters(name: str, places: Places) -> int:
     """How many numbers the denoiser of a model, or its checkpoint, has; 0 where its shape is not known."""
-    shape = shape_of(name) if name.lower() != TINY and "/" not in name else None
+    shape = shape_of(name, places=places) if name.lower() != TINY and "/" not in name else None
     return MODELS[next(iter(FAMILIES[shape.shape].values()))].parameters() if shape else 0
 
 

@@ -11,10 +11,9 @@ from sdcpp_py.errors import SdcppError
 from sdcpp_py.models.bundled import TINY, bundled_files
 from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueModel
-from sdcpp_py.models.downloads import on_disk
-from sdcpp_py.models.folders.searching import ModelFolders, open_folders
+from sdcpp_py.models.downloads import Places
 from sdcpp_py.models.quantization import choose_quant, machine_memory
-from sdcpp_py.pipeline.pipeline import PipelineOptions
+from sdcpp_py.pipeline.options import PipelineOptions
 from sdcpp_py.preflight.fits import matching
 from sdcpp_py.preflight.needs import KeptNeeds
 from sdcpp_py.system.paths import StrPath
@@ -75,18 +74,18 @@ def list_models(
         ModelNotFoundError: a word is in no name.
         CatalogueError: a catalogue cannot be read.
     """
-    return models_listed(words, hub_cache, open_folders(models_dir))
+    return models_listed(words, Places.of(hub_cache, models_dir))
 
 
-def models_listed(words: Sequence[str], hub_cache: StrPath | None, folders: ModelFolders) -> list[ListedModel]:
-    """The same with folders of models that are open."""
+def models_listed(words: Sequence[str], places: Places) -> list[ListedModel]:
+    """The same, with places that are open."""
     catalogue = open_catalogue()
     wanted = [word for word in words if word.lower() != TINY]
     listed = [] if words and len(wanted) == len(words) else [_tiny()]
     if words and not wanted:
-        return _with_memory(listed, hub_cache)
-    found = [_listed(model, hub_cache, folders) for model in matching(wanted, catalogue)]
-    return _with_memory([*listed, *found], hub_cache)
+        return _with_memory(listed, places)
+    found = [_listed(model, places) for model in matching(wanted, catalogue)]
+    return _with_memory([*listed, *found], places)
 
 
 def is_commercial(model: CatalogueModel, quant: str) -> bool:
@@ -94,7 +93,7 @@ def is_commercial(model: CatalogueModel, quant: str) -> bool:
     return all((file.licence or model.licence) in COMMERCIAL for file in model.files(quant).values())
 
 
-def _listed(model: CatalogueModel, hub_cache: StrPath | None, folders: ModelFolders) -> ListedModel:
+def _listed(model: CatalogueModel, places: Places) -> ListedModel:
     quant = choose_quant(model, machine_memory())
     files = model.files(quant).values()
     return ListedModel(
@@ -107,7 +106,7 @@ def _listed(model: CatalogueModel, hub_cache: StrPath | None, folders: ModelFold
         quantizations=tuple(model.quantizations),
         quant=quant,
         download=sum(file.size for file in files),
-        on_disk=all(on_disk(file, hub_cache, folders) for file in files),
+        on_disk=all(places.find(file) for file in files),
         width=model.defaults.width,
         height=model.defaults.height,
         resident=None,
@@ -137,10 +136,10 @@ def _tiny() -> ListedModel:
     )
 
 
-def _with_memory(listed: Sequence[ListedModel], hub_cache: StrPath | None) -> list[ListedModel]:
+def _with_memory(listed: Sequence[ListedModel], places: Places) -> list[ListedModel]:
     known = open_catalogue().models
     found = []
-    with KeptNeeds(PipelineOptions.of("cpu", "all", None), hub_cache) as needs:
+    with KeptNeeds(PipelineOptions.of("cpu", "all", None), places) as needs:
         for model in listed:
             if model.name == TINY or known[model.name].shape or model.on_disk:
                 # One that cannot be planned (a broken file, an entry that names no shape) is listed all the same.

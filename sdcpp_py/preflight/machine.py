@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sdcpp_py._native import library
+from sdcpp_py.memory.limits import Limits
+from sdcpp_py.memory.tested_gpus import known_gpu
 from sdcpp_py.system.cpu import default_threads, physical_cores
 from sdcpp_py.system.gpu_watchdog import gpu_watchdog
 from sdcpp_py.system.ram import memory
@@ -18,6 +21,7 @@ def describe_machine() -> dict[str, Any]:
     """The facts as plain values, ready for JSON. Raises NativeLibraryError where the native library does not work."""
     devices = library.devices()
     total, available = memory()
+    pool = Limits.parse("auto", "cpu").now(devices, {}).pool
     return {
         "version": __version__,
         "engine_commit": library.engine_commit(),
@@ -32,8 +36,10 @@ def describe_machine() -> dict[str, Any]:
             "features": library.cpu_features(),
         },
         "memory": {"total": total, "available": available},
+        "pool": None if pool is None else asdict(pool),
         "backends": _backends(devices),
         "vulkan_cure": library.vulkan_cure(),
+        "shaders_lack": library.shaders_lack(),
         "devices": [
             {
                 "name": device.name,
@@ -42,11 +48,22 @@ def describe_machine() -> dict[str, Any]:
                 "is_integrated": device.is_integrated,
                 "memory_free": device.memory_free,
                 "memory_total": device.memory_total,
+                "driver": device.driver,
+                "float16": device.float16,
+                "matrix_cores": device.matrix_cores,
+                "integer_dot": device.integer_dot,
+                "self_test": _kept(device),
             }
             for device in devices
         ],
         "gpu_watchdog": gpu_watchdog(),
     }
+
+
+def _kept(device: library.Device) -> dict[str, Any] | None:
+    """What the self-test found of a GPU before."""
+    record = known_gpu(device)
+    return None if record is None else record.plain()
 
 
 def _backends(devices: list[library.Device]) -> list[str]:

@@ -13,11 +13,12 @@ from sdcpp_py.errors import ModelNotFoundError, OutputError, SettingsError
 from sdcpp_py.models.bundled import TINY
 from sdcpp_py.models.catalogue import Catalogue, open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueModel
+from sdcpp_py.models.downloads import Places
 from sdcpp_py.models.files import ModelFiles
 from sdcpp_py.models.pretrained import Pretrained, parse_name, resolve, wanted_quant
 from sdcpp_py.models.quantization import FOUR_BITS, choose_quant, machine_memory
-from sdcpp_py.naming import named
 from sdcpp_py.pipeline.open import checked_pretrained
+from sdcpp_py.settings.domains import check_one_of
 from sdcpp_py.system.paths import StrPath, absolute
 
 FilesByRole = Mapping[str, Path]
@@ -51,19 +52,19 @@ def files_named(
     folder: StrPath | None = None,
     *,
     hollow: bool,
-    hub_cache: StrPath | None = None,
+    places: Places | None = None,
 ) -> Iterator[NamedFiles]:
     """The files of a model, for as long as the block lasts.
 
     Args:
         name: as ``Generator.from_pretrained`` takes it; or a shape that ``sdcpp_py.synth`` knows ("klein-4b-short"). A
-            model of the catalogue is written in random weights, where its entry says in which shape; every other one
-            must be on disk.
+            file in the folders of models is that file. A model of the catalogue is written in random weights, where its
+            entry says in which shape; every other one must be on disk.
         quant: how its large matrices are stored; where neither this nor the name says it, four bits, or what its entry
             has. A model on disk, and "tiny", are as they are.
         folder: keeps the files; without it they are gone afterwards.
         hollow: whether they have true headers and sizes and no weights, which is enough for a plan.
-        hub_cache: where downloads are kept; where None, huggingface_hub's own cache.
+        places: where models are looked for on disk; None for the usual places.
 
     Raises:
         ModelNotFoundError: there is no such model, or it is the path of a file and there is none.
@@ -71,9 +72,13 @@ def files_named(
         DownloadError: it has no known shape, and is not on disk.
         OutputError: the files cannot be written.
     """
-    shape = shape_of(name, quant)
+    places = places or Places()
+    shape = shape_of(name, quant, places)
     if shape is None:
-        found = resolve(name, quant=quant, cache_dir=hub_cache, local_files_only=True, catalogue=open_catalogue())
+        found = resolve(
+            name, quant=quant, cache_dir=places.hub_cache, models_dir=places.folders, local_files_only=True,
+            catalogue=open_catalogue(),
+        )  # fmt: skip
         yield NamedFiles(found.name, found.quant, checked_pretrained(found))
         return
     with _written(shape, folder, hollow) as files:
@@ -100,14 +105,20 @@ class NamedShape:
     encoder_quant: str | None
 
 
-def shape_of(name: str, quant: str | None = None) -> NamedShape | None:
-    """The shape of the files that a name means; None for a model that has to be on disk.
+def shape_of(name: str, quant: str | None = None, places: Places | None = None) -> NamedShape | None:
+    """The shape of the files that a name means; None for a model that has to be on disk, or is in a folder of models.
 
     Arguments and errors are those of ``files_named``.
     """
-    request = parse_name(name)
-    wanted = wanted_quant(request, quant)
-    model, shape = (None, "") if "/" in request.name else _known(request.name, open_catalogue())
+    folders = (places or Places()).folders
+    if folders and not quant and name.lower() != TINY and folders.find(name) is not None:
+        return None
+    try:
+        request = parse_name(name)
+        wanted = wanted_quant(request, quant)
+        model, shape = (None, "") if "/" in request.name else _known(request.name, open_catalogue())
+    except (ModelNotFoundError, SettingsError) as error:
+        raise type(error)(f"{error}{folders.hint(name)}") from error
     if not shape:
         return None
     stored = _stored(wanted) if wanted else _usual_quant(model)
@@ -184,7 +195,7 @@ def _stored(quant: str) -> str:
     for name in (quant, quant.rpartition("_")[0]):
         if name in synth.QUANTIZATIONS:
             return name
-    raise SettingsError(f"{named('quant')} is {quant!r}; it must be one of: {', '.join(synth.QUANTIZATIONS)}")
+    return check_one_of("quant", quant, list(synth.QUANTIZATIONS))
 
 
 @contextlib.contextmanager

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from types import TracebackType
 
 from sdcpp_py._native import library
+from sdcpp_py.memory.gpu_rules import gpu_rules
 from sdcpp_py.memory.placement import Placement
-from sdcpp_py.memory.plan import MemoryPlan, PartNeed, first_fitting
+from sdcpp_py.memory.plan import MemoryPlan, PartNeed
+from sdcpp_py.memory.planning import first_fitting
+from sdcpp_py.memory.pool import Bounds
 from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
+from sdcpp_py.models.downloads import Places
 from sdcpp_py.models.files import ModelFiles
-from sdcpp_py.pipeline.pipeline import Pipeline, PipelineOptions
+from sdcpp_py.pipeline.options import PipelineOptions
+from sdcpp_py.pipeline.pipeline import Pipeline
 from sdcpp_py.preflight.named_files import files_named, shape_of
 from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.system.kept_facts import KeptFacts
-from sdcpp_py.system.paths import StrPath
 from sdcpp_py.version import __version__
 
 
 class KeptNeeds:
     """Needs of models by their names. As a context, it keeps what was measured in it."""
 
-    def __init__(self, options: PipelineOptions, hub_cache: StrPath | None = None) -> None:
+    def __init__(self, options: PipelineOptions, places: Places | None = None) -> None:
         self.options = options
-        self._hub_cache = hub_cache
+        self._places = places or Places()
         self._facts = KeptFacts("needs")
         # What was built decides the graphs, and with them the buffers.
         self._build = [__version__, library.engine_commit(), library.kernels(), options.threads]
@@ -47,7 +51,7 @@ class KeptNeeds:
             unlimited: plan as if there were memory for everything.
         """
         with contextlib.ExitStack() as stack:
-            model = _Measured(name, quant, self._hub_cache, stack, self.options)
+            model = _Measured(name, quant, self._places, stack, self.options)
             return tuple(self._plan(model, size, unlimited=unlimited) for size in sizes)
 
     def _plan(self, model: _Measured, size: tuple[int, int], *, unlimited: bool) -> MemoryPlan:
@@ -55,18 +59,19 @@ class KeptNeeds:
         for placement in self.options.placements:
             plan = first_fitting(
                 lambda tile, on=placement: self._needs(model, size, tile, on),  # type: ignore[misc]
-                {} if unlimited else self.options.limits.now(placement.all, {}),
+                Bounds({}) if unlimited else self.options.limits.now(placement.all, {}),
                 width=width,
                 height=height,
                 tile=0,
             )
-            if plan.fits:
+            if placement.suits(plan):
                 break
-        return plan
+        return replace(plan, why=placement.why)
 
     def _needs(self, model: _Measured, size: tuple[int, int], tile: int, placement: Placement) -> list[PartNeed]:
         where = [(device.name, device.description) for device in placement.devices.values()]
-        key = [*self._build, *model.key, where, *size, tile]
+        rules = [astuple(rules) for rules in gpu_rules(placement, self.options.precision).values()]
+        key = [*self._build, *model.key, where, rules, *size, tile]
         kept = self._facts.get(key) if model.key else None
         if kept is not None:
             return [PartNeed(*one) for one in kept]
@@ -83,23 +88,23 @@ class _Measured:
         self,
         name: str,
         quant: str | None,
-        hub_cache: StrPath | None,
+        places: Places,
         stack: contextlib.ExitStack,
         options: PipelineOptions,
     ) -> None:
-        shape = shape_of(name, quant)
+        shape = shape_of(name, quant, places)
         self.key = [shape.shape, shape.quant, shape.encoder_quant] if shape else []
         """What decides its needs; empty for files, which may change."""
         self._stack = stack
         self._options = options
-        self._wanted = (name, quant, hub_cache)
+        self._wanted = (name, quant, places)
         self._opened: tuple[ModelFiles, Pipeline] | None = None
         self._on: Placement | None = None
 
     def needs(self, size: tuple[int, int], tile: int, placement: Placement) -> list[PartNeed]:
         if self._opened is None:
-            name, quant, hub_cache = self._wanted
-            found = self._stack.enter_context(files_named(name, quant, hollow=True, hub_cache=hub_cache))
+            name, quant, places = self._wanted
+            found = self._stack.enter_context(files_named(name, quant, hollow=True, places=places))
             self._opened = found.files, self._stack.enter_context(_pipeline(found.files, self._options))
         files, pipeline = self._opened
         if self._on != placement:

@@ -11,12 +11,11 @@ from sdcpp_py.memory.placement import DeviceChoice
 from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueModel
-from sdcpp_py.models.downloads import on_disk
+from sdcpp_py.models.downloads import Places
 from sdcpp_py.models.families import FAMILIES_BY_NAME
-from sdcpp_py.models.folders.searching import ModelFolders, open_folders
 from sdcpp_py.models.quantization import choose_quant, machine_memory
 from sdcpp_py.naming import named
-from sdcpp_py.pipeline.pipeline import PipelineOptions
+from sdcpp_py.pipeline.options import PipelineOptions
 from sdcpp_py.preflight.fits import matching, parameters
 from sdcpp_py.preflight.listing import is_commercial
 from sdcpp_py.preflight.needs import KeptNeeds
@@ -59,7 +58,7 @@ class Recommendation:
 
     @property
     def memory(self) -> dict[str, int]:
-        """The most bytes that the larger picture takes, by device."""
+        """The most bytes that the larger picture takes, by device; its plan says what those that share one hold."""
         plan = self.plans[max(self.plans)]
         return {device: plan.peak(device) for device in plan.devices}
 
@@ -79,6 +78,7 @@ def recommend(
     count: int = 5,
     speed: Speed | None = None,
     hub_cache: StrPath | None = None,
+    models_dir: StrPath | Sequence[StrPath] | None = None,
     on_stage: Callable[[str], object] | None = None,
 ) -> list[Recommendation]:
     """The models that suit this machine best, the best first. Nothing is downloaded.
@@ -97,6 +97,7 @@ def recommend(
         count: how many at most, 1 or more.
         speed: of the machine, where it is known.
         hub_cache: where downloads are kept.
+        models_dir: folders of models, in which files count as on disk too; those of SDCPP_PY_MODELS count always.
         on_stage: is told what is being done.
 
     Raises:
@@ -111,17 +112,17 @@ def recommend(
     options = PipelineOptions.of(device, memory, threads)
     models = [model for model in matching(words, open_catalogue()) if _is_for_prompts(model)]
     fast = speed or measured_speed(device, threads, on_stage=on_stage)
-    found, folders = [], open_folders()
-    with KeptNeeds(options, hub_cache) as needs:
+    found, places = [], Places.of(hub_cache, models_dir)
+    with KeptNeeds(options, places) as needs:
         limit = _limit(options)
         for model in models:
             quant = choose_quant(model, machine_memory(), limit)
             if commercial and not is_commercial(model, quant):
                 continue
-            one = _recommendation(model, quant, needs, fast, hub_cache, folders)
+            one = _recommendation(model, quant, needs, fast, places)
             if all(plan.fits for plan in one.plans.values()):
                 found.append(one)
-    return list(_one_of_each_shape(_ranked(found, patience)))[:count]
+    return list(_one_of_each_shape(_ranked(found, patience, places)))[:count]
 
 
 def _is_for_prompts(model: CatalogueModel) -> bool:
@@ -140,8 +141,7 @@ def _recommendation(
     quant: str,
     needs: KeptNeeds,
     speed: Speed,
-    hub_cache: StrPath | None,
-    folders: ModelFolders,
+    places: Places,
 ) -> Recommendation:
     shortest, longest = model.defaults.edges
     sizes = [size for size in SIZES if not longest or shortest <= size <= longest] or [model.defaults.width]
@@ -153,17 +153,17 @@ def _recommendation(
         plans=dict(zip(sizes, needs.plans(model.name, quant, [(size, size) for size in sizes]), strict=True)),
         seconds={size: speed.picture(model.shape, family, size) for size in sizes},
         download=sum(file.size for file in files),
-        missing=sum(file.size for file in files if not on_disk(file, hub_cache, folders)),
+        missing=sum(file.size for file in files if not places.find(file)),
         licence=model.licence,
         note=model.note,
     )
 
 
-def _ranked(found: Sequence[Recommendation], patience: float) -> list[Recommendation]:
+def _ranked(found: Sequence[Recommendation], patience: float, places: Places) -> list[Recommendation]:
     def rank(one: Recommendation) -> tuple[float, ...]:
         seconds = min(one.seconds.values())
         slow = seconds > patience
-        return one.streams, slow, seconds if slow else -parameters(one.model), seconds
+        return one.streams, slow, seconds if slow else -parameters(one.model, places), seconds
 
     return sorted(found, key=rank)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
 
 from sdcpp_py._native import library
@@ -22,6 +23,8 @@ PROBE = "probe"
 _SMALL, _SIZE = 128, 256
 # Whatever else the machine does makes it slower, never faster: the fastest of some times says most.
 _TIMES = 3
+# Threads that wait for each other sleep for a part of the time, on an idle machine too.
+_LEAST_SHARE = 0.75
 _FACTS = "speed"
 
 
@@ -79,27 +82,39 @@ def measured_speed(
     kept = None if again else kept_speed(device, threads)
     if kept is not None:
         return kept
-    speed = _timed(device, threads, on_stage or (lambda text: None))
+    say = on_stage or (lambda text: None)
+    say("timing this machine once, with a small model of random weights")
+    speed, share = _timed(device, threads)
+    if share < _LEAST_SHARE:
+        say(f"other programs took {1 - share:.0%} of the processor meanwhile: the times are too long, and are not kept")
+        return speed
     facts = KeptFacts(_FACTS)
     facts.put(_key(device, threads), list(astuple(speed)))
     facts.save()
     return speed
 
 
-def _timed(device: DeviceChoice, threads: int | None, say: Callable[[str], object]) -> Speed:
-    say("timing this machine once, with a small model of random weights")
+def _timed(device: DeviceChoice, threads: int | None) -> tuple[Speed, float]:
+    """The speed, and the share of the threads' time that the CPU gave them in the round that had most of it."""
+    rounds: list[Mapping[str, float]] = []
+    shares: list[float] = []
     with files_named(PROBE, hollow=False) as found:
         files = arguments_of(found.files.sources)
         family = found.files.family
-        with Generator(**files, device=device, threads=threads, memory="all", cache_prompts=False) as generator:
-            rounds = [
-                generator.generate("", width=size, height=size, steps=1, seed=0).timings
-                for size in (_SMALL, *_TIMES * [_SIZE])
-            ]
+        with Generator(
+            **files, device=device, threads=threads, memory="all", fallback=False, cache_prompts=False
+        ) as generator:
+            for size in (_SMALL, *_TIMES * [_SIZE]):
+                seconds, used = time.perf_counter(), time.process_time()
+                rounds.append(generator.generate("", width=size, height=size, steps=1, seed=0).timings)
+                seconds, used = time.perf_counter() - seconds, time.process_time() - used
+                shares.append(used / (seconds * generator.threads))
+            on_gpu = placements(device)[0].denoiser.is_gpu
     fastest = {phase: min(times[phase] for times in rounds[1:]) for phase in ("denoise", "decode")}
     work = picture_work(PROBE, family, _SIZE)
     products = (work.step.products + work.step.attention) / fastest["denoise"]
-    return Speed(products, work.decode.convolutions / fastest["decode"])
+    share = 1.0 if on_gpu else max(shares[1:])
+    return Speed(products, work.decode.convolutions / fastest["decode"]), share
 
 
 def _key(device: DeviceChoice, threads: int | None) -> list[object]:

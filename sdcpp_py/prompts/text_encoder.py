@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from sdcpp_py._native.engine import Engine, HeldWeights
+from sdcpp_py._native.any_engine import AnyEngine
+from sdcpp_py._native.held_weights import HeldWeights
 from sdcpp_py.errors import GeneratorClosedError
 from sdcpp_py.models.files import check_text_encoder
 from sdcpp_py.naming import excerpt
@@ -50,7 +51,7 @@ class TextEncoder:
         if self._closed:
             raise GeneratorClosedError("this text encoder is closed; make a new one")
 
-    def keep(self, engine: Engine, device: str) -> None:
+    def keep(self, engine: AnyEngine, device: str) -> None:
         """Keeps the weights that an engine has brought onto a device."""
         with self._lock:
             if not self._closed:

@@ -257,7 +257,7 @@ class GenerationSettings:
             if name not in known:
                 hint = hint_for(name, sorted(known))
                 raise SettingsError(f"there is no setting called '{name}'{hint}")
-        ours = in_our_names(changes)
+        ours = in_our_names({"sampler": self.sampler, **changes})  # which decides what an automatic schedule is
         if isinstance(changes.get("scheduler"), str) and ours["scheduler"] is None:  # automatic: this class's own
             ours["scheduler"] = REFERENCE_SCHEDULER
         return replace(self, **ours)

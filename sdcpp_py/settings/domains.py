@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -165,6 +165,13 @@ def check_whole(name: str, value: object, low: int, high: int) -> int:
     if not low <= whole <= high:
         raise SettingsError(f"{named(name)} must be from {low} to {high}, not {_shown(whole)}")
     return whole
+
+
+def check_one_of(name: str, value: object, allowed: Sequence[str]) -> str:
+    """A value that must be one of some words. Raises SettingsError, which names them, where it is none."""
+    if value not in allowed:
+        raise SettingsError(f"{named(name)} is {value!r}; it must be one of: {', '.join(allowed)}")
+    return str(value)
 
 
 def _whole(name: str, value: object) -> int:

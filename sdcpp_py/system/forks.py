@@ -23,19 +23,33 @@ class ProcessLock(AbstractContextManager[None]):
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._taken = 0  # how often, by the thread that has it
         _locks.add(self)
 
+    def acquire(self, seconds: float | None = None) -> bool:
+        """Takes it; where another thread has it for so many seconds, returns False."""
+        got = self._lock.acquire(timeout=-1 if seconds is None else seconds)
+        self._taken += got
+        return got
+
+    def release(self) -> None:
+        """Gives it back. Where it was taken before a fork, nobody has it in the new process."""
+        if self._taken:
+            self._taken -= 1
+            self._lock.release()
+
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self.acquire()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        self.release()
 
     def renew(self) -> None:
         """Puts a new lock in its place. While there is one thread."""
         self._lock = threading.RLock()
+        self._taken = 0
 
 
 def check_process(process: int) -> None:

@@ -53,6 +53,6 @@ class KeptFacts:
     def _read(self) -> dict[str, Any]:
         try:
             found = json.loads(self._file.read_text(encoding="utf-8")) if self._file is not None else {}
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):  # the last by brackets without end
             return {}
         return found if isinstance(found, dict) else {}

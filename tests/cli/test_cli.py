@@ -83,6 +83,7 @@ def given(work: Path) -> Callable[[], list[str]]:
     return lambda: sorted(str(file.relative_to(work)) for file in work.rglob("*") if file.parent != folder)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("names", [("-i", "-r"), ("--image", "--reference"), ("--init-img", "--ref-image")])
 def test_pictures_are_drawn_from(
     klein: SyntheticSet, klein_generator: Generator, given: object, names: tuple[str, str]

@@ -63,3 +63,18 @@ def test_without_a_known_model_the_help_says_so(
     """Where no model is named, or none that is known, help comes all the same."""
     shown = help_of(capsys, monkeypatch, "--help", *words)
     assert shown["--steps"].endswith("(default: the model's own)")
+
+
+@pytest.mark.parametrize(
+    "words", [["z-image-turbo"], ["-m", "z-image-turbo:Q8_0"], ["--memory", "4GiB", "z-image-turbo"]]
+)
+def test_the_help_of_plan_shows_the_named_models_size(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The size that is planned without --size is the model's own, and without a model the help says just that."""
+    monkeypatch.setenv("COLUMNS", "400")
+    defaults = open_catalogue().model("z-image-turbo").defaults
+    for named, size in ((words, f"{defaults.width}x{defaults.height}"), ([], "the model's own")):
+        with pytest.raises(SystemExit):
+            main(["plan", *named, "--help"])
+        assert f"of the picture, in pixels (default: {size})" in capsys.readouterr().out

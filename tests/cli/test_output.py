@@ -28,6 +28,7 @@ def run_into(output: int, arguments: list[str], folder: Path, *, unbuffered: boo
     return subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, cwd=folder, timeout=60)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str], tmp_path: Path) -> None:
     """Whatever a command prints into a pipe that nobody reads (``| head``), it ends quietly, with 141."""

@@ -127,6 +127,7 @@ def test_a_reader_that_leaves_ends_quietly(model: SyntheticSet, work: Path) -> N
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_contact_sheet_is_kept_too(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``demo`` replaces no file either, unless it is told to."""
     Path("demo.png").write_text("mine")

@@ -24,13 +24,13 @@ PARTS = 4
 class Machine:
     """Generates pictures in a time of its own, and tells a job of it."""
 
-    def __init__(self, pictures: int, steps: int, seconds: dict[Phase, float]) -> None:
-        self.pictures, self.steps, self.seconds = pictures, steps, seconds
+    def __init__(self, pictures: int, steps: int, seconds: dict[Phase, float], downloads: bool) -> None:
+        self.pictures, self.steps, self.seconds, self.downloads = pictures, steps, seconds, downloads
         self.now = 0.0
 
     def work(self) -> Iterator[Progress]:
         """What the engine says of the whole job."""
-        for phase in (Phase.LOAD, Phase.ENCODE):
+        for phase in (*[Phase.DOWNLOAD] * self.downloads, Phase.LOAD, Phase.ENCODE):
             yield from self._phase(phase, 0, 0)
         for picture in range(self.pictures):
             yield from self._phase(Phase.DENOISE, picture, self.steps)
@@ -43,11 +43,12 @@ class Machine:
             fraction = part / parts
             self.now = began + fraction * self.seconds[phase]
             images = 1 if phase is Phase.LOAD else self.pictures
-            yield Progress(phase, fraction, self.now - began, None, part // PARTS, steps, image=picture, images=images)
+            eta = began + self.seconds[phase] - self.now if phase is Phase.DOWNLOAD and part else None
+            yield Progress(phase, fraction, self.now - began, eta, part // PARTS, steps, image=picture, images=images)
 
 
 seconds = st.fixed_dictionaries({phase: st.floats(0.01, 1000) for phase in Phase})
-machines = st.builds(Machine, st.integers(1, 5), st.integers(1, 12), seconds)
+machines = st.builds(Machine, st.integers(1, 5), st.integers(1, 12), seconds, st.booleans())
 
 
 def standings(machine: Machine) -> list[Standing]:
@@ -57,12 +58,40 @@ def standings(machine: Machine) -> list[Standing]:
 
 @given(machines)
 def test_a_job_only_goes_forward_and_ends(machine: Machine) -> None:
-    """The fraction of a job never falls, stays within 0 and 1, and is 1 with nothing left when the last picture is."""
+    """The fraction of a job never falls, stays within 0 and 1, and is 1 with nothing left when the last picture is.
+
+    Downloads before it are a job of their own, of which the same is true.
+    """
     found = standings(machine)
-    fractions = [standing.fraction for standing in found]
-    assert fractions == sorted(fractions)
-    assert all(0 <= fraction <= 1 for fraction in fractions)
+    for downloads in (True, False):
+        fractions = [one.fraction for one in found if (one.progress.phase is Phase.DOWNLOAD) == downloads]
+        assert fractions == sorted(fractions)
+        assert all(0 <= fraction <= 1 for fraction in fractions)
+    if machine.downloads:
+        end = next(one for one in found if one.progress.phase is Phase.DOWNLOAD and one.progress.fraction == 1)
+        assert end.fraction == 1
+        assert end.remaining == pytest.approx(0)
     assert (found[-1].fraction, found[-1].remaining) == (1, 0)
+
+
+@given(machines)
+def test_a_job_whose_pictures_overlap_only_goes_forward(machine: Machine) -> None:
+    """A picture that is told to be decoded while a later one is denoised takes nothing back of what is shown."""
+    waiting: list[Progress] = []
+    job = Job(machine.pictures, clock=lambda: machine.now)
+    found: list[Standing] = []
+    for progress in machine.work():
+        if progress.phase is Phase.DECODE and progress.image + 1 < machine.pictures:
+            waiting.append(progress)
+            continue
+        found.append(job.listen(progress))
+        if progress.phase is Phase.DENOISE and 0 < progress.fraction < 1:
+            found += [job.listen(one) for one in waiting]
+            waiting.clear()
+    shown = [one for one in found if one.progress.phase is not Phase.DOWNLOAD]
+    assert [one.fraction for one in shown] == sorted(one.fraction for one in shown)
+    assert [one.progress.image for one in shown] == sorted(one.progress.image for one in shown)
+    assert (shown[-1].fraction, shown[-1].remaining) == (1, 0)
 
 
 @given(machines)
@@ -102,7 +131,7 @@ def test_a_log_gets_a_line_for_each_tenth_or_half_minute(machine: Machine) -> No
             last, silent = len(said), standing.elapsed
         assert standing.elapsed < 10 or standing.elapsed - silent < 30
     assert bool(said) == (machine.now >= 10)
-    assert len(said) <= 11 + machine.now / 30
+    assert len(said) <= 11 * (1 + machine.downloads) + machine.now / 30
 
 
 def test_a_line_of_a_log_says_where_the_job_is() -> None:
@@ -112,8 +141,12 @@ def test_a_line_of_a_log_says_where_the_job_is() -> None:
     progress = Progress(Phase.DENOISE, 0.5, 30.0, None, 10, 20, image=1, images=4)
     lines.show(Standing(progress, 0.31, 65.0, 3725.0, 3.0))
     assert said == ["31%, picture 2/4, denoise 11/20, 3.00 s/step, 1:02:05 left"]
+    download = Progress(Phase.DOWNLOAD, 0.5, 30.0, 60.0, bytes_done=2**30, bytes_total=2 * 2**30)
+    lines.show(Standing(download, 0.5, 100.0, 60.0, None))
+    assert said[-1] == "50%, download 1.00/2.00 GiB, 1:00 left"
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("columns", [0, 40, 60, 80])
 @pytest.mark.parametrize("pictures", [1, 2])
 def test_a_terminal_gets_one_line_for_the_whole_job(
@@ -133,6 +166,7 @@ def test_a_terminal_gets_one_line_for_the_whole_job(
     assert "s/step" in text or columns in (40, 60)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("environment", [{}, {"TERM": "dumb"}])
 def test_what_is_no_terminal_gets_no_escape_codes(model: SyntheticSet, work: Path, environment: dict[str, str]) -> None:
     """A dumb terminal, and any with --no-progress, gets lines alone."""

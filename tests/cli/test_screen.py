@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdcpp_py.cli.screen import Column, plain_table
+from sdcpp_py.cli.screen import Column, _broken, _pieces, plain_table
 from sdcpp_py.models.bundled import TINY, bundled_files
 from tests.support.terminals import written_to_terminal
 
@@ -30,6 +30,7 @@ def command(arguments: list[str]) -> list[str]:
     return [sys.executable, "-m", "sdcpp_py", *arguments]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("columns", [60, 80])
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda words: words[0])
 def test_no_line_is_wider_than_the_terminal(arguments: list[str], columns: int, tmp_path: Path) -> None:
@@ -40,6 +41,7 @@ def test_no_line_is_wider_than_the_terminal(arguments: list[str], columns: int, 
     assert ESCAPE.search(shown), "a terminal gets colours"
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda words: words[0])
 def test_no_color_is_respected(arguments: list[str], tmp_path: Path) -> None:
     """With NO_COLOR set, nothing has a colour."""
@@ -47,6 +49,7 @@ def test_no_color_is_respected(arguments: list[str], tmp_path: Path) -> None:
     assert not COLOUR.search(written_to_terminal(command(arguments), 80, tmp_path, environment={"NO_COLOR": "1"})[1])
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("arguments", [["models"], ["inspect", str(bundled_files(TINY).vae)]], ids=lambda w: w[0])
 def test_a_dumb_terminal_and_a_pipe_get_plain_text(arguments: list[str], tmp_path: Path) -> None:
     """Where no escape codes are understood, there are none, and every row is one line."""
@@ -65,3 +68,23 @@ def test_columns_of_plain_text_stand_below_each_other(rows: list[tuple[str, ...]
         assert line.startswith(name)
         assert line[:numbers_end].endswith(number)
         assert line[last_begins:] == what.rstrip()
+
+
+@given(st.text("ab-_/, ", max_size=60), st.integers(1, 20))
+def test_a_long_cell_is_broken_between_words_and_parts_of_names(text: str, width: int) -> None:
+    """No line is longer than the width, nothing but spaces is lost, and a part is cut only where it must be."""
+    lines = _broken(text, width).split("\n")
+    assert max(map(len, lines)) <= width
+    assert "".join("".join(lines).split()) == "".join(text.split())
+    if all(len(piece.rstrip()) <= width for piece in _pieces(text)):
+        pieces = [piece.rstrip() for piece in _pieces(text)]
+        assert all(line.endswith(tuple(piece for piece in pieces if piece)) for line in lines if line)
+
+
+def test_names_in_a_narrow_table_are_not_cut(tmp_path: Path) -> None:
+    """At 60 columns, each model's name stands whole in a line or is broken after a hyphen."""
+    code, shown = written_to_terminal(command(["models"]), 60, tmp_path)
+    assert code == 0
+    text = ESCAPE.sub("", shown)
+    for name in ("flux2-klein-4b", "flux2-klein-base-9b", "twinflow-z-image-turbo"):
+        assert re.search(name.replace("-", r"-(?:[^\n]*\n *)?"), text), name

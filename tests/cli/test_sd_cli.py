@@ -59,6 +59,7 @@ def test_the_parser_knows_every_option() -> None:
     assert {name for option in TABLE if option.outcome is Outcome.SAME for name in option.names} <= own
 
 
+@pytest.mark.sample(60)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_documented_commands_are_understood(command: str) -> None:
     """A command of sd-cli's documentation parses: it is drawn, or refused by a sentence that names each reason."""
@@ -258,6 +259,7 @@ def test_other_defaults_are_said() -> None:
     assert "--overwrite" in kept
 
 
+@pytest.mark.sample(60)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_documented_commands_are_translated(command: str) -> None:
     """What ``from-sd-cli`` prints of a documented command is a command of ours, which has no foreign options left."""
@@ -274,6 +276,7 @@ def test_documented_commands_are_translated(command: str) -> None:
     assert not hasattr(options, "foreign_values")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
@@ -293,6 +296,8 @@ def test_the_printed_command_and_code_draw_the_same(
     common += ["--steps", "2", "--backend", "cpu", "--diffusion-fa", *more]
     assert main(["from-sd-cli", "--", *common]) == 0
     command, python = capsys.readouterr().out.split("# In Python:\n")
+    assert "self_test" not in python
+    assert "fallback" not in python
     [line] = [line for line in command.splitlines() if line and not line.startswith("#")]
     assert line.startswith("sdcpp-py ")
     assert main(sd_cli_arguments([line])) == 0

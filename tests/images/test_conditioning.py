@@ -56,6 +56,7 @@ def test_the_size_is_the_pictures(generator: Generator, size: tuple[int, int]) -
     assert picture.image.size == size == (picture.settings.width, picture.settings.height)
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("resize", ["cover", "fit", "pad"])
 @pytest.mark.parametrize(
     ("size", "drawing"), [((1, 1), (64, 64)), ((100, 70), (96, 64)), ((30, 20), (64, 64)), ((64, 700), (64, 704))]

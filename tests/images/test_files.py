@@ -28,6 +28,7 @@ from sdcpp_py.cli import main
 from sdcpp_py.image_files import read_texts
 from sdcpp_py.image_files.png_chunks import MAX_TEXT_BYTES, for_pillow
 from sdcpp_py.images.loading import to_pixels
+from tests.support.examples import examples
 
 from ..support.picture_tools import colourful, png_with_chunks, read_damaged
 
@@ -168,7 +169,7 @@ CHUNKS = st.tuples(
 
 
 @given(st.lists(CHUNKS, max_size=5), st.booleans(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_any_chunks_are_read_or_refused(chunks: list[tuple[bytes, bytes]], after: bool, data: st.DataObject) -> None:
     """Whatever chunks a file has, and wherever it is cut or changed, readers raise only errors of ours."""
     content = png_with_chunks(*chunks, after=after)
@@ -180,7 +181,7 @@ def test_any_chunks_are_read_or_refused(chunks: list[tuple[bytes, bytes]], after
 
 
 @given(st.lists(CHUNKS, max_size=5), st.lists(st.tuples(st.integers(0, 500), st.integers(0, 300)), max_size=6))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_file_without_its_texts_reads_like_one(
     chunks: list[tuple[bytes, bytes]], reads: list[tuple[int, int]]
 ) -> None:

@@ -22,6 +22,7 @@ from PIL import Image, ImageOps
 
 from sdcpp_py.errors import ImageError, ImageNotFoundError, OutOfMemoryError, SettingsError
 from sdcpp_py.images.loading import check_mask, composited, extend, to_mask, to_pixels
+from tests.support.examples import examples
 
 EDGES = st.integers(1, 24)
 PICTURES = st.tuples(EDGES, EDGES, st.just(3)).flatmap(lambda shape: arrays.arrays(np.uint8, shape))
@@ -315,7 +316,7 @@ FILES = {
 
 
 @given(st.sampled_from(sorted(FILES)), st.data())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_a_damaged_file_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
 ) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.resizing import RESIZES, Resize, _reference_size, fit_reference, resized, resized_with_mask
+from tests.support.examples import examples
 
 EDGES = st.integers(1, 40)
 PICTURES = st.tuples(EDGES, EDGES, st.just(3)).flatmap(lambda shape: arrays.arrays(np.uint8, shape))
@@ -168,7 +169,7 @@ def test_extreme_proportions_work(
 
 
 @given(st.integers(1, 16384), st.integers(1, 16384), st.integers(4, 64), st.integers(4, 64), st.sampled_from([16, 32]))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_reference_sizes_are_the_engines(columns: int, rows: int, wide: int, high: int, multiple: int) -> None:
     """Both edges are valid; the area is the picture's, at most a mebipixel, up to rounding, and proportions stay."""
     area = min(wide * high * multiple**2, 1024 * 1024)

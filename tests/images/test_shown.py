@@ -91,6 +91,22 @@ def test_help_shows_true_signatures(function: Callable[..., object]) -> None:
         assert len(repr(one.default)) < 40 or one.default is one.empty, one
 
 
+def test_a_bar_goes_on_while_an_earlier_picture_is_decoded() -> None:
+    """What is told of that one between two steps of the next has no line; when the bar has ended, it has one."""
+    stream = io.StringIO()
+    bar = progress_bar.ProgressBar(stream)
+    for phase, fraction, image in (
+        (Phase.DENOISE, 0.5, 1), (Phase.DECODE, 0.0, 0), (Phase.DECODE, 1.0, 0), (Phase.DENOISE, 1.0, 1),
+        (Phase.DECODE, 0.5, 1), (Phase.DECODE, 1.0, 1),
+    ):  # fmt: skip
+        bar(Progress(phase, fraction, 1.0, None, image=image, images=2))
+    assert "decode 1/2" not in stream.getvalue()
+    assert stream.getvalue().count("\n") == 2
+    bar(Progress(Phase.DECODE, 0.5, 1.0, None, image=0, images=2))
+    assert "decode 1/2" in stream.getvalue()
+    bar.close()
+
+
 @pytest.mark.parametrize("widgets", [True, False])
 def test_a_notebook_gets_a_widget_where_it_can_show_one(monkeypatch: pytest.MonkeyPatch, widgets: bool) -> None:
     """Without ipywidgets the line of a terminal, without a warning; a terminal never asks for widgets."""

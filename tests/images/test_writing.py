@@ -218,7 +218,7 @@ def test_a_file_that_is_there_is_kept_where_that_is_asked(work: Path, monkeypatc
     Path("cat-3.png").mkdir()
     assert PICTURE.save("cat.png", overwrite=False).name == "cat-4.png"
 
-    def no_links(*_: object) -> None:
+    def no_links(*_: object, **named: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)
@@ -236,13 +236,13 @@ def test_two_that_want_one_name_get_two(work: Path, monkeypatch: pytest.MonkeyPa
     place = os.link
     tries: list[Any] = []
 
-    def late(source: Any, target: Any) -> None:
+    def late(source: Any, target: Any, **named: Any) -> None:
         if not tries:
             Path(target).write_text("theirs")
         tries.append(target)
         if not links:
             raise OSError(95, "Operation not supported")
-        place(source, target)
+        place(source, target, **named)
 
     monkeypatch.setattr(os, "link", late)
     assert PICTURE.save("cat.png", overwrite=False).name == "cat-2.png"

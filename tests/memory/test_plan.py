@@ -7,7 +7,9 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sdcpp_py.memory.plan import MemoryPlan, PartNeed, Stay, make_plan
+from sdcpp_py.memory.plan import OVERLAPPING, MemoryPlan, PartNeed, Stay
+from sdcpp_py.memory.planning import make_plan, overlapping
+from sdcpp_py.memory.pool import Bounds, Pool
 from sdcpp_py.parts import PARTS
 
 MIB = 1 << 20
@@ -64,8 +66,11 @@ def test_the_least_limit_works_and_a_byte_less_does_not(needs: list[PartNeed]) -
 @given(part_needs(), BYTES, BYTES)
 def test_more_memory_never_reads_weights_more_often(needs: list[PartNeed], one: int, other: int) -> None:
     """With a higher limit, no more is streamed, and where nothing is, no less stays."""
-    less, more = (planned(needs, {"cpu": limit, "vulkan0": limit}) for limit in sorted((one, other)))
-    assume(less.fits)
+    without = planned(needs, {})
+    least = max(without.least(device) for device in without.devices)
+    limits = (least + more for more in sorted((one, other)))
+    less, more = (planned(needs, {"cpu": limit, "vulkan0": limit}) for limit in limits)
+    assert less.fits
     assert more.fits
 
     def moved(plan: MemoryPlan) -> int:
@@ -78,6 +83,33 @@ def test_more_memory_never_reads_weights_more_often(needs: list[PartNeed], one: 
 def test_without_a_limit_everything_stays(needs: list[PartNeed]) -> None:
     """Nothing is ever read twice where memory has no limit."""
     assert all(part.stay is Stay.RESIDENT for part in planned(needs, {}).parts)
+
+
+@given(part_needs(), st.dictionaries(st.sampled_from(["cpu", "vulkan0"]), BYTES), st.none() | BYTES)
+def test_phases_overlap_only_where_both_have_room(
+    needs: list[PartNeed], limits: dict[str, int], together: int | None
+) -> None:
+    """Then weights of both parts stay, and with both buffers they are within the limits of each device and of all."""
+    needs = [replace(needs[0], working=0, needed=False), *needs[1:]]
+    pool = None if together is None else Pool(("cpu", "vulkan0"), together)
+    plan = overlapping(needs, Bounds(limits, pool), width=512, height=512, vae_tile_size=0)
+    bounds: list[tuple[tuple[str, ...], int]] = [((name,), limit) for name, limit in limits.items()]
+    if together is not None:
+        bounds.append((("cpu", "vulkan0"), together))
+
+    def both(devices: tuple[str, ...]) -> int:
+        return sum(need.weights + need.working for need in needs if need.needed and need.device in devices)
+
+    assert (plan is not None) == all(both(devices) <= limit for devices, limit in bounds)
+    if plan is None:
+        return
+    assert [part.need for part in plan.parts] == needs
+    assert {plan.part(name).stay for name in OVERLAPPING} == {Stay.RESIDENT}
+    encoder = plan.part("text_encoder")
+    for devices, limit in bounds:
+        held = both(devices) + (encoder.room if encoder.need.device in devices else 0)
+        assert plan.in_phase("diffusion_model", devices) == plan.in_phase("vae", devices) == held
+        assert plan.peak(devices) <= limit
 
 
 def test_the_text_encoder_goes_first() -> None:
@@ -102,6 +134,21 @@ def test_a_plan_can_be_read() -> None:
     assert "streamed in 800 MiB" in text
     assert "at most 1.17 GiB of 1.17 GiB on vulkan0" in text
     assert "does not fit: 512x512 needs at least 1000 MiB on vulkan0" in str(planned(needs, {"vulkan0": 900 * MIB}))
+
+
+@given(part_needs(), st.dictionaries(st.sampled_from(["cpu", "vulkan0"]), BYTES), st.floats(0, 1))
+def test_a_plan_says_whether_blocks_are_read_ahead(needs: list[PartNeed], limits: dict[str, int], share: float) -> None:
+    """A streamed part has two places where its room suffices for them, and that changes nothing else of the plan."""
+    rooms = [need.least_room + round(share * (need.weights - need.least_room)) for need in needs]
+    known = [replace(need, ahead_room=room) for need, room in zip(needs, rooms, strict=True)]
+    plan, without = planned(known, limits), planned(needs, limits)
+    assert [(part.stay, part.room) for part in plan.parts] == [(part.stay, part.room) for part in without.parts]
+    for part in plan.parts:
+        enough = 0 < part.need.ahead_room <= part.room
+        assert part.reads_ahead == (part.stay is Stay.STREAMED and enough)
+    ahead = any(part.reads_ahead for part in plan.parts)
+    assert (", read ahead" in str(plan)) == ahead
+    assert not any(part.reads_ahead for part in without.parts)
 
 
 def test_an_encoder_that_is_not_needed_makes_room_for_what_is() -> None:

@@ -230,6 +230,7 @@ def _without(line: str) -> str:
         ("schema = 1\nmodels = 3", "models must be a table"),
         ("schema = 1\n[models]\nmine = 3", "models.mine must be a table"),
         ("schema = [", "is no TOML"),
+        ("schema = " + "[" * 5000, "is no TOML"),
     ],
 )
 def test_a_wrong_catalogue_is_named(tmp_path: Path, text: str, says: str) -> None:

@@ -217,6 +217,7 @@ def test_there_are_two_hundred() -> None:
     assert len({pairing.name for pairing in PAIRINGS}) == len(PAIRINGS)
 
 
+@pytest.mark.sample(100)
 @pytest.mark.parametrize("pairing", PAIRINGS, ids=[pairing.name for pairing in PAIRINGS])
 def test_a_wrong_pairing_is_refused_with_the_right_file(files: dict[str, Path], pairing: Pairing) -> None:
     """The sentence names the file to get, or the argument that was meant; and it takes no 100 ms."""

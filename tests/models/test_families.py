@@ -73,6 +73,7 @@ def opened(request: pytest.FixtureRequest, folder: Path) -> Iterator[Opened]:
         yield Opened(request.param, files, generator)
 
 
+@pytest.mark.sample(3)
 def test_a_family_draws(opened: Opened) -> None:
     """Files are recognised, and draw with the family's defaults a picture that is not flat, of any size."""
     assert opened.generator.family == opened.family
@@ -91,6 +92,7 @@ def test_a_family_draws(opened: Opened) -> None:
     assert np.isfinite(wide.latent).all()
 
 
+@pytest.mark.sample(1)
 def test_what_is_asked_for_changes_the_picture(opened: Opened) -> None:
     """The same settings give the same bytes, in another generator too, and each other setting gives other ones."""
     base: dict[str, Any] = {"cfg_scale": 2.0, "negative_prompt": "a dog", "steps": 2}
@@ -112,6 +114,7 @@ def test_guidance_is_for_those_that_take_it(opened: Opened) -> None:
     assert np.array_equal(little, much) == (not opened.family.guidance)
 
 
+@pytest.mark.sample(3)
 def test_text_encoders_come_in_any_order(opened: Opened) -> None:
     """What a file is says which encoder it is: every order draws the same picture."""
     expected = opened.draw()
@@ -121,6 +124,7 @@ def test_text_encoders_come_in_any_order(opened: Opened) -> None:
             assert np.array_equal(drawn(generator), expected)
 
 
+@pytest.mark.sample(1)
 def test_a_family_draws_from_a_picture(opened: Opened) -> None:
     """Image to image: with little strength nearer to the picture than with all, and not as from nothing."""
     settings: dict[str, Any] = {"width": 96, "steps": 4, "image": PICTURE, "cfg_scale": 1.0}
@@ -136,6 +140,7 @@ def test_a_family_draws_from_a_picture(opened: Opened) -> None:
     assert near < far
 
 
+@pytest.mark.sample(1)
 def test_a_family_fills_a_hole(opened: Opened) -> None:
     """Under a mask, what is white is drawn anew, and what is black keeps its bytes, in FLUX.1 Fill and the others."""
     filled = opened.draw(width=96, image=PICTURE, mask=MASK)
@@ -144,6 +149,7 @@ def test_a_family_fills_a_hole(opened: Opened) -> None:
     assert not np.array_equal(opened.draw("a dog", width=96, image=PICTURE, mask=MASK), filled)
 
 
+@pytest.mark.slow
 def test_fill_reads_what_is_around_the_hole(folder: Path) -> None:
     """FLUX.1 Fill sees the picture around the hole, and not what the mask covers."""
     other, hidden = 255 - PICTURE, PICTURE.copy()
@@ -170,6 +176,7 @@ def held() -> int:
     return device_usage("cpu").bytes
 
 
+@pytest.mark.sample(1)
 def test_the_picture_does_not_depend_on_the_limit(opened: Opened, held: int) -> None:
     """Resident, staged or block by block, with guidance: the same bytes, and never more allocated than planned."""
     prompt = "a cat within limits"
@@ -193,6 +200,7 @@ def test_the_picture_does_not_depend_on_the_limit(opened: Opened, held: int) -> 
         opened.open(memory="1MiB")
 
 
+@pytest.mark.sample(1)
 def test_a_denoiser_comes_block_by_block(opened: Opened, held: int) -> None:
     """From an encoded prompt, with the least room for the denoiser, every step reads it anew: the same picture."""
     prompt, nothing = opened.generator.encode("a cat in a narrow room"), opened.generator.encode("")
@@ -207,6 +215,7 @@ def test_a_denoiser_comes_block_by_block(opened: Opened, held: int) -> None:
     assert device_usage("cpu").most_bytes <= limit + held
 
 
+@pytest.mark.sample(2)
 def test_a_plan_tells_what_is_allocated(opened: Opened, held: int) -> None:
     """With all in memory, what is allocated at the most is what the plan says, within a hundredth."""
     plan = opened.generator.plan(width=96, height=64, prompt="a cat that was planned")

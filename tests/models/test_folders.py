@@ -50,6 +50,7 @@ def told(found: FolderInspection) -> dict[str, FolderFile]:
     return {file.name: file for file in found.files}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("folders", "layout"), [(COMFYUI, Layout.COMFYUI), (A1111, Layout.A1111)])
 def test_what_is_printed_generates(
     folders: dict[str, str],

@@ -24,9 +24,10 @@ def flux(tmp_path_factory: pytest.TempPathFactory) -> SyntheticSet:
 
 
 @pytest.fixture(scope="module")
-def generator(flux: SyntheticSet) -> Generator:
+def generator(flux: SyntheticSet) -> Iterator[Generator]:
     """A generator over it."""
-    return Generator(**arguments_of(flux.files), device="cpu")
+    with Generator(**arguments_of(flux.files), device="cpu") as generator:
+        yield generator
 
 
 def altered(files: SyntheticSet, role: str, folder: Path, *changes: tuple[bytes, bytes]) -> dict[str, Path]:

@@ -15,6 +15,7 @@ from sdcpp_py.errors import DownloadError, GatedModelError, ModelError, SdcppErr
 from sdcpp_py.models import hub as hub_module
 from sdcpp_py.models.hub import Access, Wanted, fetch, fetch_all
 from sdcpp_py.models.hub.cache import check_room, find_cached, mark_unchecked
+from sdcpp_py.progress import Phase, Progress
 
 from ..support.hub_server import COMMIT, Hub, in_place_of_the_hub, serve
 
@@ -342,3 +343,47 @@ def test_the_environment_counts(hub: Hub, cache: Path) -> None:
     assert "HF_HUB_OFFLINE" in run(HF_HUB_OFFLINE="1")
     assert run() == str(len(CONTENT))
     assert run(HF_HUB_OFFLINE="1") == str(len(CONTENT))
+
+
+def heard_of(hub: Hub, *files: str) -> list[Progress]:
+    """What a callback hears while files are fetched, with every piece of them."""
+    heard: list[Progress] = []
+    fetch_all([Wanted(REPOSITORY, file) for file in files], Access(on_progress=heard.append))
+    return heard
+
+
+@pytest.mark.parametrize("faults", [(), ("cut", "cut"), ("reset",)])
+def test_downloads_are_one_progress(hub: Hub, faults: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All files of a call rise together from 0 to all of their bytes, also where a connection breaks on the way."""
+    monkeypatch.setattr("sdcpp_py.models.hub.download_meter._EVERY", 0.0)
+    hub.add(REPOSITORY, "other.gguf", CONTENT)
+    hub.break_down("other.gguf", *faults)
+    heard = heard_of(hub, FILE, "other.gguf")
+    done = [progress.bytes_done for progress in heard]
+    assert done == sorted(done)
+    assert len(set(done)) > 3, "in pieces"
+    assert {progress.phase for progress in heard} == {Phase.DOWNLOAD}
+    assert {progress.bytes_total for progress in heard} == {2 * len(CONTENT)}
+    assert (done[-1], heard[-1].fraction, heard[-1].eta) == (2 * len(CONTENT), 1.0, 0.0)
+    assert all(progress.eta is None or progress.eta >= 0 for progress in heard)
+
+
+def test_what_is_on_disk_is_no_download(hub: Hub) -> None:
+    """Files that need not be fetched are neither told of nor counted."""
+    fetch(REPOSITORY, FILE)
+    hub.add(REPOSITORY, "other.gguf", CONTENT)
+    assert heard_of(hub, FILE) == []
+    assert heard_of(hub, FILE, "other.gguf")[-1].bytes_total == len(CONTENT)
+
+
+def test_a_callback_ends_a_download(hub: Hub, cache: Path) -> None:
+    """What a callback raises comes out as it is; nothing that loads remains, and the next call fetches the file."""
+
+    def stop(progress: Progress) -> None:
+        raise TimeoutError("enough")
+
+    for _ in range(2):
+        with pytest.raises(TimeoutError, match="enough"):
+            fetch(REPOSITORY, FILE, on_progress=stop)
+        assert nothing_loads(cache)
+    assert fetch(REPOSITORY, FILE).read_bytes() == CONTENT

@@ -428,6 +428,7 @@ def quickest(work: Callable[[], object], tries: int = 7) -> float:
     return min(times)
 
 
+@pytest.mark.timing
 def test_a_tokenizer_is_skipped(tmp_path: Path) -> None:
     """The header of a Qwen3-4B with its whole tokenizer, some 6 MB, takes under 50 ms."""
     path = real_qwen3_header(tmp_path / "Qwen3-4B-Q4_K_M.gguf")
@@ -497,6 +498,10 @@ def test_a_shard_that_is_missing_is_named(tmp_path: Path, z_image: synth.Synthet
     hollow.safetensors(index.parent / "model-00002-of-00002.safetensors", {"other": (1,)})
     with pytest.raises(ModelLoadError, match="which is in none of its files"):
         inspect(index)
+    for name in ("a" * 300, "\0", "\ud800"):
+        index.write_text(json.dumps({"weight_map": {"a": name}}))
+        with pytest.raises(ModelNotFoundError, match="missing"):
+            inspect(index)
     index.write_text('{"weight_map": ["a"]}')
     with pytest.raises(ModelLoadError, match="no weight_map"):
         inspect(index)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sdcpp_py import Generator, ModelMismatchError, ModelNotFoundError, SettingsError, inspect_folder
+from sdcpp_py import Generator, ModelLoadError, ModelMismatchError, ModelNotFoundError, SettingsError, inspect_folder
 from sdcpp_py.cli import main
 from sdcpp_py.models.catalogue import BUILT_IN, Catalogue, read_catalogues
 from sdcpp_py.models.folders.searching import open_folders
@@ -207,3 +207,89 @@ def test_models_shows_what_is_there(
     [model] = json.loads(capsys.readouterr().out)["models"]
     assert model["quantizations"]["Q8_0"]["on_disk"].endswith("My Film v1.gguf")
     assert model["quantizations"]["Q4_0"]["on_disk"] is None
+
+
+@pytest.mark.slow
+def test_plan_bench_and_fit_find_it_too(comfyui: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file in a folder of models can be planned and timed by its name, as it can be generated with."""
+    where = ["--models-dir", str(comfyui), "--device", "cpu"]
+    assert main(["plan", "My Film v1", *where, "--size", "64"]) == 0
+    assert "64x64" in capsys.readouterr().out
+    assert main(["fit", "mine/My Film v1", *where, "--sizes", "64"]) == 0
+    assert "mine/My Film v1" in capsys.readouterr().out
+    assert main(["bench", "my film v1", *where, "--sizes", "256", "--repeat", "1", "--no-progress"]) == 0
+    assert "256x256" in capsys.readouterr().out
+    assert main(["plan", "My Flim v1", *where]) == 1
+    assert "My Film v1.gguf" in capsys.readouterr().err
+
+
+def test_single_files_are_found_by_name(comfyui: Path, klein: SyntheticSet, capsys: pytest.CaptureFixture[str]) -> None:
+    """A denoiser, text encoder and VAE may each be named as they are called in the folders of models."""
+    parts = ["--diffusion-model", "My Film v1", "--llm", klein.text_encoder.name, "--vae", klein.vae.stem]
+    assert main(["generate", "a cat", *parts, "--models-dir", str(comfyui), *SMALL]) == 0
+    assert main(["plan", *parts, "--models-dir", str(comfyui), "--size", "64", "--device", "cpu"]) == 0
+    capsys.readouterr()
+    assert main(["generate", "a cat", *parts, *SMALL]) == 1
+    assert f"there is no file {comfyui.parent / 'My Film v1'}" in capsys.readouterr().err
+
+
+def moved(comfyui: Path, text: str) -> Path:
+    """ComfyUI's folder, whose models have moved, and whose extra_model_paths.yaml has a text."""
+    (comfyui / "models").rename(comfyui.parent / "shelf")
+    (comfyui / "models" / "checkpoints").mkdir(parents=True)
+    path = comfyui / "extra_model_paths.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("given", ["the folder", "the file"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mine:\n    base_path: {shelf}\n    is_default: true\n    diffusion_models: diffusion_models/mine/\n"
+        "    text_encoders: |\n        clip/\n        text_encoders/\n    vae: vae\n    loras: no/such/folder\n",
+        "mine:\n    base_path: ../shelf\n    diffusion_models: |\n        ./diffusion_models\n    clip: text_encoders\n"
+        "    vae: $VAES\n",
+        "a:\nb:\n    unet: {shelf}/diffusion_models\n    clip: {shelf}/text_encoders\n    vae: {shelf}/vae\n",
+    ],
+)
+def test_comfyuis_extra_paths(text: str, given: str, comfyui: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models in folders that ComfyUI's extra_model_paths.yaml names are found, by the file or by ComfyUI's folder."""
+    shelf = comfyui.parent / "shelf"
+    monkeypatch.setenv("VAES", str(shelf / "vae"))
+    path = moved(comfyui, text.format(shelf=shelf))
+    found = resolve("My Film v1", models_dir=comfyui if given == "the folder" else path)
+    assert all(file.is_relative_to(shelf) for file in found.files.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("- a\n- b\n", "names no folders"),
+        ("a: b\n", "names no folders"),
+        ("a: [", "is no YAML"),
+        ("[" * 100_000, "is no YAML"),
+        ("!!python/object/apply:os.system ['touch broken']", "is no YAML"),
+        ("\0", "is no YAML"),
+    ],
+)
+def test_extra_paths_that_are_none(text: str, says: str, comfyui: Path) -> None:
+    """A file that is no such list is an error with its name; nothing in it is run."""
+    path = moved(comfyui, text)
+    with pytest.raises(ModelLoadError, match=f"extra_model_paths.yaml.* {says}"):
+        open_folders(comfyui)
+    path.write_bytes(b"\xff\xfe a")
+    with pytest.raises(ModelLoadError, match="is no YAML"):
+        open_folders(path)
+    path.write_text("#" * (2**20 + 1))
+    with pytest.raises(ModelLoadError, match="too large"):
+        open_folders(path)
+    assert not Path("broken").exists()
+
+
+def test_extra_paths_may_be_empty(comfyui: Path) -> None:
+    """A file of comments, as ComfyUI ships it, adds nothing; nor do values that are no paths."""
+    path = moved(comfyui, "# nothing\n")
+    assert open_folders(path).folders == ()
+    path.write_text("a:\n    base_path: 3\n    vae: [1, 2]\n    checkpoints: 5\n    is_default: maybe\n")
+    assert open_folders(path).folders == ()

@@ -17,6 +17,7 @@ from sdcpp_py.cli import main
 from sdcpp_py.cli.parser import build_parser, parse
 from sdcpp_py.errors import DownloadError
 from sdcpp_py.models.catalogue import BUILT_IN, read_catalogues
+from sdcpp_py.models.downloads import Places
 from sdcpp_py.models.hub.errors import not_on_disk
 from sdcpp_py.models.pretrained import resolve
 from sdcpp_py.naming import named, naming
@@ -171,7 +172,7 @@ quantizations.Q4_0 = {{ repository = "maker/{name}", file = "{name}.gguf" }}
         assert (found.quant, found.files.family.steps) == ("Q4_0", 3)
     with (
         pytest.raises(DownloadError, match=r"mine.gguf of maker/mine is not on disk"),
-        files_named("mine", hollow=True, hub_cache=alone),
+        files_named("mine", hollow=True, places=Places(alone)),
     ):
         pass
 
@@ -389,7 +390,7 @@ def test_an_option_is_called_one_thing_in_all_commands(option: str, commands: se
 
 def test_the_old_cache_option(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``--cache-dir`` still works where it can mean one folder alone, with a word, and is refused where it cannot."""
-    assert main(["models", "--json", "--cache-dir", str(alone)]) == 0
+    assert main(["models", "tiny", "--json", "--cache-dir", str(alone)]) == 0
     assert "--cache-dir is called --hub-cache now" in capsys.readouterr().err
     with pytest.raises(SystemExit) as caught:
         main(["generate", "x", "--cache-dir", str(alone)])
@@ -408,7 +409,7 @@ def test_options_are_not_abbreviated(arguments: list[str], capsys: pytest.Captur
 
 def test_a_wrong_wish_is_known_before_a_download(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``from_pretrained`` looks at how the model is to be opened before it fetches gigabytes."""
-    monkeypatch.setattr("sdcpp_py.generator.resolve", lambda *_, **__: pytest.fail("it was fetched"))
+    monkeypatch.setattr("sdcpp_py.pipeline.open.resolve", lambda *_, **__: pytest.fail("it was fetched"))
     for wish in (
         {"memory": "6 apples"},
         {"threads": 0},

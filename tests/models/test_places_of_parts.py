@@ -57,6 +57,7 @@ def opened(files: Mapping[str, Path]) -> None:
     assert plan_files(files, width=64, height=64, prompt="a cat", memory="all").fits
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(("role", "prefix"), [(role, prefix) for role, row in PLACES.items() for prefix in row[1]])
 def test_a_part_is_opened_under_the_names_of_a_checkpoint(tmp_path: Path, role: str, prefix: str) -> None:
     """What is taken out of a checkpoint keeps its names there: it is recognised, and opens as any other."""

@@ -18,7 +18,7 @@ from sdcpp_py.errors import DownloadError, ModelMismatchError, ModelNotFoundErro
 from sdcpp_py.models import hub as hub_module
 from sdcpp_py.models.catalogue import BUILT_IN, read_catalogues
 from sdcpp_py.models.catalogue.entries import CatalogueModel
-from sdcpp_py.models.downloads import on_disk
+from sdcpp_py.models.downloads import downloaded
 from sdcpp_py.models.hub import Access, Wanted
 from sdcpp_py.models.pretrained import Request, choose, parse_name, resolve
 from sdcpp_py.models.quantization import choose_quant, find_quant
@@ -415,10 +415,10 @@ def test_every_error_is_ours(hub: Hub) -> None:
 def test_on_disk_asks_nobody(hub: Hub) -> None:
     """Whether a file is there is told from the disk alone."""
     file = choose("small:Q2_K").files["diffusion_model"]
-    assert on_disk(file) is None
+    assert downloaded(file) is None
     resolve("small:Q2_K")
     asked = len(hub.requests)
-    assert on_disk(file) is not None
+    assert downloaded(file) is not None
     assert len(hub.requests) == asked
 
 

@@ -29,6 +29,7 @@ def drawn(generator: Generator, room: int) -> np.ndarray:
     return np.asarray(generator.generate("a cat", width=128, height=64, steps=2, cfg_scale=2.0, seed=1))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("files", ["klein", "z_image"])
 def test_heads_apart_change_no_bit(files: str, request: pytest.FixtureRequest) -> None:
     """One head after the other, in both kinds of blocks, gives the picture of all heads at once."""
@@ -37,6 +38,7 @@ def test_heads_apart_change_no_bit(files: str, request: pytest.FixtureRequest) -
         assert np.array_equal(drawn(generator, 1), drawn(generator, 1 << 40))
 
 
+@pytest.mark.slow
 def test_the_tiny_model_draws_the_same() -> None:
     """The trained model too, to the last bit."""
     with Generator.from_pretrained("tiny", device="cpu") as generator:

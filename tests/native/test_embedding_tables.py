@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from sdcpp_py import Generator
 from sdcpp_py.synth import SyntheticSet
@@ -19,6 +20,7 @@ HIDDEN = 256  # blocks of K-quants have 256 weights
 VOCABULARY = 151936
 
 
+@pytest.mark.slow
 def test_a_k_quantized_table_takes_a_byte_for_each_weight_and_draws_the_same(
     klein: SyntheticSet, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -65,6 +66,7 @@ print(library.cpu_module(), library.kernels())
 MODULES = sorted({library.cpu_module(), *({"x64"} & set(library.modules_built("cpu")))})
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kernels", [*RUNNING[:1], "off"])
 @pytest.mark.parametrize("module", MODULES)
 def test_the_environment_chooses_module_and_kernels_once(
@@ -114,3 +116,19 @@ def test_gpu_modules_read_the_environment_as_it_was_at_loading(tmp_path: Path) -
     names = [*there, "LATER", "MISSING"]
     result = subprocess.run([program, *names], env=there, capture_output=True, text=True, check=True)
     assert result.stdout.splitlines() == [*there.values(), "(null)", "(null)"]
+
+
+def test_sources_without_a_native_library_say_so(tmp_path: Path) -> None:
+    """In the folder of the sources, Python finds these before the package that is installed: the error says that."""
+    for file in (NATIVE.parent / "sdcpp_py").rglob("*.py"):
+        copy = tmp_path / file.relative_to(NATIVE.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    (tmp_path / "native" / "base").mkdir(parents=True)
+    shutil.copy(NATIVE.parent / "native" / "base" / "sdpy.h", tmp_path / "native" / "base")
+    result = subprocess.run(
+        [sys.executable, "-c", "import sdcpp_py"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 1
+    assert f"Python imports the sources in {tmp_path}" in result.stderr
+    assert "pip install -e ." in result.stderr

@@ -12,6 +12,7 @@ from sdcpp_py import Generator
 from sdcpp_py._native.library import ffi, lib
 from sdcpp_py._native.requests import DecodeRequest
 from sdcpp_py._native.status import Status
+from tests.support.examples import examples
 
 from ..support.native_kernels import RUNNING, convolved, convolved_by_winograd, using_kernels
 
@@ -44,7 +45,7 @@ def test_there_are_kernels_for_this_cpu() -> None:
 
 
 @pytest.mark.parametrize("level", RUNNING)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     channels=st.integers(1, 20), out_channels=st.integers(1, 20), height=SIZES, width=SIZES, parts=st.integers(1, 5),
     seed=st.integers(0, 1000), edge=st.sampled_from((1, 3)),
@@ -79,7 +80,7 @@ def test_parts_do_not_change_a_bit(level: str) -> None:
 
 
 @pytest.mark.parametrize("level", RUNNING)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     channels=st.integers(1, 40), out_channels=st.integers(1, 40), height=SIZES, width=SIZES, parts=st.integers(1, 5),
     seed=st.integers(0, 1000),

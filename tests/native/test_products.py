@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sdcpp_py._native.library import ffi, lib
 from sdcpp_py._native.status import Status
+from tests.support.examples import examples
 
 from ..support.native_kernels import RUNNING, multiplied
 
@@ -69,9 +70,10 @@ def check(level: str, type_: Type, outputs: int, inputs: int, tokens: int, parts
     assert (np.abs(got - activations @ exact.T) <= bound + half_step @ np.abs(exact).T * 1.001).all()
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("level", RUNNING)
 @pytest.mark.parametrize("type_", HALVES)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     outputs=st.integers(1, 100), blocks=st.integers(1, 5), tokens=st.integers(1, 40), parts=st.integers(1, 4),
     seed=st.integers(0, 1000),
@@ -83,6 +85,7 @@ def test_products_of_any_shape(
     check(level, type_, outputs, blocks * gguf.GGML_QUANT_SIZES[type_][0], tokens, parts, seed)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("level", RUNNING)
 @pytest.mark.parametrize("type_", HALVES)
 def test_long_rows_are_cut_into_panels(level: str, type_: Type) -> None:
@@ -125,3 +128,18 @@ def test_types_that_no_kernel_reads_are_refused() -> None:
     for type_, inputs in ((int(Type.F16), 32), (int(Type.Q4_K), 255), (9999, 32)):
         status = lib.sdpy_multiply(b"avx2", type_, nothing, nothing, nothing, inputs, 1, 1, 1, failure)
         assert status == Status.BAD_SETTINGS
+
+
+@pytest.mark.parametrize("level", RUNNING)
+@pytest.mark.parametrize("type_", HALVES)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_stays_none(level: str, type_: Type, value: float) -> None:
+    """One or all of a token's activations: every result of that token shows it, and no other token's."""
+    random = np.random.default_rng(5)
+    weights = random_weights(type_, 40, 512, random)
+    for columns in (slice(3, 4), slice(511, 512), slice(None)):
+        activations = random.standard_normal((9, 512)).astype(np.float32)
+        activations[4, columns] = value
+        got = multiplied(level, int(type_), weights, activations, 2)
+        assert not np.isfinite(got[4]).any()
+        assert np.isfinite(np.delete(got, 4, 0)).all()

@@ -14,6 +14,8 @@ import pytest
 from sdcpp_py import Generator
 from sdcpp_py.system.cpu import default_threads
 
+pytestmark = pytest.mark.usefixtures("every_cpu")  # its threads are what is tested
+
 TASKS = Path("/proc/self/task")
 
 
@@ -56,6 +58,7 @@ print(min(cpu_seconds(2) for _ in range(3)) / min(cpu_seconds(1) for _ in range(
 """
 
 
+@pytest.mark.timing
 def test_threads_that_wait_use_no_cpu(run_python: Callable[..., CompletedProcess[str]]) -> None:
     """Two threads that share a core use at most half as much CPU again as one: who waits leaves it to the other.
 
@@ -80,6 +83,7 @@ print(generator.threads, everywhere, "gomp" in open("/proc/self/maps").read())
 """
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("loaded", ["loaded", "not loaded"])
 @pytest.mark.parametrize("variables", [{}, {"OMP_PROC_BIND": "true"}, {"OMP_NUM_THREADS": "1"}])
 def test_openmp_takes_no_threads_away(loaded: str, variables: dict[str, str], work: Path) -> None:

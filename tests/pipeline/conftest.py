@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from sdcpp_py import Generator
+from sdcpp_py.synth import SyntheticSet
+from tests.conftest import open_generator
 
 
 @pytest.fixture(scope="module")
@@ -14,3 +16,17 @@ def tiny() -> Iterator[Generator]:
     """The model in the package, which is a Klein too."""
     with Generator.from_pretrained("tiny", device="cpu", threads=1) as generator:
         yield generator
+
+
+@pytest.fixture(scope="session")
+def isolated(model: SyntheticSet) -> Iterator[Generator]:
+    """A generator over ``model`` whose engine is in a process of its own. As with ``generator``, all tests share it."""
+    with open_generator(model, isolation="process") as opened:
+        yield opened
+
+
+@pytest.fixture(params=["thread", "process"])
+def either(request: pytest.FixtureRequest) -> Generator:
+    """Both of them in turn: what they do is the same."""
+    shared: Generator = request.getfixturevalue("generator" if request.param == "thread" else "isolated")
+    return shared

@@ -15,7 +15,7 @@ from sdcpp_py.synth import SyntheticSet
 
 from ..support.picture_tools import check_limits, check_phases, check_usable, colourful, pixels
 
-SMALL: dict[str, Any] = {"width": 96, "height": 64, "steps": 2, "seed": 1}
+SMALL: dict[str, Any] = {"width": 96, "height": 64, "steps": 1, "seed": 1}
 
 
 def drawn(generator: Generator, *references: object, **changes: object) -> bytes:
@@ -53,6 +53,7 @@ def test_one_reference_needs_no_list(klein_generator: Generator, work: Path) -> 
     assert pictures == {drawn(klein_generator, reference)}
 
 
+@pytest.mark.slow
 def test_a_drawing_is_a_reference_too(tiny: Generator) -> None:
     """The trained model draws with its own picture as a reference, in that picture's size."""
     first = tiny.generate("a red circle on a white background", width=96, height=128, seed=1)
@@ -61,6 +62,7 @@ def test_a_drawing_is_a_reference_too(tiny: Generator) -> None:
     assert not np.array_equal(pixels(edited), pixels(first))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("size", [(300, 130), (40, 30), (1, 1), (16, 640), (97, 61)])
 def test_a_reference_of_another_size_is_scaled_as_a_whole(klein_generator: Generator, size: tuple[int, int]) -> None:
     """A reference is brought to the drawing's area, and draws what it draws when it is given so; no edge is cut off."""
@@ -74,6 +76,7 @@ def test_a_reference_of_another_size_is_scaled_as_a_whole(klein_generator: Gener
             assert drawn(klein_generator, painted) != drawn(klein_generator, reference)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("size", "drawing"),
     [((96, 64), (96, 64)), ((97, 63), (96, 64)), ((1, 1), (64, 64)), ((20, 202), (64, 208))],
@@ -121,6 +124,7 @@ def test_guidance_reads_the_references_too(klein_generator: Generator) -> None:
     assert len(pictures) == 3
 
 
+@pytest.mark.slow
 def test_a_batch_is_the_single_pictures(klein_generator: Generator) -> None:
     """Picture i of a batch with references is the one that its seed draws alone; they are encoded once."""
     given: dict[str, Any] = {
@@ -152,6 +156,7 @@ def test_progress_with_references(klein_generator: Generator) -> None:
     check_phases(reports, [Phase.ENCODE, Phase.DENOISE, Phase.DECODE])
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("at", [0.0, 0.3, 0.5])
 def test_stopping_between_references(klein_generator: Generator, at: float) -> None:
     """Exceptions and ``cancel`` while one of several references is encoded leave the generator usable."""

@@ -13,13 +13,15 @@ from sdcpp_py._native.library import ffi, lib
 from sdcpp_py._native.requests import FaultRequest
 from sdcpp_py._native.status import Status
 
+pytestmark = pytest.mark.usefixtures("every_cpu")  # its threads are what is tested
+
 RunPython = Callable[..., "subprocess.CompletedProcess[str]"]
 
 PROGRAM = """
 import sys, threading, time
 from sdcpp_py import Generator, SdcppError
 
-generators = [Generator.from_pretrained("tiny", threads=1) for _ in range(2)]
+generators = [Generator.from_pretrained("tiny", threads=1, isolation=sys.argv[2]) for _ in range(2)]
 
 def forever(call):
     def loop():
@@ -36,15 +38,19 @@ def generate(generator):
 for generator in generators:
     forever(generate(generator))
     forever(generator.cancel)
-forever(lambda: Generator.from_pretrained("tiny", threads=1).plan(width=64, height=64))
+forever(lambda: Generator.from_pretrained("tiny", threads=1, isolation=sys.argv[2]).plan(width=64, height=64))
 time.sleep(float(sys.argv[1]))
 """
 
 
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("isolation", ["thread", "process"])
 @pytest.mark.parametrize("seconds", [0.0, 0.2, 0.5])
-def test_a_program_ends_while_daemon_threads_generate_cancel_and_open(run_python: RunPython, seconds: float) -> None:
+def test_a_program_ends_while_daemon_threads_generate_cancel_and_open(
+    run_python: RunPython, seconds: float, isolation: str
+) -> None:
     """The process ends as it wants to, and no signal ends it."""
-    assert run_python(PROGRAM, seconds).returncode == 0
+    assert run_python(PROGRAM, seconds, isolation).returncode == 0
 
 
 def test_a_freed_engine_says_that_it_is_closed() -> None:
@@ -54,7 +60,7 @@ def test_a_freed_engine_says_that_it_is_closed() -> None:
     engine.close()
     failure, event = ffi.new("sdpy_failure *"), ffi.new("sdpy_event *")
     closed = int(Status.CLOSED)
-    assert lib.sdpy_begin_fault(handle, 0, failure) == closed
+    assert lib.sdpy_begin_fault(handle, 0, 0, failure) == closed
     assert lib.sdpy_wait(handle, 0, event, failure) == lib.SDPY_EVENT_DONE
     assert failure.status == closed
     assert lib.sdpy_result_count(handle, ffi.new("int *"), failure) == closed
@@ -83,7 +89,7 @@ FORK = """
 import os, sys, threading, time
 from sdcpp_py import GenerationError, Generator
 
-generator = Generator.from_pretrained("tiny", threads=1)
+generator = Generator.from_pretrained("tiny", threads=1, isolation=sys.argv[1])
 
 def loop():
     while True:
@@ -107,7 +113,8 @@ for call in calls:
 """
 
 
-def test_a_fork_is_told_that_the_generator_is_another_processs(run_python: RunPython) -> None:
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_a_fork_is_told_that_the_generator_is_another_processs(run_python: RunPython, isolation: str) -> None:
     """In a child that was forked while a thread generated, each call raises at once, and closing waits for nobody."""
-    run = run_python(FORK)
+    run = run_python(FORK, isolation)
     assert run.returncode == 0, run.stderr

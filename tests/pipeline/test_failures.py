@@ -64,22 +64,22 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_fault_becomes_its_error_and_the_generator_lives(generator: Generator, fault: str) -> None:
+def test_every_fault_becomes_its_error_and_the_generator_lives(either: Generator, fault: str) -> None:
     """A native failure of each kind raises its class with the engine's log as detail; then the picture is right."""
-    expected = np.asarray(generator.generate("cat", **SMALL))
+    expected = np.asarray(either.generate("cat", **SMALL))
     kind, says = FAULTS[fault]
     with pytest.raises(kind, match=says) as caught:
-        generator._pipeline.engine.run(FaultRequest(enumerators("SDPY_FAULT_")[fault]))
+        either._pipeline.engine.run(FaultRequest(enumerators("SDPY_FAULT_")[fault]))
     assert type(caught.value) is kind
     assert "a fault was asked for" in caught.value.detail
-    assert generator._pipeline.engine.broken == (fault in ("POOLED_ASSERTION", "DEVICE_LOST"))
-    assert np.array_equal(np.asarray(generator.generate("cat", **SMALL)), expected)
-    assert not generator._pipeline.engine.broken
+    assert either._pipeline.engine.broken == (fault in ("POOLED_ASSERTION", "DEVICE_LOST"))
+    assert np.array_equal(np.asarray(either.generate("cat", **SMALL)), expected)
+    assert not either._pipeline.engine.broken
 
 
 def test_the_list_of_faults_is_whole() -> None:
-    """Every fault that the native layer can cause is in the table above, except the one that is no failure."""
-    assert set(FAULTS) | {"BUSY_LOOP"} == set(enumerators("SDPY_FAULT_"))
+    """Every fault that the native layer can cause is in the table above, except those that are no failures."""
+    assert set(FAULTS) | {"BUSY_LOOP", "DEAF"} == set(enumerators("SDPY_FAULT_"))
 
 
 def test_out_of_memory_is_a_memory_error() -> None:
@@ -93,8 +93,8 @@ def test_an_engine_takes_one_job_at_a_time() -> None:
     engine = Engine()
     failure = library.ffi.new("sdpy_failure *")
     busy = enumerators("SDPY_FAULT_")["BUSY_LOOP"]
-    assert library.lib.sdpy_begin_fault(engine._handle, busy, failure) == Status.OK
-    assert library.lib.sdpy_begin_fault(engine._handle, busy, failure) == Status.BUSY
+    assert library.lib.sdpy_begin_fault(engine._handle, busy, 0, failure) == Status.OK
+    assert library.lib.sdpy_begin_fault(engine._handle, busy, 0, failure) == Status.BUSY
     began = time.perf_counter()
     engine.close()
     assert time.perf_counter() - began < 2
@@ -105,7 +105,7 @@ def test_an_end_that_was_interrupted_is_told_again() -> None:
     engine = Engine()
     failure, event = library.ffi.new("sdpy_failure *"), library.ffi.new("sdpy_event *")
     exception = enumerators("SDPY_FAULT_")["EXCEPTION"]
-    assert library.lib.sdpy_begin_fault(engine._handle, exception, failure) == Status.OK
+    assert library.lib.sdpy_begin_fault(engine._handle, exception, 0, failure) == Status.OK
     while library.lib.sdpy_wait(engine._handle, 50, event, failure) != library.lib.SDPY_EVENT_DONE:
         pass
     engine._running = True  # as an interrupt leaves it between the two lines
@@ -114,19 +114,19 @@ def test_an_end_that_was_interrupted_is_told_again() -> None:
     engine.close()
 
 
-def test_a_reload_that_was_stopped_is_made_up_for(generator: Generator) -> None:
+def test_a_reload_that_was_stopped_is_made_up_for(either: Generator) -> None:
     """After a failed check, a loading that does not come to its end leaves the next call to load again."""
-    expected = np.asarray(generator.generate("cat", **SMALL))
+    expected = np.asarray(either.generate("cat", **SMALL))
     with pytest.raises(GenerationError):
-        generator._pipeline.engine.run(FaultRequest(enumerators("SDPY_FAULT_")["POOLED_ASSERTION"]))
+        either._pipeline.engine.run(FaultRequest(enumerators("SDPY_FAULT_")["POOLED_ASSERTION"]))
 
     def stop(progress: Progress) -> None:
         raise ZeroDivisionError
 
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            generator.generate("cat", on_progress=stop, **SMALL)
-    assert np.array_equal(np.asarray(generator.generate("cat", **SMALL)), expected)
+            either.generate("cat", on_progress=stop, **SMALL)
+    assert np.array_equal(np.asarray(either.generate("cat", **SMALL)), expected)
 
 
 @pytest.mark.timing
@@ -152,8 +152,8 @@ import time
 from sdcpp_py._native import library
 from sdcpp_py._native.engine import Engine
 engine = Engine()
-engine._settle = lambda patience: None
-library.lib.sdpy_begin_fault(engine._handle, library.lib.SDPY_FAULT_BUSY_LOOP, library.ffi.new("sdpy_failure *"))
+engine._stop = lambda: None
+library.lib.sdpy_begin_fault(engine._handle, library.lib.SDPY_FAULT_BUSY_LOOP, 0, library.ffi.new("sdpy_failure *"))
 engine._running = True
 began = time.perf_counter()
 engine.close()

@@ -37,6 +37,7 @@ def either(request: pytest.FixtureRequest) -> Generator:
     return opened
 
 
+@pytest.mark.slow
 def test_a_little_strength_stays_near_the_picture(tiny: Generator, circle: GeneratedImage) -> None:
     """At strength 0.1 another shape in the prompt leaves the old one: within 3 of 255 on average, for every seed."""
     for seed in SEEDS:
@@ -45,6 +46,7 @@ def test_a_little_strength_stays_near_the_picture(tiny: Generator, circle: Gener
         assert difference(drawn, circle) < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prompt", "wanted"),
     [
@@ -58,6 +60,7 @@ def test_much_strength_follows_the_prompt(tiny: Generator, circle: GeneratedImag
     assert sum(right) >= 4
 
 
+@pytest.mark.slow
 def test_more_strength_changes_more(tiny: Generator, circle: GeneratedImage) -> None:
     """The mean difference from the picture rises with the strength."""
     strengths = (0.03, 0.08, 0.2, 0.8)
@@ -74,6 +77,7 @@ def test_more_strength_changes_more(tiny: Generator, circle: GeneratedImage) -> 
     assert differences[-1] > 5 * differences[0]
 
 
+@pytest.mark.slow
 def test_full_strength_keeps_nothing(tiny: Generator, circle: GeneratedImage) -> None:
     """At strength 1 the bytes are those that are drawn without a picture."""
     prompt = "a green triangle on a black background"
@@ -90,6 +94,7 @@ def test_the_strength_is_three_quarters_where_none_is_given(generator: Generator
     assert np.array_equal(pixels(picture), pixels(given))
 
 
+@pytest.mark.sample(1)
 def test_each_family_begins_from_a_picture(either: Generator) -> None:
     """Klein and Z-Image: the same bytes for the same picture and seed, others for others, in the picture's own size."""
     drawings = [
@@ -104,6 +109,7 @@ def test_each_family_begins_from_a_picture(either: Generator) -> None:
     assert not np.array_equal(pixels(other), drawings[0])
 
 
+@pytest.mark.sample(1)
 def test_a_batch_is_the_single_pictures(either: Generator) -> None:
     """Picture i of a batch from a picture is the one that its seed draws alone, and the picture is encoded once."""
     given: dict[str, Any] = {"image": colourful(96, 64), "strength": 0.5, "steps": 2}
@@ -209,6 +215,7 @@ def test_what_begins_from_nothing_names_no_strength(generator: Generator, work: 
         assert "Denoising" not in read.info["parameters"]
 
 
+@pytest.mark.slow
 def test_tiles_encode_nearly_the_same(generator: Generator) -> None:
     """A picture that is encoded and decoded in tiles comes out nearly as in one piece."""
     given: dict[str, Any] = {"image": colourful(256, 128), "strength": 0.1, "steps": 1, "seed": 1}
@@ -250,6 +257,7 @@ class Whim(Exception):
     """An exception of the user's own."""
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("at", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("cancels", [False, True])
 def test_stopping_while_a_picture_is_encoded(either: Generator, at: float, cancels: bool) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from sdcpp_py import GenerationSettings, Generator, SettingsError, extend
 from sdcpp_py.images.result import GeneratedImage
 from sdcpp_py.synth import SyntheticSet
+from tests.support.examples import examples
 
 from ..support.picture_tools import box, check_limits, check_usable, colourful, difference, pixels, shown
 
@@ -28,6 +29,7 @@ def circle(tiny: Generator) -> GeneratedImage:
     return tiny.generate("a red circle on a white background", seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "colour"), [("square", "blue"), ("triangle", "green")])
 def test_a_part_follows_the_prompt_and_the_rest_stays(
     tiny: Generator, circle: GeneratedImage, kind: str, colour: str
@@ -42,6 +44,7 @@ def test_a_part_follows_the_prompt_and_the_rest_stays(
     assert right >= 3
 
 
+@pytest.mark.slow
 def test_without_keep_unmasked_the_rest_nearly_stays(tiny: Generator, circle: GeneratedImage) -> None:
     """What has gone through the VAE differs outside of the mask, by less than 2 of 255 on average."""
     arguments: dict[str, Any] = {"image": circle, "mask": MIDDLE, "seed": 2}
@@ -53,6 +56,7 @@ def test_without_keep_unmasked_the_rest_nearly_stays(tiny: Generator, circle: Ge
     assert 0 < difference(pixels(through)[black], pixels(circle)[black]) < 2
 
 
+@pytest.mark.slow
 def test_one_of_two_shapes_is_drawn_anew(tiny: Generator) -> None:
     """A shape is added beside one that is there already, and that one stays as it was."""
     left = tiny.generate("a red circle on the left on a white background", seed=1)
@@ -67,6 +71,7 @@ def test_one_of_two_shapes_is_drawn_anew(tiny: Generator) -> None:
     assert right >= 3
 
 
+@pytest.mark.slow
 def test_beyond_the_edges(tiny: Generator, circle: GeneratedImage) -> None:
     """``extend`` and its mask draw a wider picture: the old part keeps its bytes, the new one has a new shape."""
     picture, mask = extend(circle, right=64)
@@ -93,6 +98,7 @@ def test_each_side_can_be_drawn(generator: Generator, sides: dict[str, int]) -> 
     assert not np.array_equal(drawn[white], pixels(picture)[white])
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("family", ["generator", "klein_generator"])
 @pytest.mark.parametrize("scheduler", ["reference", "discrete"])
 def test_each_family_fills(family: str, scheduler: str, request: pytest.FixtureRequest) -> None:
@@ -121,7 +127,7 @@ masks = st.builds(
 
 
 @given(masks, st.sampled_from([0.3, 1.0]))
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 def test_black_stays_under_any_mask(generator: Generator, mask: np.ndarray, strength: float) -> None:
     """Whatever the mask, single pixels too, and whatever the strength, no byte changes where it is black."""
     image = colourful(96, 64)

@@ -45,10 +45,10 @@ def test_loading_reports_bytes(tmp_path: Path) -> None:
     assert 0.5 * files < reports[-1].bytes_total <= files
 
 
-def test_every_phase_reports_from_nothing_to_all(generator: Generator) -> None:
+def test_every_phase_reports_from_nothing_to_all(either: Generator) -> None:
     """Encode, denoise and decode each begin at 0, never fall, and reach 1, in this order."""
     reports: list[Progress] = []
-    generator.generate("cat", on_progress=reports.append, **SMALL)
+    either.generate("cat", on_progress=reports.append, **SMALL)
     check(reports)
     assert phases(reports) == [Phase.ENCODE, Phase.DENOISE, Phase.DECODE]
 
@@ -74,7 +74,7 @@ def test_guidance_reports_each_phase_once(family: str, request: pytest.FixtureRe
     assert phases(reports) == [Phase.ENCODE, Phase.DENOISE, Phase.DECODE]
 
 
-def test_a_batch_hands_over_each_picture_when_it_is_drawn(generator: Generator) -> None:
+def test_a_batch_hands_over_each_picture_when_it_is_drawn(either: Generator) -> None:
     """``on_image`` gets every picture before the next is begun, and its exception stops the batch."""
     events: list[object] = []
 
@@ -82,10 +82,10 @@ def test_a_batch_hands_over_each_picture_when_it_is_drawn(generator: Generator) 
         if progress.phase is Phase.DENOISE and progress.fraction == 0:
             events.append(progress.image)
 
-    pictures = generator.generate_batch("cat", count=2, on_progress=note, on_image=events.append, **SMALL)
+    pictures = either.generate_batch("cat", count=2, on_progress=note, on_image=events.append, **SMALL)
     assert events == [0, pictures[0], 1, pictures[1]]
     with pytest.raises(ZeroDivisionError):
-        generator.generate_batch("cat", count=2, on_image=lambda _: 1 / 0, **SMALL)
+        either.generate_batch("cat", count=2, on_image=lambda _: 1 / 0, **SMALL)
 
 
 def test_tiles_are_reported(generator: Generator) -> None:
@@ -111,9 +111,9 @@ class Whim(Exception):
 
 @pytest.mark.parametrize("phase", [Phase.ENCODE, Phase.DENOISE, Phase.DECODE])
 @pytest.mark.parametrize("at", [0.0, 0.4])
-def test_a_users_exception_comes_out_unchanged(generator: Generator, phase: Phase, at: float) -> None:
+def test_a_users_exception_comes_out_unchanged(either: Generator, phase: Phase, at: float) -> None:
     """What on_progress raises comes out as the same object, in every phase, and the next picture is right."""
-    expected = np.asarray(generator.generate("cat", **SMALL))
+    expected = np.asarray(either.generate("cat", **SMALL))
     whim = Whim("enough")
 
     def interrupt(progress: Progress) -> None:
@@ -121,34 +121,34 @@ def test_a_users_exception_comes_out_unchanged(generator: Generator, phase: Phas
             raise whim
 
     with pytest.raises(Whim) as caught:
-        generator.generate("cat", on_progress=interrupt, **SMALL)
+        either.generate("cat", on_progress=interrupt, **SMALL)
     assert caught.value is whim
-    assert np.array_equal(np.asarray(generator.generate("cat", **SMALL)), expected)
+    assert np.array_equal(np.asarray(either.generate("cat", **SMALL)), expected)
 
 
 @pytest.mark.parametrize("phase", [Phase.ENCODE, Phase.DENOISE, Phase.DECODE])
-def test_cancel_stops_every_phase(generator: Generator, phase: Phase) -> None:
+def test_cancel_stops_every_phase(either: Generator, phase: Phase) -> None:
     """``cancel`` in any phase raises GenerationCancelled, and the next picture is right."""
-    expected = np.asarray(generator.generate("cat", **SMALL))
+    expected = np.asarray(either.generate("cat", **SMALL))
 
     def cancel(progress: Progress) -> None:
         if progress.phase is phase:
-            generator.cancel()
+            either.cancel()
 
     with pytest.raises(GenerationCancelled):
-        generator.generate("cat", on_progress=cancel, **SMALL)
-    assert np.array_equal(np.asarray(generator.generate("cat", **SMALL)), expected)
+        either.generate("cat", on_progress=cancel, **SMALL)
+    assert np.array_equal(np.asarray(either.generate("cat", **SMALL)), expected)
 
 
 @pytest.mark.timing
-def test_cancel_works_from_another_thread(generator: Generator) -> None:
+def test_cancel_works_from_another_thread(either: Generator) -> None:
     """``cancel`` from another thread ends a long run within half a second."""
     started = threading.Event()
     outcome: list[object] = []
 
     def draw() -> None:
         try:
-            generator.generate("cat", width=512, height=512, steps=100, on_progress=lambda _: started.set())
+            either.generate("cat", width=512, height=512, steps=100, on_progress=lambda _: started.set())
         except GenerationCancelled:
             outcome.append(time.perf_counter())
 
@@ -157,38 +157,37 @@ def test_cancel_works_from_another_thread(generator: Generator) -> None:
     assert started.wait(30)
     time.sleep(0.3)
     asked = time.perf_counter()
-    generator.cancel()
+    either.cancel()
     thread.join(30)
     assert outcome
     assert outcome[0] - asked < 0.5  # type: ignore[operator]
 
 
-def test_cancel_without_a_run_does_nothing(generator: Generator) -> None:
+def test_cancel_without_a_run_does_nothing(either: Generator) -> None:
     """A cancel while nothing runs does not reach the next picture."""
-    generator.cancel()
-    generator.generate("cat", **SMALL)
+    either.cancel()
+    either.generate("cat", **SMALL)
 
 
-def test_cancelling_a_load(model: SyntheticSet) -> None:
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_cancelling_a_load(model: SyntheticSet, isolation: str) -> None:
     """An exception while the weights are read comes out, and the same files load afterwards."""
 
     def interrupt(progress: Progress) -> None:
         raise Whim("no")
 
     with pytest.raises(Whim):
-        open_generator(model, on_progress=interrupt)
-    open_generator(model).close()
+        open_generator(model, isolation=isolation, on_progress=interrupt)
+    open_generator(model, isolation=isolation).close()
 
 
-def test_threads_take_turns(generator: Generator) -> None:
+def test_threads_take_turns(either: Generator) -> None:
     """Two threads that draw with one generator get the pictures that each asked for."""
-    expected = [np.asarray(generator.generate("cat", **{**SMALL, "seed": seed})) for seed in (1, 2)]
+    expected = [np.asarray(either.generate("cat", **{**SMALL, "seed": seed})) for seed in (1, 2)]
     drawn: dict[int, np.ndarray] = {}
     threads = [
         threading.Thread(
-            target=lambda seed=seed: drawn.update(
-                {seed: np.asarray(generator.generate("cat", **{**SMALL, "seed": seed}))}
-            )
+            target=lambda seed=seed: drawn.update({seed: np.asarray(either.generate("cat", **{**SMALL, "seed": seed}))})
         )
         for seed in (1, 2)
     ]
@@ -217,25 +216,27 @@ def test_two_generators_draw_at_the_same_time(model: SyntheticSet, generator: Ge
     assert all(np.array_equal(result, expected) for result in results)
 
 
-def test_drawing_from_inside_on_progress_is_refused(generator: Generator) -> None:
+def test_drawing_from_inside_on_progress_is_refused(either: Generator) -> None:
     """A generator that is drawing refuses a call from its own on_progress instead of waiting for itself."""
     with pytest.raises(GenerationError, match="on_progress"):
-        generator.generate("cat", on_progress=lambda _: generator.generate("dog", **SMALL), **SMALL)
-    generator.generate("cat", **SMALL)
+        either.generate("cat", on_progress=lambda _: either.generate("dog", **SMALL), **SMALL)
+    either.generate("cat", **SMALL)
 
 
-def test_closing_from_inside_on_progress(model: SyntheticSet) -> None:
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_closing_from_inside_on_progress(model: SyntheticSet, isolation: str) -> None:
     """``close`` from on_progress ends the run, and the generator is closed."""
-    generator = open_generator(model)
+    generator = open_generator(model, isolation=isolation)
     with pytest.raises((GenerationCancelled, GeneratorClosedError)):
         generator.generate("cat", on_progress=lambda _: generator.close(), **SMALL)
     with pytest.raises(GeneratorClosedError):
         generator.generate("cat", **SMALL)
 
 
-def test_closing_from_another_thread_cancels(model: SyntheticSet) -> None:
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_closing_from_another_thread_cancels(model: SyntheticSet, isolation: str) -> None:
     """``close`` from another thread ends what runs there and returns when the model is freed."""
-    generator = open_generator(model)
+    generator = open_generator(model, isolation=isolation)
     started = threading.Event()
     outcome: list[BaseException] = []
 

@@ -17,14 +17,10 @@ python=${PYTHON:-python3}
 
 "$here/make_debian13.sh" "$root"
 
-# The dependencies come from this side, so that the root needs no network and no configuration of its own.
+"$here/install_in_debian13.sh" "$wheel" "$root"
+
 exchange=$root/exchange
-rm -rf "$exchange" && mkdir -p "$exchange/wheels"
-"$python" -m pip download --quiet --dest "$exchange/wheels" --only-binary :all: --python-version 3.13 \
-    --implementation cp --abi cp313 --abi abi3 --abi none \
-    --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_17_x86_64 \
-    --platform manylinux2014_x86_64 --platform manylinux_2_12_x86_64 --platform manylinux2010_x86_64 \
-    --platform manylinux1_x86_64 --platform linux_x86_64 "$wheel"
+rm -rf "$exchange" && mkdir -p "$exchange"
 cp "$here/draw.py" "$here/limited.py" "$exchange/"
 meaning() {
     PYTHONPATH=$(realpath "$here/../../training") "$python" "$here/meaning.py" "$@"
@@ -38,13 +34,11 @@ unmount() { umount "$root/proc" 2>/dev/null || true; }
 trap unmount EXIT
 mount -t proc proc "$root/proc" 2>/dev/null || echo "no /proc inside the root; going on without"
 
-rm -rf "$root/venv"
-inside python3 -m venv /venv
-inside /venv/bin/pip install --quiet --no-index --find-links /exchange/wheels sdcpp_py
 inside /venv/bin/sdcpp-py doctor
 inside /venv/bin/python /exchange/draw.py cpu /exchange/cpu
 on_vulkan() {
-    inside GGML_VK_VISIBLE_DEVICES=0 VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json /venv/bin/python "$@"
+    inside GGML_VK_VISIBLE_DEVICES=0 VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json \
+        MESA_SHADER_CACHE_DIR=/shaders SDCPP_PY_SELF_TEST=off /venv/bin/python "$@"
 }
 on_vulkan /exchange/draw.py vulkan0 /exchange/vulkan0
 meaning compare "$exchange/cpu" "$exchange/vulkan0"

@@ -5,7 +5,8 @@ limited.py DEVICE FAMILY FOLDER VAE_DEVICE SIZE[:STEPS]...
 FAMILY is one of ``sdcpp_py.synth.FAMILIES``; FOLDER keeps its denoiser and VAE of random weights. The text encoder is
 not needed: states of random numbers are drawn from. Each size is drawn without a limit, with one that makes parts come
 for their phase, and with the least. The latents must be equal to the last bit, and what is allocated on the device must
-never be more than the limit.
+never be more than the limit. How long a submission takes is said and not judged: a driver that computes on the CPU
+compiles in the middle of one, and waits for other programs. tests/vulkan/test_wall.py judges the work in it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,6 @@ from sdcpp_py.preflight.plan_files import plan_files
 from sdcpp_py.synth import FAMILIES, write, write_hollow_set
 
 OFF_BY = 0.07
-# What the watchdog of newer kernels allows. The target is 0.25, but a machine that does other things at the same time
-# may stop in the middle of a submission.
-LONGEST_SUBMISSION = 2.0
 
 
 def random_prompt(family: str, width: int, tokens: int) -> EncodedPrompt:
@@ -57,7 +55,7 @@ def draw(device: str, family: str, folder: Path, vae_device: str, size: int, ste
             prompt = random_prompt(generator.family.name, generator.files.context_width, 512)
             drawn = generator.generate(prompt, width=size, height=size, steps=steps, seed=1, return_latent=True)
             assert drawn.latent is not None
-            usage = device_usage(device)
+            usage = generator._pipeline.engine.usage(device)  # of the process that computes
             made = generator.plan(width=size, height=size)
         stays = ", ".join(f"{part.need.name} {part.stay.value}" for part in made.parts)
         times = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in drawn.timings.items() if seconds)
@@ -72,9 +70,6 @@ def draw(device: str, family: str, folder: Path, vae_device: str, size: int, ste
             sys.exit(f"{usage.most_bytes} bytes were allocated on {device}, and the limit was {limit}")
         if abs(made.peak(device) - usage.most_bytes) > OFF_BY * usage.most_bytes:
             sys.exit(f"{made.peak(device)} bytes were planned for {device}, and {usage.most_bytes} were allocated")
-        # Before the first picture nothing is known of the device, and its programs are compiled.
-        if expected is not None and usage.longest_submission > LONGEST_SUBMISSION:
-            sys.exit(f"a submission of several operations took {usage.longest_submission:.2f} s")
         if expected is not None and not np.array_equal(drawn.latent, expected):
             sys.exit("the latent differs from the one that was drawn without a limit")
         expected = drawn.latent

@@ -45,6 +45,7 @@ def test_the_spread_is_a_share_of_the_median() -> None:
     assert single(5).spread == 0
 
 
+@pytest.mark.slow
 def test_it_says_what_pictures_take(capsys: pytest.CaptureFixture[str]) -> None:
     """JSON with the times that were taken and an estimate of every size: larger pictures take longer."""
     assert main(["bench", "--sizes", "128,256,512,768", "--repeat", "2", "--threads", "2", "--json"]) == 0
@@ -61,6 +62,7 @@ def test_it_says_what_pictures_take(capsys: pytest.CaptureFixture[str]) -> None:
     assert "warming up" in captured.err
 
 
+@pytest.mark.slow
 def test_it_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     """Without --json there is a table to read, and --no-progress keeps standard error empty."""
     assert main(["bench", "tiny", "--sizes", "256,1024", "--repeat", "1", "--no-progress"]) == 0

@@ -202,11 +202,16 @@ def test_needs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.timing
 def test_fit_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All models, of which nothing is known yet, in less than 5 seconds of CPU."""
+    """All models, of which nothing is known yet, in less than 5 seconds of CPU, or on a slow machine as many more."""
     monkeypatch.setenv("SDCPP_PY_CACHE", str(tmp_path))
+    # What this takes on the machines that the promise was made on.
+    usual = 0.25
+    began = time.process_time()
+    sum(number * number for number in range(5_000_000))
+    slower = max(1.0, (time.process_time() - began) / usual)
     began = time.process_time()
     assert main(["fit", "--memory", "8GiB"]) == 0
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 5 * slower
 
 
 @pytest.mark.parametrize(

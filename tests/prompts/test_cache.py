@@ -32,6 +32,7 @@ from sdcpp_py import (
 from sdcpp_py.prompts.cache import SHARED, PromptCache, fingerprint
 from sdcpp_py.synth import SyntheticSet
 from tests.conftest import open_generator
+from tests.support.examples import examples
 
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "steps": 1, "seed": 3}
 
@@ -144,6 +145,7 @@ def test_states_of_another_reading_are_not_taken(
         assert len(list(tmp_path.iterdir())) == reading
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("damage", ["cut short", "empty", "of another version", "of another prompt", "a pickle"])
 def test_a_damaged_cache_file_is_ignored_and_rewritten(model: SyntheticSet, tmp_path: Path, damage: str) -> None:
     """What is in the folder is never trusted: the prompt is encoded anew, and the file is whole again."""
@@ -228,7 +230,7 @@ def test_a_file_of_any_bytes_is_an_error_and_nothing_else(
         pass
 
 
-@profile(max_examples=50)
+@profile(max_examples=examples(50))
 @given(st.binary(max_size=20) | st.text(" ()[]{},'\"\\\n0", max_size=9).map(str.encode), st.integers(0, 140))
 @example(b" ", 66)  # a bracket that is not closed is an error of Python's tokenizer
 def test_an_array_of_any_bytes_is_an_error_and_nothing_else(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sdcpp_py import EncodedPrompt, ModelMismatchError, SettingsError
 from sdcpp_py.prompts.cache import SHARED
+from tests.support.examples import examples
 
 from ..models.test_families import Opened, folder, opened
 
@@ -62,6 +63,7 @@ def no_prompt_is_known() -> None:
     SHARED.clear()
 
 
+@pytest.mark.sample(1)
 def test_a_prompt_is_encoded_once_and_kept(opened: Opened, tmp_path: Path) -> None:
     """An encoded prompt, pickled, saved and loaded or read from the cache's folder, gives the same picture."""
     expected = opened.draw("a cat in advance")
@@ -80,6 +82,7 @@ def test_a_prompt_is_encoded_once_and_kept(opened: Opened, tmp_path: Path) -> No
         assert np.array_equal(opened.draw(other), expected)
 
 
+@pytest.mark.sample(1)
 def test_a_negative_prompt_can_be_encoded_in_advance(opened: Opened) -> None:
     """Both prompts as text, or both encoded: the same picture, also where they are of different lengths."""
     texts = ("a cat", "a dog " * 100)
@@ -88,6 +91,7 @@ def test_a_negative_prompt_can_be_encoded_in_advance(opened: Opened) -> None:
     assert np.array_equal(opened.draw(prompts[0], negative_prompt=prompts[1], cfg_scale=3.0), expected)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("text", ["word " * 100, "word " * 1000, "x" * 1000])
 def test_long_prompts_are_read_to_their_end(opened: Opened, text: str) -> None:
     """Of several chunks and of many, the last word changes the states."""
@@ -99,24 +103,28 @@ def test_long_prompts_are_read_to_their_end(opened: Opened, text: str) -> None:
         assert opened.draw(prompt).std() > 5
 
 
+@pytest.mark.sample(1)
 def test_a_prompt_of_eight_thousand_characters_draws(opened: Opened) -> None:
     """There is no end to what these families read."""
     assert opened.draw(encoded(opened, ("many words " * 800)[:8000])).std() > 5
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("text", ["", " " * 8192, "\n" * 200, '"' * 500, "(" * 500, "<|endoftext|>" * 40])
 def test_texts_that_say_nothing_draw(opened: Opened, text: str) -> None:
     """Nothing, spaces, quotes, brackets and marks of ends are prompts as others are."""
     assert opened.draw(encoded(opened, text)).std() > 5
 
 
-@profile(max_examples=25)
+@pytest.mark.sample(2)
+@profile(max_examples=examples(25))
 @given(TEXTS | st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_any_text_is_a_prompt(opened: Opened, text: str) -> None:
     """Whatever a prompt says, it has states."""
     encoded(opened, text)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("text", ["a\0cat", "a \ud800 cat", "\udfff"])
 def test_what_is_no_text_is_refused(opened: Opened, text: str) -> None:
     """A NUL character and half a surrogate pair are no text, and the generator goes on."""

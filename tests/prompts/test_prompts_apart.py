@@ -22,12 +22,13 @@ from sdcpp_py import (
     SettingsError,
 )
 from sdcpp_py._native import library
-from sdcpp_py._native.engine import Engine
+from sdcpp_py._native.any_engine import AnyEngine
 from sdcpp_py._native.requests import FaultRequest
 from sdcpp_py.memory.requirements import encode_request
 from sdcpp_py.models.files import arguments_of
 from sdcpp_py.prompts.cache import PromptCache
 from sdcpp_py.synth import write_set
+from tests.support.examples import examples
 
 # One of each kind of text encoder and template; what differs in them is the denoiser.
 SETS = ("tiny-klein", "tiny-z-image", "tiny-qwen-image", "tiny-flux1", "tiny-chroma", "tiny-sd3")
@@ -84,7 +85,7 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield Watched(generator, cache, expected)
 
 
-def engine_of(generator: Generator) -> Engine:
+def engine_of(generator: Generator) -> AnyEngine:
     """Its engine, made anew where a failure has ended the last one."""
     generator._pipeline.revive()
     return generator._pipeline.engine
@@ -139,7 +140,8 @@ def fail(generator: Generator, text: str, limit: int) -> None:
 ENDINGS = (refuse_as_too_long, refuse_as_no_text, stop, cancel, measure, fail)
 
 
-@profile(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.sample(1)
+@profile(max_examples=examples(6), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.sampled_from(ENDINGS), TEXTS, st.integers(1, 7)), min_size=1, max_size=3),
     st.sampled_from(PROBES),

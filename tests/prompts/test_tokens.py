@@ -72,6 +72,7 @@ TOKENIZERS = {
 }
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_a_prompt_is_tokenized_once(name: str, tmp_path: Path) -> None:
     """Measuring what encoding needs, counting its states and encoding read a prompt once with each tokenizer."""

@@ -17,7 +17,7 @@ built=$PWD/build/sanitized/$(echo "$sanitizers" | tr , -)
 # Options in this variable come before those of a surrounding build, such as that of .ci/run.
 SKBUILD_CMAKE_DEFINE="SDCPP_SANITIZE=$sanitizers;SDCPP_CPU_KINDS=native;SDCPP_VULKAN=OFF" SKBUILD_BUILD_TARGETS=_sdcpp \
     python -m pip install --quiet --no-deps --upgrade --target "$built/package" \
-    -C build-dir="$built/build" -C install.strip=false .
+    --config-settings=build-dir="$built/build" --config-settings=install.strip=false .
 
 # The sanitizers' own library must be the first of the process, before Python's; C++'s comes with it, because the sanitizer
 # looks for the function that throws when it starts.

@@ -22,6 +22,7 @@ from sdcpp_py.image_files.png_chunks import Texts
 from sdcpp_py.settings import OPTIONS, foreign
 from sdcpp_py.settings.metadata import PictureMetadata, read_quietly
 from sdcpp_py.settings.png_text import record_of
+from tests.support.examples import examples
 
 Values = dict[str, Any]
 
@@ -404,7 +405,7 @@ def check_read(texts: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("graph", [basic(), FLUX], ids=["basic", "flux"])
 @given(data=st.data())
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_any_change_of_a_graph_is_read_or_refused(graph: Values, data: st.DataObject) -> None:
     """Links in circles and into nothing, huge numbers and wrong types anywhere raise only MetadataError, and end."""
     graph = json.loads(json.dumps(graph))
@@ -422,7 +423,7 @@ def test_any_change_of_a_graph_is_read_or_refused(graph: Values, data: st.DataOb
 
 
 @given(st.data())
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_any_change_of_an_editors_graph_is_read_or_refused(data: st.DataObject) -> None:
     """Whatever stands in the place of the editor's nodes, links, inputs and values raises only MetadataError."""
     graph = workflow()
@@ -448,7 +449,7 @@ RECORDS = {
 
 @pytest.mark.parametrize("name", RECORDS)
 @given(data=st.data())
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_any_change_of_a_record_is_read_or_refused(name: str, data: st.DataObject) -> None:
     """Whatever value stands in whatever place of a flat record raises only MetadataError."""
     record = dict(RECORDS[name])

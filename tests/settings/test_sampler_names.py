@@ -84,3 +84,11 @@ def test_a_list_of_prompts_is_for_generate_batch(generator: Generator) -> None:
     """``generate`` says so."""
     with pytest.raises(SettingsError, match="generate_batch takes several"):
         generator.generate(["a", "b"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_an_automatic_schedule_is_the_same_however_it_is_set(sampler: str) -> None:
+    """Replacing the schedule of settings gives what making them with it gives, and so does a schedule before it."""
+    made = GenerationSettings("a cat", sampler=sampler, scheduler="Automatic")
+    assert GenerationSettings("a cat", sampler=sampler, scheduler="exponential").replace(scheduler="Automatic") == made
+    assert GenerationSettings("a cat", scheduler="exponential").replace(sampler=sampler, scheduler="Automatic") == made

@@ -35,6 +35,7 @@ from sdcpp_py.synth.models import ModelShape
 from sdcpp_py.synth.recast import Recast
 from sdcpp_py.synth.tensors import BLOCKS, fitting, matrix
 from sdcpp_py.synth.unet import UNet
+from tests.support.examples import examples
 
 # Bytes of files on the Hugging Face Hub with the same names, shapes and types (unsloth's encoder carries a tokenizer).
 PUBLISHED = [
@@ -315,7 +316,7 @@ def test_seed_decides_bytes(name: str, tmp_path: Path) -> None:
     units=st.integers(1, 12),
     seed=st.integers(0, 2**64),
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_chunks_add_up(type_: str, rows: int, units: int, seed: int) -> None:
     """The chunks of any tensor are small and add up to its size."""
     tensor = matrix("any", rows, 256 * units, type_)
@@ -493,6 +494,7 @@ def test_writing_needs_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert write("tiny-flux2-vae", tmp_path).stat().st_size > MODELS["tiny-flux2-vae"].weight_bytes()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("family", TINY_SETS)
 def test_tiny_sets_draw(family: str, tmp_path: Path) -> None:
     """The engine draws a picture of some contrast with a tiny set, and other ones for another seed and prompt."""

@@ -88,6 +88,7 @@ def test_a_removed_current_folder_is_left_to_whoever_opens(run_python: Callable[
     assert "a.gguf" in run_python(code).stdout  # type: ignore[attr-defined]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("folder", ["tiny", "~/tiny"])
 def test_a_generator_draws_after_the_folder_was_changed(folder: str, home: Path) -> None:
     """Under a limit of memory, where weights are read again for each phase, and with prompts kept in a folder."""
@@ -159,6 +160,7 @@ def _raised(call: Callable[[], object]) -> str:
     return str(caught.value)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("taker", TAKERS)
 def test_a_home_folder_is_understood_everywhere(taker: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever takes a path makes of ``~/x`` what it makes of that file's absolute path, and nothing called ``~``."""
@@ -185,6 +187,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

@@ -112,6 +112,7 @@ def test_a_person_with_pictures_and_files_of_the_web_ui(
     assert size_of("cat.png") == (64, 64)
 
 
+@pytest.mark.slow
 def test_a_packager(work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads what programs read: versions, JSON without anything around it, codes, and names of what is missing."""
     with pytest.raises(SystemExit) as ended:

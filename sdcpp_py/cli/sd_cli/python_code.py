@@ -10,7 +10,8 @@ from sdcpp_py.cli.opening import machine_given, model_given
 from sdcpp_py.cli.outputs import output_names
 from sdcpp_py.models.bundled import TINY
 
-_DEFAULTS = (("device", "auto"), ("memory", "auto"))
+_AUTO = ("device", "memory", "precision", "isolation", "self_test")
+_DEFAULTS = (*((name, "auto") for name in _AUTO), ("fallback", True))
 
 
 def of_info(file: str) -> str:
@@ -34,8 +35,9 @@ def of_generate(options: argparse.Namespace) -> str:
     if options.count == 1:
         lines += [f"    picture = {_call('generator.generate', arguments, 1)}", f"    picture.save({names[0]!r})"]
     else:
+        arguments |= {"count": options.count, **({} if options.overlap else {"overlap": False})}
         lines += [
-            f"    pictures = {_call('generator.generate_batch', {**arguments, 'count': options.count}, 1)}",
+            f"    pictures = {_call('generator.generate_batch', arguments, 1)}",
             f"    for picture, name in zip(pictures, {names!r}):",
             "        picture.save(name)",
         ]

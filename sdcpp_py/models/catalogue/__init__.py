@@ -156,7 +156,7 @@ def _read_toml(path: Path) -> Entry:
         top = Entry(str(path), tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise _unreadable(path, error) from error
-    except ValueError as error:  # of the encoding, or of TOML
+    except (ValueError, RecursionError) as error:  # of the encoding, or of TOML, whose lists may lie in lists
         raise CatalogueError(f"{path} is no TOML: {error}") from error
     schema = top.take("schema", int)
     if schema != SCHEMA:

@@ -12,7 +12,7 @@ from pathlib import Path
 from sdcpp_py.errors import ModelLoadError, ModelMismatchError, ModelNotFoundError
 from sdcpp_py.models.detect.headers import FileHeader, read_header
 from sdcpp_py.models.families import FAMILIES
-from sdcpp_py.models.local_paths import is_folder, not_found
+from sdcpp_py.models.local_paths import is_file, is_folder, not_found
 from sdcpp_py.models.tensors import TensorInfo
 from sdcpp_py.system.paths import StrPath, absolute
 
@@ -86,7 +86,7 @@ def _read_index(path: Path, index: Path) -> FileHeader:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelLoadError(f"{index} is no index of a model: it has no weight_map; download it again") from error
     shards = sorted(set(files.values()))
-    absent = [name for name in shards if Path(name).name != name or not (index.parent / name).exists()]
+    absent = [name for name in shards if Path(name).name != name or not is_file(index.parent / name)]
     if absent:
         raise ModelNotFoundError(
             f"{index} names {len(shards)} files, and {len(absent)} of them are missing, {absent[0]} first; "

@@ -10,7 +10,7 @@ from typing import Any
 from sdcpp_py.errors import ModelLoadError
 from sdcpp_py.models.catalogue import open_catalogue
 from sdcpp_py.models.detect.shards import INDEX, SHARD
-from sdcpp_py.models.downloads import on_disk
+from sdcpp_py.models.downloads import downloaded
 from sdcpp_py.models.folders.groups import ModelGroup, group_of
 from sdcpp_py.models.folders.layouts import Layout, layout_of, models_in
 from sdcpp_py.models.folders.scan import FolderFile, scan
@@ -80,9 +80,9 @@ def inspect_folder(
     root = models_in(given)
     files, walked = scan(root)
     catalogue, memory = open_catalogue(), memory_bytes or machine_memory()
-    downloaded = partial(on_disk, cache_dir=hub_cache)
+    in_cache = partial(downloaded, cache_dir=hub_cache)
     groups = [
-        group_of(file, files, catalogue, memory, downloaded) for file in files if file.generates and not file.copy_of
+        group_of(file, files, catalogue, memory, in_cache) for file in files if file.generates and not file.copy_of
     ]
     return FolderInspection(
         root,

@@ -13,13 +13,14 @@ from sdcpp_py.errors import ModelMismatchError, ModelNotFoundError, SettingsErro
 from sdcpp_py.models.catalogue import Catalogue
 from sdcpp_py.models.catalogue.entries import CatalogueFile
 from sdcpp_py.models.files import check_files
+from sdcpp_py.models.folders.extra_paths import ENDINGS, extra_folders, extra_paths_in
 from sdcpp_py.models.folders.fitting import fitting_parts
 from sdcpp_py.models.folders.groups import ModelGroup, group_of
 from sdcpp_py.models.folders.layouts import models_in
 from sdcpp_py.models.folders.scan import FolderFile, first_of_copies, scan, tell
 from sdcpp_py.models.folders.walking import FoundFile, walk
 from sdcpp_py.models.hub.cache import flaw
-from sdcpp_py.models.local_paths import MODEL_ENDINGS, is_folder, may_be_below
+from sdcpp_py.models.local_paths import MODEL_ENDINGS, is_file, is_folder, may_be_below
 from sdcpp_py.naming import named
 from sdcpp_py.system.paths import StrPath, absolute
 
@@ -145,22 +146,32 @@ class ModelFolders:
 
 
 def open_folders(
-    given: StrPath | Sequence[StrPath] | None = None, environment: Mapping[str, str] = os.environ
+    given: StrPath | Sequence[StrPath] | ModelFolders | None = None, environment: Mapping[str, str] = os.environ
 ) -> ModelFolders:
     """The folders in which models are looked for: those that are given, then those that SDCPP_PY_MODELS names.
 
-    Raises ModelNotFoundError where one of them is not there.
+    ComfyUI's ``extra_model_paths.yaml``, given itself or lying in a given folder, adds the folders that it names.
+    Folders that are open already come back as they are.
+
+    Raises ModelNotFoundError where one of them is not there, ModelLoadError where that file cannot be read.
     """
+    if isinstance(given, ModelFolders):
+        return given
     several = [given] if isinstance(given, (str, os.PathLike)) else list(given or ())
     folders: list[Path] = []
     for source, paths in ((named("models_dir"), several), (VARIABLE, environment.get(VARIABLE, "").split(os.pathsep))):
         for path in paths:
             if not str(path):
                 continue
-            folder = absolute(path)
-            if not is_folder(folder):
+            place = absolute(path)
+            if is_folder(place):
+                folders.append(models_in(place))
+                extra = extra_paths_in(place)
+            elif place.name.lower().endswith(ENDINGS) and is_file(place):
+                extra = place
+            else:
                 raise ModelNotFoundError(f"{source} names {path}, and there is no such folder")
-            folders.append(models_in(folder))
+            folders += extra_folders(extra) if extra else []
     return ModelFolders(dict.fromkeys(folders))
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,9 @@ from sdcpp_py.models.hub.cache import (
     unmark,
     unwritable,
 )
+from sdcpp_py.models.hub.download_meter import DownloadMeter
 from sdcpp_py.models.hub.errors import explained, hub_speaks_to_our_log, is_passing, not_on_disk, page_of
+from sdcpp_py.progress import ProgressCallback
 from sdcpp_py.system.paths import StrPath
 
 _log = logging.getLogger("sdcpp_py")
@@ -31,19 +31,6 @@ _log = logging.getLogger("sdcpp_py")
 _TRIES = 3
 _PAUSE = 1.0  # seconds before the second try, twice as many before each further one
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-_shown: ContextVar[bool] = ContextVar("shown", default=False)
-
-
-@contextmanager
-def downloads_shown(wanted: bool = True) -> Iterator[None]:
-    """While it lasts, downloads show their progress, also those of calls that show none of their own."""
-    before = _shown.set(wanted)
-    try:
-        yield
-    finally:
-        _shown.reset(before)
 
 
 @dataclass(frozen=True)
@@ -55,13 +42,14 @@ class Access:
             none.
         cache_dir: the folder that keeps the files; None for huggingface_hub's own.
         local_files_only: takes what is on disk and asks nobody, as ``HF_HUB_OFFLINE=1`` does.
-        progress: shows huggingface_hub's progress bars, on terminals.
+        on_progress: is told how far downloads are, all files of one call together, in ``Phase.DOWNLOAD``; what it
+            raises ends the download.
     """
 
     token: str | bool | None = field(default=None, repr=False)
     cache_dir: StrPath | None = None
     local_files_only: bool = False
-    progress: bool = False
+    on_progress: ProgressCallback | None = None
 
     @property
     def offline(self) -> bool:
@@ -127,7 +115,9 @@ def fetch_all(files: Iterable[Wanted], access: Access) -> list[Path]:
     missing = {(file.wanted.repository, file.wanted.file): file.size or 0 for file in found if file.path is None}
     if missing:
         check_room(sum(missing.values()), access.cache_dir)
-    return [file.path or download(file, access) for file in found]
+    # A sum that lacks a file would come to its end too early.
+    meter = DownloadMeter(access.on_progress, sum(missing.values()) if all(missing.values()) else 0)
+    return [file.path or download(file, access, meter) for file in found]
 
 
 def fetch(repository: str, file: str, *, revision: str | None = None, sha256: str = "", **access: Any) -> Path:
@@ -173,7 +163,7 @@ def look_up(wanted: Wanted, access: Access) -> Found:
     return _compared(wanted, metadata.size, metadata.etag or "", metadata.commit_hash, access)
 
 
-def download(found: Found, access: Access) -> Path:
+def download(found: Found, access: Access, meter: DownloadMeter) -> Path:
     """Downloads a file and checks its bytes. A broken one is removed, and never counts as being there.
 
     A connection that is cut is taken up where it was cut, by huggingface_hub. What of it outlives the process depends
@@ -186,7 +176,7 @@ def download(found: Found, access: Access) -> Path:
         mark_unchecked(wanted.repository, wanted.file, found.size, found.hashes, access.cache_dir)
     except OSError as error:
         raise unwritable(error, access.cache_dir) or _explained(error, wanted, access) from error
-    path = _download(wanted, access)
+    path = _download(wanted, access, meter)
     try:
         problem = flaw(path, found.size, found.hashes)
     except OSError as error:  # another process has found it broken, and thrown it away
@@ -199,10 +189,11 @@ def download(found: Found, access: Access) -> Path:
             f"{wanted.file} of {wanted.repository} arrived broken: {problem}; it was thrown away. Try again; where "
             "that does not help, something between here and the Hub changes what it sends"
         )
+    meter.file_done(found.size or 0)
     return path
 
 
-def _download(wanted: Wanted, access: Access) -> Path:
+def _download(wanted: Wanted, access: Access, meter: DownloadMeter) -> Path:
     from huggingface_hub import constants, hf_hub_download
 
     for attempt in range(1, _TRIES + 1):
@@ -215,10 +206,12 @@ def _download(wanted: Wanted, access: Access) -> Path:
                     cache_dir=cache_folder(access.cache_dir),
                     token=access.token,
                     etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
-                    tqdm_class=None if access.progress or _shown.get() else _no_bar(),
+                    tqdm_class=meter.bar(),
                 )
             return Path(path)
         except Exception as error:
+            if meter.raised is not None:  # by the user's callback, which is no fault of the Hub
+                raise meter.raised  # noqa: B904
             if attempt == _TRIES or not is_passing(error):
                 raise _explained(error, wanted, access) from error
             _log.info("%s of %s: %s; trying again", wanted.file, wanted.repository, error)
@@ -258,15 +251,3 @@ def _compared(wanted: Wanted, size: int | None, etag: str, commit: str | None, a
 
 def _explained(error: Exception, wanted: Wanted, access: Access) -> DownloadError:
     return explained(error, wanted.repository, wanted.file, wanted.revision or "main", access.cache_dir)
-
-
-def _no_bar() -> type[Any]:
-    """A progress bar that is none: a library is silent unless it is asked to speak."""
-    from tqdm import tqdm
-
-    class NoBar(tqdm):  # type: ignore[type-arg]
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            options.pop("name", None)
-            super().__init__(*arguments, **{**options, "disable": True})
-
-    return NoBar

@@ -1,0 +1,1 @@
+"""The self-test: whether a device computes rightly, with which settings, and how fast."""

@@ -1,0 +1,28 @@
+"""Files without a name: what two processes have in common, and gone when both have closed it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import tempfile
+
+
+def open_nameless() -> int:
+    """A descriptor, closed by exec, of an empty file in memory; on disk where a sandbox refuses that.
+
+    It is none of the three standard streams, even where these are closed. Raises OSError.
+    """
+    with tempfile.TemporaryFile() if (file := _in_memory()) is None else os.fdopen(file, "r+b") as opened:
+        return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
+
+
+def _in_memory() -> int | None:
+    if not hasattr(os, "memfd_create"):
+        return None
+    try:
+        return os.memfd_create("sdcpp_py", os.MFD_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS):
+            raise
+    return None

@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of whatever reads files (docs/reliability.md has the commands)."""

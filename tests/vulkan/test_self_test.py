@@ -1,0 +1,54 @@
+"""The self-test on a laptop that the Vulkan layer plays, with shaders that it spoils."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sdcpp_py.preflight.self_test.child import MARK
+from sdcpp_py.preflight.self_test.setting import Tried
+
+from .rig import Rig
+
+# Minutes each: the driver compiles a shader for each kind of operation.
+pytestmark = [pytest.mark.vulkan, pytest.mark.slow]
+
+
+def tested(rig: Rig, **settings: object) -> Tried:
+    """What the self-test's process says on a Renoir; in short, because the driver computes on the CPU."""
+    command = ["/venv/bin/python", "-m", "sdcpp_py.preflight.self_test.child", "vulkan0", "quick"]
+    outcome = rig.run(command, "renoir-16gb", timeout=2400, settings=settings)
+    assert outcome.status == 0, outcome.errors
+    assert bool(outcome.counts.spoiled_dispatches) == bool(settings)
+    tried = Tried()
+    for line in outcome.output.splitlines():
+        if line.startswith(MARK):
+            tried.hear(json.loads(line.removeprefix(MARK)))
+    tried.end("the test was not over")
+    assert not tried.ended
+    return tried
+
+
+def test_a_sound_gpu_is_right_with_sums_in_float32(rig: Rig) -> None:
+    """All is right, with the tiny model's picture; ggml's sums in half precision are not taken."""
+    found = tested(rig).found
+    assert found.faults == ()
+    assert (found.float32_sums, found.direct, found.im2col) == (True, True, True)
+
+
+def test_spoilt_convolutions_give_way(rig: Rig) -> None:
+    """Convolutions in one pass that give zeros are found, and the picture is right by im2col."""
+    tried = tested(rig, spoil="conv2d_*", spoiling="zeros")
+    assert (tried.found.direct, tried.found.im2col) == (False, True)
+    assert tried.found.faults == ()
+    assert any(outcome.kind == "pictures" and outcome.right for outcome in tried.outcomes)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "how", "named"),
+    [("matmul_q8_0_*", "noise", "product of Q8_0"), ("norm_*", "nan", "norm of"), ("soft_max*", "zeros", "soft max")],
+)
+def test_other_spoilt_shaders_are_named(rig: Rig, spoil: str, how: str, named: str) -> None:
+    """What no way of computing avoids is a fault, by its name."""
+    assert named in tested(rig, spoil=spoil, spoiling=how).fault
