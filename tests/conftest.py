@@ -72,8 +72,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.slow)
 
 
-# Machines that run tests are shared and slow at times; a deadline would make tests fail for that alone. What CI tries is the
-# same every time, so that it fails for a change and not for luck; the others look for what nobody has found yet.
+# Machines that run tests are shared and slow at times; a deadline would make tests fail for that alone. What CI tries
+# is the same every time, so that it fails for a change and not for luck; the others look for what nobody has found yet.
 for name, count, same in (("quick", QUICK, False), ("thorough", THOROUGH, True), ("search", THOROUGH, False)):
     settings.register_profile(
         name, deadline=None, max_examples=count, derandomize=same, suppress_health_check=[HealthCheck.too_slow]

@@ -20,6 +20,7 @@
 #include "jobs/worker.h"
 #include "kernels/levels.h"
 #include "pipeline/pipeline.h"
+#include "weights/common_memory.h"
 
 using sdpy::Arrays;
 using sdpy::guarded;
@@ -377,6 +378,14 @@ int sdpy_weights_keep(sdpy_weights *weights, sdpy_engine *handle, int part, sdpy
 
 void sdpy_weights_free(sdpy_weights *weights) {
     guarded(nullptr, [&] { kept_weights().take(weights); });
+}
+
+int sdpy_use_common_memory(int file, sdpy_failure *failure) {
+    return guarded(failure, [&] { sdpy::CommonMemory::use(file); });
+}
+
+int sdpy_free_abandoned_memory(int file, sdpy_failure *failure) {
+    return guarded(failure, [&] { sdpy::CommonMemory::free_abandoned(file); });
 }
 
 int sdpy_device_usage_get(const char *device, int reset, sdpy_device_usage *usage, sdpy_failure *failure) {

@@ -342,6 +342,12 @@ sdpy_weights *sdpy_weights_new(sdpy_failure *failure);
 int sdpy_weights_keep(sdpy_weights *weights, sdpy_engine *engine, int part, sdpy_failure *failure);
 void sdpy_weights_free(sdpy_weights *weights);
 
+/* A file in memory, without a name, that engines in several processes have: weights on the CPU lie there once for all of them.
+ * From now on for all engines of this process; nothing where the file is not such a one. */
+int sdpy_use_common_memory(int file, sdpy_failure *failure);
+/* Frees what processes that ended have left in it. */
+int sdpy_free_abandoned_memory(int file, sdpy_failure *failure);
+
 /* `reset` begins to count `most_bytes` and `longest_submission_ms` anew. */
 int sdpy_device_usage_get(const char *device, int reset, sdpy_device_usage *usage, sdpy_failure *failure);
 /* How long a GPU should be kept busy at once, at most; 250 before it is said. */

@@ -6,11 +6,11 @@
 #include <map>
 #include <mutex>
 #include <numeric>
+#include <thread>
 
 #include "base/errors.h"
 #include "base/forks.h"
 #include "devices/devices.h"
-#include "ggml-alloc.h"
 #include "jobs/run.h"
 #include "util.h"
 #include "weights/file_reading.h"
@@ -136,6 +136,22 @@ std::shared_ptr<WeightBatch> holder_of(const WeightBatches &batches, const Plann
     return holder == batches.end() ? nullptr : *holder;
 }
 
+// Weights that are not in this process's memory, by their blocks.
+using Missing = std::map<std::string, std::vector<const PlannedWeight *>>;
+
+std::unique_ptr<CommonMemory::Turn> turn_among_processes(const std::string &identity, const WeightPlace &place,
+                                                         const Run *run) {
+    CommonMemory *common = runs_on_cpu(place.backend) ? CommonMemory::current() : nullptr;
+    std::unique_ptr<CommonMemory::Turn> turn;
+    while (common != nullptr && (turn = common->try_turn(identity)) == nullptr) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        if (run != nullptr) {
+            run->check_cancelled();
+        }
+    }
+    return turn;
+}
+
 void wait_for_turn(std::unique_lock<std::timed_mutex> &turn, const Run *run) {
     while (!turn.try_lock_for(std::chrono::milliseconds(50))) {
         if (run != nullptr) {
@@ -146,97 +162,17 @@ void wait_for_turn(std::unique_lock<std::timed_mutex> &turn, const Run *run) {
 
 }  // namespace
 
-std::string block_of(const std::string &name) {
-    // The number of an encoder among several is no block's.
-    const size_t begin = starts_with(name, "cond_stage_model.1.") ? sizeof "cond_stage_model.1" : 0;
-    for (size_t dot = name.find('.', begin); dot != std::string::npos; dot = name.find('.', dot + 1)) {
-        const size_t end = name.find_first_not_of("0123456789", dot + 1);
-        if (end != std::string::npos && end > dot + 1 && name[end] == '.') {
-            return name.substr(0, end);
-        }
-    }
-    // Of a VAE's encoder, which only pictures that are handed in need, nothing is small.
-    const std::string encoder = "first_stage_model.encoder";
-    return starts_with(name, encoder) ? encoder : "";
-}
-
-WeightBatch::WeightBatch(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights,
-                         std::shared_ptr<const void> shelf)
-    : shelf_(std::move(shelf)), context_(ggml_init({weights.size() * ggml_tensor_overhead(), nullptr, true})) {
-    if (context_ == nullptr) {
-        throw OutOfMemory("no room for the names of weights");
-    }
-    uint64_t bytes = 0;
-    for (const PlannedWeight *weight : weights) {
-        ggml_tensor *tensor = ggml_dup_tensor(context_.get(), weight->tensor);
-        tensors_[weight->stored.name] = tensor;
-        bytes += place.bytes_of(tensor);
-    }
-    import_memory(place, bytes);
-    if (imported_ == nullptr) {
-        own_buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), place.backend));
-        buffer_ = own_buffer_.get();
-    }
-    if (buffer_ == nullptr) {
-        throw OutOfMemory("no room for " + std::to_string((bytes >> 20) + 1) + " MiB of weights on " +
-                          ggml_backend_name(place.backend));
-    }
-    ggml_backend_buffer_set_usage(buffer_, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-    counted_ = CountedBytes(place.device(), ggml_backend_buffer_get_size(buffer_));
-}
-
-void WeightBatch::import_memory(const WeightPlace &place, uint64_t bytes) {
-    imported_ = place.imported ? ImportedMemory::make(place.device(), bytes) : nullptr;
-    if (imported_ == nullptr) {
-        return;
-    }
-    buffer_ = imported_->of_device();
-    char *address = static_cast<char *>(ggml_backend_buffer_get_base(buffer_));
-    for (ggml_tensor *tensor = ggml_get_first_tensor(context_.get()); tensor != nullptr;
-         tensor = ggml_get_next_tensor(context_.get(), tensor)) {
-        ggml_backend_tensor_alloc(buffer_, tensor, address);
-        address += place.bytes_of(tensor);
-    }
-}
-
-char *WeightBatch::in_host(const ggml_tensor *own) const {
-    if (imported_ != nullptr) {
-        return imported_->for_cpu(own->data);
-    }
-    return ggml_backend_buffer_is_host(buffer_) ? static_cast<char *>(own->data) : nullptr;
-}
-
-ggml_tensor *WeightBatch::find(const PlannedWeight &weight) const {
-    const auto found = tensors_.find(weight.stored.name);
-    const bool same = found != tensors_.end() && found->second->type == weight.tensor->type &&
-                      ggml_are_same_shape(found->second, weight.tensor);
-    return same ? found->second : nullptr;
-}
-
-bool WeightBatch::lend(const PlannedWeight &weight, ggml_backend_t backend) const {
-    const ggml_tensor *own = find(weight);
-    if (own == nullptr) {
-        return false;
-    }
-    const bool as_the_cpus = is_imported() && runs_on_cpu(backend);
-    weight.tensor->buffer = as_the_cpus ? imported_->of_cpu() : own->buffer;
-    weight.tensor->data = as_the_cpus ? in_host(own) : own->data;
-    weight.tensor->extra = own->extra;
-    return true;
-}
-
-uint64_t WeightBatch::bytes() const { return ggml_backend_buffer_get_size(buffer_); }
-
 WeightBatches share_weights(const std::string &file, const WeightPlace &place,
                             const std::vector<const PlannedWeight *> &weights, int threads, ReadingProgress &progress) {
     const std::string &identity = weights.front()->identity;
     const std::shared_ptr<Shelf> shelf = shelf_of(identity, place.backend);
     std::unique_lock<std::timed_mutex> turn(shelf->reading, std::defer_lock);
     wait_for_turn(turn, progress.run);
+    const auto turn_too = turn_among_processes(identity, place, progress.run);
 
     const WeightBatches known = known_of(identity, shelf, place.backend);
     WeightBatches held;
-    std::map<std::string, std::vector<const PlannedWeight *>> missing;
+    Missing missing;
     for (const PlannedWeight *weight : weights) {
         if (auto holder = holder_of(known, *weight)) {
             held.push_back(std::move(holder));
@@ -255,6 +191,9 @@ WeightBatches share_weights(const std::string &file, const WeightPlace &place,
     WeightBatches fresh;
     for (const auto &[block, tensors] : missing) {
         fresh.push_back(std::make_shared<WeightBatch>(place, tensors, shelf));
+        if (fresh.back()->is_complete()) {
+            continue;
+        }
         for (const PlannedWeight *weight : tensors) {
             ggml_tensor *own = fresh.back()->find(*weight);
             cut_into_pieces(opened, weight->stored, own, fresh.back()->in_host(own), pieces);
@@ -264,6 +203,9 @@ WeightBatches share_weights(const std::string &file, const WeightPlace &place,
                                            [](uint64_t sum, const Piece &piece) { return sum + piece.bytes(); });
     read_pieces(std::move(pieces), threads, progress.run, progress.before, progress.total);
     progress.before = after;
+    for (const auto &batch : fresh) {
+        batch->finish();
+    }
     std::lock_guard<std::mutex> lock(shelf->mutex);
     shelf->batches.insert(shelf->batches.end(), fresh.begin(), fresh.end());
     held.insert(held.end(), fresh.begin(), fresh.end());
@@ -273,9 +215,19 @@ WeightBatches share_weights(const std::string &file, const WeightPlace &place,
 uint64_t bytes_to_read(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights) {
     const std::string &identity = weights.front()->identity;
     const WeightBatches known = known_of(identity, shelf_of(identity, place.backend), place.backend);
-    uint64_t bytes = 0;
+    Missing missing;
     for (const PlannedWeight *weight : weights) {
-        bytes += holder_of(known, *weight) ? 0 : static_cast<uint64_t>(weight->stored.nbytes_to_read());
+        if (holder_of(known, *weight) == nullptr) {
+            missing[block_of(weight->stored.name)].push_back(weight);
+        }
+    }
+    uint64_t bytes = 0;
+    for (const auto &[block, tensors] : missing) {
+        if (!others_have(place, tensors)) {
+            bytes = std::accumulate(tensors.begin(), tensors.end(), bytes, [](uint64_t sum, const PlannedWeight *one) {
+                return sum + static_cast<uint64_t>(one->stored.nbytes_to_read());
+            });
+        }
     }
     return bytes;
 }

@@ -13,8 +13,21 @@ def open_nameless() -> int:
 
     It is none of the three standard streams, even where these are closed. Raises OSError.
     """
-    with tempfile.TemporaryFile() if (file := _in_memory()) is None else os.fdopen(file, "r+b") as opened:
+    file = _in_memory()
+    with tempfile.TemporaryFile() if file is None else os.fdopen(file, "r+b") as opened:
         return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
+
+
+def open_in_memory() -> int | None:
+    """As ``open_nameless``; None where there is no such file in memory."""
+    try:
+        file = _in_memory()
+        if file is None:
+            return None
+        with os.fdopen(file, "r+b") as opened:
+            return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
+    except OSError:
+        return None
 
 
 def _in_memory() -> int | None:

@@ -19,6 +19,7 @@ from sdcpp_py._native import library
 from sdcpp_py._native.engine import Engine, Report
 from sdcpp_py._native.library import ffi
 from sdcpp_py._native.status import Failure, Status
+from sdcpp_py.pipeline.isolation import common_memory
 from sdcpp_py.pipeline.isolation.channel import Channel
 from sdcpp_py.pipeline.isolation.messages import Message
 from sdcpp_py.pipeline.isolation.process import LEFT_TO_THE_PARENT
@@ -162,7 +163,8 @@ def main(files: str, parent: str, cpus: str, submission_target: str) -> NoReturn
     """Serves a process until that closes its end of the channel.
 
     Args:
-        files: descriptors, with commas between: of this end of the channel; and of the file for finished steps.
+        files: descriptors, with commas between, "" where there is none: of this end of the channel, of the file for
+            finished steps, and of the memory that such processes have in common.
         parent: the number of the process that has the other end.
         cpus: the numbers of those that the engine computes on, with commas between.
         submission_target: milliseconds that a submission to a GPU should take at most; "": the usual.
@@ -170,7 +172,7 @@ def main(files: str, parent: str, cpus: str, submission_target: str) -> NoReturn
     for ours in LEFT_TO_THE_PARENT:
         signal.signal(ours, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    descriptor, *steps_file = map(int, files.split(","))
+    descriptor, steps_file, common = (int(file) if file else None for file in files.split(","))
     channel = Channel(socket.socket(fileno=descriptor))
     logger = logging.getLogger("sdcpp_py")
     logger.setLevel(logging.DEBUG)
@@ -178,7 +180,9 @@ def main(files: str, parent: str, cpus: str, submission_target: str) -> NoReturn
     logger.propagate = False
 
     def new_engine() -> Engine:
-        engine = _PlainEngine([int(cpu) for cpu in cpus.split(",")], steps_file[0] if steps_file else None)
+        if common is not None:
+            common_memory.use(common)
+        engine = _PlainEngine([int(cpu) for cpu in cpus.split(",")], steps_file)
         if submission_target:
             library.set_submission_target(int(submission_target))
         return engine

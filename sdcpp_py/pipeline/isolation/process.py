@@ -18,6 +18,7 @@ from sdcpp_py._native import library
 from sdcpp_py._native.vulkan_build import needed_switches
 from sdcpp_py.errors import GenerationError, SettingsError
 from sdcpp_py.naming import named
+from sdcpp_py.pipeline.isolation import common_memory
 from sdcpp_py.pipeline.isolation.channel import Channel
 from sdcpp_py.system import python_process
 
@@ -75,9 +76,11 @@ def start(
     except OSError as error:
         raise GenerationError(f"there is no channel to a process of the engine ({error})") from error
     home = str(Path(sdcpp_py.__file__).parent.parent)
-    files = [number] if steps_file is None else [number, steps_file]
+    # Of the channel, of the finished steps, of the memory that such processes have in common.
+    files = number, steps_file, common_memory.common_file()
+    told = ",".join("" if file is None else str(file) for file in files)
     command = [
-        executable, *_flags(), "-c", _PROGRAM, ",".join(map(str, files)), str(os.getpid()), ",".join(map(str, cpus)),
+        executable, *_flags(), "-c", _PROGRAM, told, str(os.getpid()), ",".join(map(str, cpus)),
         str(submission_target or ""), *(path for path in sys.path if path), home,
     ]  # fmt: skip
     # As they were read when the native library started here, whatever has become of the environment since.
@@ -91,7 +94,7 @@ def start(
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=_standard_error(),
-            env=environment, pass_fds=files,
+            env=environment, pass_fds=[file for file in files if file is not None],
         )  # fmt: skip
     except OSError as error:
         channel.close()
@@ -119,6 +122,8 @@ def end(process: subprocess.Popen[bytes], channel: Channel, *, politely: bool, o
     if not _gone_within(process, _GONE_SECONDS if politely else _MOMENT):
         process.returncode = -signal.SIGKILL  # nobody asks, but subprocess would complain of one that goes on
         _leaving.append(process.pid)
+    else:
+        common_memory.free_abandoned()
 
 
 def reap(seconds: float) -> None:
@@ -132,6 +137,7 @@ def reap(seconds: float) -> None:
                 time.sleep(_MOMENT / 10)
                 continue
         _leaving.pop()
+        common_memory.free_abandoned()
 
 
 def ending_of(process: subprocess.Popen[bytes]) -> str:
