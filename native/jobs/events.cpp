@@ -17,8 +17,10 @@ bool is_inside(const sdpy_event &event) {
 }  // namespace
 
 void EventQueue::push(const sdpy_event &event) {
-    // Progress that nobody has read yet is replaced by newer progress of the same phase.
-    if (is_inside(event) && !events_.empty() && is_inside(events_.back()) && events_.back().phase == event.phase) {
+    // Progress that nobody has read yet is replaced by newer progress of the same step: however slow the reader is, he
+    // hears of every step.
+    if (is_inside(event) && !events_.empty() && is_inside(events_.back()) && events_.back().phase == event.phase &&
+        events_.back().step == event.step) {
         events_.back() = event;
         return;
     }

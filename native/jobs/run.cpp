@@ -75,10 +75,13 @@ void Run::bytes_read(uint64_t bytes, uint64_t total) {
 }
 
 void Run::report(double fraction) {
-    if (fraction <= reported_ || measuring_) {
+    // A step that ends where its last graph did is told of as well.
+    const bool is_news = fraction > reported_ || (fraction == reported_ && step_ != reported_step_);
+    if (!is_news || measuring_) {
         return;
     }
     reported_ = fraction;
+    reported_step_ = step_;
     sdpy_event event{};
     event.kind = SDPY_EVENT_PROGRESS;
     event.phase = phase_;

@@ -121,6 +121,7 @@ class Run {
     double graph_fraction_ = 0;
     uint64_t bytes_ = 0, total_bytes_ = 0;
     double reported_ = -1;
+    int reported_step_ = 0;
 
     // Closes the race between the job's own thread and the loader's threads, which both log.
     mutable std::mutex lines_mutex_;

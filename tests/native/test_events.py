@@ -88,3 +88,17 @@ def test_the_oldest_lines_go_first() -> None:
     assert kept_of(phase_with(1, [inside, *lines(KEPT + 100)])) == phase_with(1, [inside, *lines(KEPT + 100)[103:]])
     edges = [event for phase in range(4) for event in phase_with(phase % 4, [])] * (KEPT // 8)
     assert kept_of([inside, *edges]) == edges
+
+
+def test_every_step_is_heard_of() -> None:
+    """Of a phase that nobody listened to, the last news of each step is there; within a step, older news is replaced."""
+    steps, looks = 4, 3
+    count = steps * looks
+    raw = ffi.new("sdpy_event[]", count)
+    for number in range(count):
+        raw[number].kind, raw[number].phase = PROGRESS, 1
+        raw[number].step, raw[number].fraction = number // looks, (number + 1) / (count + 1)
+    out, kept = ffi.new("sdpy_event[]", count), ffi.new("int *")
+    assert lib.sdpy_keep_events(raw, count, out, count, kept, ffi.new("sdpy_failure *")) == Status.OK
+    assert [out[i].step for i in range(kept[0])] == list(range(steps))
+    assert [out[i].fraction for i in range(kept[0])] == [(looks * (step + 1)) / (count + 1) for step in range(steps)]
