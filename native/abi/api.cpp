@@ -3,6 +3,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -284,6 +285,35 @@ int sdpy_begin_decode(sdpy_engine *handle, const sdpy_decode_request *request, s
         sdpy::DecodeRequest copy{sdpy::Array::copy_of(*request->latent), request->tile_size};
         return [engine, copy = std::move(copy), measure = request->measure != 0](sdpy::Run &run) {
             engine->run_phase(measure, run, [&] { return Arrays{engine->loaded().decode(copy, run)}; });
+        };
+    });
+}
+
+int sdpy_begin_find_layers(sdpy_engine *handle, const char *names, sdpy_failure *failure) {
+    return begin(handle, failure, [&](sdpy_engine *engine) {
+        std::vector<std::string> lines;
+        std::istringstream text(text_of(names));
+        for (std::string line; std::getline(text, line);) {
+            lines.push_back(line);
+        }
+        return [engine, lines = std::move(lines)](sdpy::Run &) {
+            engine->results.clear();
+            engine->results.push_back(engine->loaded().find_layers(lines));
+        };
+    });
+}
+
+int sdpy_begin_adapt(sdpy_engine *handle, const sdpy_lora_layer *layers, int count, sdpy_failure *failure) {
+    return begin(handle, failure, [&](sdpy_engine *engine) {
+        // Shared, as jobs are copied.
+        const auto copy = std::make_shared<std::vector<sdpy::LoraLayer>>();
+        for (const sdpy_lora_layer *layer = layers; layer != layers + count; ++layer) {
+            copy->push_back(
+                {text_of(layer->layer), sdpy::Array::copy_of(*layer->down), sdpy::Array::copy_of(*layer->up)});
+        }
+        return [engine, copy](sdpy::Run &) {
+            engine->results.clear();
+            engine->loaded().adapt(*copy);
         };
     });
 }

@@ -181,6 +181,14 @@ typedef struct {
     int measure;
 } sdpy_denoise_request;
 
+/* What LoRAs add to a layer: float32 `up` (outputs, rank) times `down` (rank, inputs); for a convolution (outputs, rank, 1, 1)
+ * and (rank, channels, height, width). */
+typedef struct {
+    const char *layer; /* as find_layers gives it */
+    const sdpy_array *down;
+    const sdpy_array *up;
+} sdpy_lora_layer;
+
 typedef struct {
     const sdpy_array *latent; /* what denoise gave */
     int tile_size;            /* latent cells per tile edge; 0: the picture in one piece */
@@ -316,6 +324,13 @@ int sdpy_begin_encode(sdpy_engine *engine, const sdpy_encode_request *request, s
 int sdpy_begin_encode_picture(sdpy_engine *engine, const sdpy_encode_picture_request *request, sdpy_failure *failure);
 int sdpy_begin_denoise(sdpy_engine *engine, const sdpy_denoise_request *request, sdpy_failure *failure);
 int sdpy_begin_decode(sdpy_engine *engine, const sdpy_decode_request *request, sdpy_failure *failure);
+/* Finds layers of the model by the names of a LoRA's file, which stand in lines. Gives "layers", text as uint8, a line for
+ * each: the layer's name, which part of a weight is meant that the model has in one piece (0, or the number of the query's,
+ * key's, value's rows and so on), the sdpy_part, and the weight's four extents, the fastest first; an empty line where there
+ * is no such layer. */
+int sdpy_begin_find_layers(sdpy_engine *engine, const char *names, sdpy_failure *failure);
+/* From then on these are added to the layers, and no others. */
+int sdpy_begin_adapt(sdpy_engine *engine, const sdpy_lora_layer *layers, int count, sdpy_failure *failure);
 /* `after_steps`: 0: now; else in the next picture that is denoised, when so many of its steps are finished. */
 int sdpy_begin_fault(sdpy_engine *engine, int fault, int after_steps, sdpy_failure *failure);
 

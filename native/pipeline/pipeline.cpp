@@ -23,6 +23,7 @@
 #include "pipeline/encoders.h"
 #include "pipeline/engine_params.h"
 #include "pipeline/image_inputs.h"
+#include "pipeline/lora_layers.h"
 
 namespace sdpy {
 
@@ -102,6 +103,45 @@ class EnginePipeline : public Pipeline {
         run.end_phase();
     }
 
+    Array find_layers(const std::vector<std::string> &keys) const override {
+        const LayerNames names(layers_, sd_->version);
+        std::string lines;
+        for (const std::string &key : keys) {
+            const auto [name, index] = names.find(key);
+            if (!name.empty()) {
+                const ModelLayer &layer = layers_.at(name);
+                lines += name + ' ' + std::to_string(index) + ' ' + std::to_string(layer.part);
+                for (const int64_t extent : layer.weight->ne) {
+                    lines += ' ' + std::to_string(extent);
+                }
+            }
+            lines += '\n';
+        }
+        return {"layers", SDPY_UINT8, {static_cast<int64_t>(lines.size())}, {lines.begin(), lines.end()}};
+    }
+
+    void adapt(const std::vector<LoraLayer> &given) override {
+        loras_ = {};
+        set_adapters();
+        EachPart<std::vector<const LoraLayer *>> by_part;
+        for (const LoraLayer &layer : given) {
+            const auto found = layers_.find(layer.layer);
+            if (found == layers_.end()) {
+                throw BadSettings("the model has no layer '" + layer.layer + "'");
+            }
+            by_part[found->second.part].push_back(&layer);
+        }
+        EachPart<std::shared_ptr<LoraLayers>> fresh;
+        for (int part = 0; part < SDPY_PART_COUNT; ++part) {
+            if (!by_part[part].empty()) {
+                fresh[part] =
+                    std::make_shared<LoraLayers>(backend_of(static_cast<sdpy_part>(part)), by_part[part], layers_);
+            }
+        }
+        loras_ = std::move(fresh);
+        set_adapters();
+    }
+
     Arrays encode(const EncodeRequest &request, Run &run) override {
         Phase phase(*this, SDPY_TEXT_ENCODER, run);
         PromptEncoding encoding(request.max_tokens);
@@ -122,6 +162,7 @@ class EnginePipeline : public Pipeline {
         const SDCondition condition = condition_of(conditioner, thread_count_, params);
         check_finite("text encoder", condition.c_crossattn);
         check_finite("text encoder", condition.c_vector, true);  // Chroma's is a mask of the words to look at
+        warn_of_unused(SDPY_TEXT_ENCODER, run);
         run.end_phase();
         return to_arrays(condition);
     }
@@ -202,6 +243,7 @@ class EnginePipeline : public Pipeline {
             throw GenerationFailed(reason.empty() ? "the denoiser gave no result" : reason);
         }
         check_finite("denoiser", latent);
+        warn_of_unused(SDPY_DIFFUSION_MODEL, run);
         run.end_phase();
         return to_array("latent", latent, SDPY_FLOAT32);
     }
@@ -260,12 +302,27 @@ class EnginePipeline : public Pipeline {
         return part == SDPY_TEXT_ENCODER ? sd_->clip_backend : part == SDPY_VAE ? sd_->vae_backend : sd_->backend;
     }
 
+    void set_adapters() {
+        sd_->cond_stage_model->set_weight_adapter(loras_[SDPY_TEXT_ENCODER]);
+        sd_->diffusion_model->set_weight_adapter(loras_[SDPY_DIFFUSION_MODEL]);
+        sd_->first_stage_model->set_weight_adapter(loras_[SDPY_VAE]);
+    }
+
+    // The engine computes some layers without asking for additions.
+    void warn_of_unused(sdpy_part part, Run &run) const {
+        const size_t unused = loras_[part] == nullptr ? 0 : loras_[part]->unused();
+        if (unused > 0) {
+            run.log(SDPY_LOG_WARNING, std::to_string(unused) + " layers of the LoRAs are not read for this picture");
+        }
+    }
+
     // Gives each part its own share of what is to be loaded.
     void divide(const LoadPlan &plan) {
         EachPart<std::map<std::string, ggml_tensor *>> tensors;
         sd_->cond_stage_model->get_param_tensors(tensors[SDPY_TEXT_ENCODER]);
         sd_->diffusion_model->get_param_tensors(tensors[SDPY_DIFFUSION_MODEL]);
         sd_->first_stage_model->get_param_tensors(tensors[SDPY_VAE], "");
+        layers_ = layers_of(tensors);
         for (int part = 0; part < SDPY_PART_COUNT; ++part) {
             std::set<const ggml_tensor *> own;
             for (const auto &[name, tensor] : tensors[part]) {
@@ -298,6 +355,8 @@ class EnginePipeline : public Pipeline {
     const EachPart<GpuRules> rules_;
     bool prediction_known_ = true, reads_pictures_ = false;
     sd_ctx_t context_;
+    ModelLayers layers_;
+    EachPart<std::shared_ptr<LoraLayers>> loras_;  // after sd_: gone before its backends
     std::unique_ptr<CpuThreads> pool_;
     // After sd_: they take the memory from its tensors before these are gone.
     EachPart<std::unique_ptr<PartWeights>> parts_;

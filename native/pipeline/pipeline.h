@@ -65,6 +65,13 @@ struct DenoiseRequest {
     std::vector<float> sigmas;
 };
 
+// What a LoRA adds to a layer: `up` (outputs, rank) times `down` (rank, inputs); of a convolution (outputs, rank, 1, 1) and
+// (rank, channels, height, width).
+struct LoraLayer {
+    std::string layer;  // the name of its weight without ".weight"
+    Array down, up;
+};
+
 struct DecodeRequest {
     Array latent;
     int tile_size;
@@ -92,6 +99,12 @@ class Pipeline {
     static std::string detect(const ModelPaths &files);
     // For all pipelines (overrides/split_heads.h).
     static void set_attention_room(uint64_t bytes);
+
+    // For each name of a layer as a LoRA's file has it, a line: the model's layer, which part of its weight is meant, the
+    // sdpy_part, and the weight's four extents, the fastest first; an empty line where there is no such layer.
+    virtual Array find_layers(const std::vector<std::string> &keys) const = 0;
+    // From now on these are added, and no others. Throws BadSettings, OutOfMemory; then none are.
+    virtual void adapt(const std::vector<LoraLayer> &layers) = 0;
 
     virtual Arrays encode(const EncodeRequest &request, Run &run) = 0;
     virtual Array encode_picture(const EncodePictureRequest &request, Run &run) = 0;

@@ -217,6 +217,49 @@ class DecodeRequest(Request):
 
 
 @dataclass(frozen=True)
+class FindLayersRequest(Request):
+    """Finds layers of the model by names of a LoRA's file; gives "layers", lines of text as ``sdpy.h`` has them.
+
+    Attributes:
+        names: without line breaks.
+    """
+
+    names: tuple[str, ...]
+    begin = lib.sdpy_begin_find_layers
+
+    def native(self, measure: bool) -> tuple[Any, list[Any]]:
+        """As in ``Request``."""
+        return ffi.new("char[]", "".join(f"{name}\n" for name in self.names).encode()), []
+
+
+@dataclass(frozen=True)
+class AdaptRequest(Request):
+    """Lays LoRAs beside the weights, in place of those that lie there.
+
+    Attributes:
+        layers: by the layer's name: float32 (rank, inputs) and (outputs, rank), or (rank, channels, height, width) and
+            (outputs, rank, 1, 1), whose product is added to its weight.
+    """
+
+    layers: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+    @staticmethod
+    def begin(handle: Any, request: Any, failure: Any) -> int:
+        """As in ``Request``."""
+        return int(lib.sdpy_begin_adapt(handle, request, len(request), failure))
+
+    def native(self, measure: bool) -> tuple[Any, list[Any]]:
+        """As in ``Request``."""
+        layers = ffi.new("sdpy_lora_layer[]", len(self.layers))
+        keep: list[Any] = []
+        for native, (name, (down, up)) in zip(layers, self.layers.items(), strict=True):
+            native.layer = named = ffi.new("char[]", name.encode())
+            (native.down, kept_down), (native.up, kept_up) = _to_native({"down": down}), _to_native({"up": up})
+            keep += [named, native.down, kept_down, native.up, kept_up]
+        return layers, keep
+
+
+@dataclass(frozen=True)
 class FaultRequest(Request):
     """Makes the engine fail in one of the ways of ``sdpy_fault``: for the tests of what follows from it.
 

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcpp_py._native.requests import (
+    AdaptRequest,
     DecodeRequest,
     DenoiseRequest,
     EncodePictureRequest,
     EncodeRequest,
     FaultRequest,
+    FindLayersRequest,
     Movement,
     MoveRequest,
     OpenRequest,
@@ -30,6 +32,7 @@ _REQUESTS: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
         OpenRequest, MoveRequest, EncodeRequest, EncodePictureRequest, DenoiseRequest, DecodeRequest, FaultRequest,
+        FindLayersRequest, AdaptRequest,
     )
 }  # fmt: skip
 _DTYPES = ("float32", "int32", "uint8")
