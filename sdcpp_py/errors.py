@@ -114,6 +114,10 @@ class MetadataNotFoundError(MetadataError, FileNotFoundError):
     """The picture whose settings are wanted does not exist."""
 
 
+class LoraWarning(UserWarning):
+    """A LoRA changes layers that the model does not have, which are left out; the message says how many, and which."""
+
+
 class MetadataWarning(UserWarning):
     """A picture says more of itself than this version can use; the message names what was not taken."""
 

@@ -17,6 +17,7 @@ from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.memory.tested_gpus import SelfTest
 from sdcpp_py.models.files import check_files
+from sdcpp_py.models.loras import given_loras
 from sdcpp_py.pipeline.arguments import ENCODING, GENERATION, GenerationArguments, check_noise
 from sdcpp_py.pipeline.batch import encode_prompt, generate_images
 from sdcpp_py.pipeline.isolation import Isolation
@@ -209,6 +210,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
                 Kontext. They are scaled as a whole to the area of width x height.
             resize: for an init image of another size than width x height, which is else an error: "cover" scales it
                 until it covers that and crops to the middle, "pad" until it is wholly inside, "fit" stretches it.
+            loras: LoRAs that are added to the weights: files, (file, weight), ``Lora``, or one of these alone.
             keep_unmasked: whether the init image's own pixels are put back where the mask is black, byte for byte.
                 Without it they have gone through the VAE.
             noise: the initial noise, float32 of the latent's shape, instead of noise from the seed: of shape
@@ -231,13 +233,15 @@ class Generator(OpenModel, metaclass=ClassAnswering):
         """
         self._lock.check_open()
         deadline = Deadline.of(timeout)
+        loras = given_loras(arguments.pop("loras", None))
         [request], pictures = requests_and_pictures(self.family, [prompt], 1, arguments)
         given = None if noise is None else check_noise(noise, self.family, request.settings)
         generated: list[GeneratedImage] = []
         with self._turn(on_progress, deadline=deadline) as meter:
             generate_images(
-                self._pipeline, [request], meter, pictures, generated, noise=given, return_latent=return_latent
-            )
+                self._pipeline, [request], meter, pictures, generated,
+                loras=loras, noise=given, return_latent=return_latent,
+            )  # fmt: skip
         return generated[0]
 
     @checked_names
@@ -267,13 +271,14 @@ class Generator(OpenModel, metaclass=ClassAnswering):
         self._lock.check_open()
         deadline = Deadline.of(timeout)
         check_one_of("on_cancel", on_cancel, ON_CANCEL)
+        loras = given_loras(arguments.pop("loras", None))
         requests, pictures = requests_and_pictures(self.family, prompt, count, arguments)
         finished = GeneratedImages()
         try:
             with self._turn(on_progress, len(requests), deadline) as meter:
                 generate_images(
                     self._pipeline, requests, meter, pictures, finished,
-                    return_latent=return_latent, on_image=on_image, overlap=overlap,
+                    loras=loras, return_latent=return_latent, on_image=on_image, overlap=overlap,
                 )  # fmt: skip
         except GenerationCancelled:
             if on_cancel == "raise":

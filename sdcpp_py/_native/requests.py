@@ -253,9 +253,9 @@ class AdaptRequest(Request):
         layers = ffi.new("sdpy_lora_layer[]", len(self.layers))
         keep: list[Any] = []
         for native, (name, (down, up)) in zip(layers, self.layers.items(), strict=True):
-            native.layer = named = ffi.new("char[]", name.encode())
-            (native.down, kept_down), (native.up, kept_up) = _to_native({"down": down}), _to_native({"up": up})
-            keep += [named, native.down, kept_down, native.up, kept_up]
+            named, halves = ffi.new("char[]", name.encode()), [_to_native({"down": down}), _to_native({"up": up})]
+            native.layer, native.down, native.up = named, halves[0][0], halves[1][0]
+            keep += [named, halves]
         return layers, keep
 
 

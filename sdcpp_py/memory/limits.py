@@ -60,6 +60,12 @@ class Limits:
             return cls({}, True, size)
         return cls({denoiser_device: size}, True)
 
+    def without(self, taken: Mapping[str, int]) -> Limits:
+        """The same where so many bytes of devices are taken by what no plan has."""
+        exact = {name: max(0, size - taken.get(name, 0)) for name, size in self.exact.items()}
+        together = None if self.together is None else max(0, self.together - sum(taken.values()))
+        return Limits(exact, self.auto, together)
+
     def now(self, devices: Sequence[Device], held: Mapping[str, int]) -> Bounds:
         """What the devices may hold, each and together. Those that nothing is known of have no limit.
 

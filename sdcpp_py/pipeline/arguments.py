@@ -11,6 +11,7 @@ from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import ImageInput
 from sdcpp_py.images.resizing import Resize
 from sdcpp_py.models.families import Family
+from sdcpp_py.models.loras import LoraInput
 from sdcpp_py.progress import Phase
 from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.settings import OPTIONS, GenerationSettings, SettingsArguments
@@ -23,6 +24,7 @@ class GenerationArguments(SettingsArguments, total=False):
     image: ImageInput | None
     mask: ImageInput | None
     reference_images: ImageInput | Sequence[ImageInput] | None
+    loras: LoraInput | Sequence[LoraInput] | None
     resize: Resize | None
     keep_unmasked: bool
 

@@ -15,6 +15,7 @@ from sdcpp_py.images.result import GeneratedImage
 from sdcpp_py.memory.plan import CallPlan
 from sdcpp_py.memory.requirements import Demand
 from sdcpp_py.models.families import Family
+from sdcpp_py.models.loras import Lora
 from sdcpp_py.pipeline.denoising import denoise_request
 from sdcpp_py.pipeline.drawing import Drawing
 from sdcpp_py.pipeline.effects import tell
@@ -36,6 +37,7 @@ def generate_images(
     pictures: Pictures,
     generated: list[GeneratedImage],
     *,
+    loras: Sequence[Lora] = (),
     noise: NDArray[np.float32] | None = None,
     return_latent: bool = False,
     on_image: Callable[[GeneratedImage], object] | None = None,
@@ -46,6 +48,7 @@ def generate_images(
     Each prompt is encoded once, before the first picture, so that the text encoder can make room for the series, and so
     is each picture that was handed in. Of very many prompts, ``PROMPTS_AT_ONCE`` are encoded at a time.
     """
+    pipeline.wear(loras)
     tell(pipeline.told, (request.settings for request in requests), pipeline.files.family)
 
     def hand_over(picture: GeneratedImage) -> None:

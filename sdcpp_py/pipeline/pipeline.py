@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from sdcpp_py._native.any_engine import AnyEngine
 from sdcpp_py._native.engine import go_on
-from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodePictureRequest, OpenRequest, Request
+from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, EncodePictureRequest, Request
 from sdcpp_py._native.status import NotNumbersError
 from sdcpp_py.errors import DeviceLostError, EngineCrashedError, GenerationError, OutOfMemoryError
 from sdcpp_py.images.conditioning import EncodedPictures, Pictures
-from sdcpp_py.memory.gpu_rules import gpu_paces, gpu_rules
 from sdcpp_py.memory.placement import Placement
 from sdcpp_py.memory.plan import CallPlan, MemoryPlan, PartNeed
 from sdcpp_py.memory.planning import first_fitting, overlapping
@@ -26,15 +25,17 @@ from sdcpp_py.memory.residency import Residency
 from sdcpp_py.memory.shortage import is_short, refuse_if_short
 from sdcpp_py.models.broken_weights import broken_tensor
 from sdcpp_py.models.files import ModelFiles
+from sdcpp_py.models.loras import Lora
 from sdcpp_py.naming import excerpt
-from sdcpp_py.parts import PARTS
+from sdcpp_py.pipeline.adaptation import Adaptation
 from sdcpp_py.pipeline.engine_beside import EngineBeside
 from sdcpp_py.pipeline.isolation.choice import new_engine
 from sdcpp_py.pipeline.kept_steps import KeptSteps
 from sdcpp_py.pipeline.options import PipelineOptions
+from sdcpp_py.pipeline.placing import open_request
 from sdcpp_py.pipeline.progress_meter import Meter
 from sdcpp_py.prompts.cache import Encodings, check_encoded
-from sdcpp_py.prompts.encoded import EncodedPrompt
+from sdcpp_py.prompts.encoded import EncodedPrompt, blank
 from sdcpp_py.settings import MIN_EDGE, GenerationSettings
 
 logger = logging.getLogger("sdcpp_py")
@@ -61,6 +62,7 @@ class Pipeline:
         """What decodes beside the engine now, if anything does."""
         on_gpu = any(device.is_gpu for placement in options.placements for device in placement.all)
         self._kept = KeptSteps() if options.isolated or on_gpu else None
+        self._loras = Adaptation(files)
         self._opened = False
         try:
             self._engine = self._new_engine()
@@ -133,20 +135,28 @@ class Pipeline:
         """Reads what the files say, for parts that compute where the placement says. Reads no weights."""
         self._opened = False
         self.placement = placement
-        threads = self.options.threads
-        devices = {part: placement[part].native_name for part in PARTS}
-        rules = gpu_rules(placement, self.options.precision)
-        directly = [part for part, rule in rules.items() if rule.direct_convolutions]
-        in_float32 = [part for part, rule in rules.items() if rule.float32_sums]
-        imported = [part for part, rule in rules.items() if rule.imported_weights]
-        paces = gpu_paces(placement, rules)
-        self._engine.run(OpenRequest(self.files.sources, devices, threads, directly, in_float32, imported, paces))
-        # States of other sums are others.
-        where = placement["text_encoder"].description + (" in float32" if "text_encoder" in in_float32 else "")
-        self._encodings = Encodings(self.files, self.options.cache, where, threads)
+        request = open_request(self.files, placement, self.options)
+        self._engine.run(request)
+        self._sums = " in float32" if "text_encoder" in request.float32_sums else ""
         self._residency = Residency(self._engine, self.options.encoder)
-        self._probe = MemoryProbe(self._engine, self.files, placement)
+        self._loras.forget()
+        self._know_nothing()
         self._opened = True
+
+    def _know_nothing(self) -> None:
+        """Forgets what was found out of other graphs than those of now."""
+        # States of other sums are others, and so are those of other LoRAs.
+        where = self.placement["text_encoder"].description + self._sums + self._loras.of_text
+        self._encodings = Encodings(self.files, self.options.cache, where, self.options.threads)
+        self._probe = MemoryProbe(self._engine, self.files, self.placement)
+
+    def wear(self, loras: Sequence[Lora]) -> None:
+        """Lays these LoRAs beside the weights, and no others. Raises as ``Adaptation.lay`` does."""
+        if self._loras.want(loras):
+            if self._kept is not None:
+                self._engine.settle()  # it may be adding a step of a picture that was stopped
+                self._kept.clear()
+            self.revive()
 
     def plan(self, demand: Demand) -> MemoryPlan:
         """How such pictures are generated within the limits as they are now."""
@@ -191,11 +201,15 @@ class Pipeline:
 
     def _bounds(self) -> Bounds:
         self._residency.look()
-        by_device: dict[str, int] = {}
-        for part, size in self._held().items():
+        held, beside = self._by_device(self._held()), self._by_device(self._loras.bytes_held)
+        return self.options.limits.without(beside).now(self.placement.all, held)
+
+    def _by_device(self, bytes_of_parts: Mapping[str, int]) -> dict[str, int]:
+        sums: dict[str, int] = {}
+        for part, size in bytes_of_parts.items():
             name = self.placement[part].name
-            by_device[name] = by_device.get(name, 0) + size
-        return self.options.limits.now(self.placement.all, by_device)
+            sums[name] = sums.get(name, 0) + size
+        return sums
 
     def _plan(self, demand: Demand, bounds: Bounds, *, encodes: bool) -> MemoryPlan:
         settings = demand.settings
@@ -219,16 +233,11 @@ class Pipeline:
         was given is too low for any.
         """
         if is_short(plan, self.options.limits):
-            smallest = self.plan(Demand(GenerationSettings("", width=MIN_EDGE, height=MIN_EDGE), (self._blank(),)))
+            smallest = self.plan(Demand(GenerationSettings("", width=MIN_EDGE, height=MIN_EDGE), (blank(self.files),)))
             if is_short(smallest, self.options.limits):
                 raise OutOfMemoryError(f"{plan.advice()}; even from a prompt embedding, {smallest.advice()}")
         else:
             self._residency.settle(plan, meter.listen)
-
-    def _blank(self) -> EncodedPrompt:
-        """A prompt that needs no text encoder, to plan with."""
-        states = np.zeros((self.files.family.context_tokens or 1, self.files.context_width), np.float32)
-        return EncodedPrompt("", self.files.family.name, {"crossattn": states})
 
     def revive(self) -> None:
         """Opens the model again where the engine died of a failed check, or such an opening did not come to its end."""
@@ -239,6 +248,8 @@ class Pipeline:
             self._opened = False
         if not self._opened:
             self.open_on(self.placement)
+        if self._loras.lay(self._engine):
+            self._know_nothing()
 
     def move(self, placement: Placement, submission_target: int | None) -> None:
         """Lets the parts compute elsewhere from the next ``revive`` on. A new engine has the submission target."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcpp_py.errors import MetadataError, MetadataNotFoundError, ModelMismatchError, OutputError
+from sdcpp_py.models.files import ModelFiles
 from sdcpp_py.naming import excerpt
 from sdcpp_py.system.atomic_write import whole_or_absent
 from sdcpp_py.system.byte_sizes import format_bytes
@@ -163,3 +164,9 @@ class EncodedPrompt:
                 f"this prompt's states have shape {shape}, and this denoiser reads {wanted}: it was encoded with "
                 "another text encoder; encode it with this generator"
             )
+
+
+def blank(files: ModelFiles) -> EncodedPrompt:
+    """A prompt that needs no text encoder, to plan with."""
+    states = np.zeros((files.family.context_tokens or 1, files.context_width), np.float32)
+    return EncodedPrompt("", files.family.name, {"crossattn": states})

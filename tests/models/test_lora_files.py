@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-import os
 import struct
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sdcpp_py import ModelError, ModelLoadError, ModelMismatchError, ModelNotFoundError
-from sdcpp_py.models import lora_files
 from sdcpp_py.models.lora_files import LoraLayer, read_lora
 
 Array = NDArray[Any]
@@ -84,9 +79,7 @@ ENDINGS = {
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @given(outputs=sides, inputs=sides, rank=ranks, alpha=alphas, seed=seeds)
-def test_plain(
-    folder: Path, ending: str, outputs: int, inputs: int, rank: int, alpha: float | None, seed: int
-) -> None:
+def test_plain(folder: Path, ending: str, outputs: int, inputs: int, rank: int, alpha: float | None, seed: int) -> None:
     """A plain pair in the names of every program; alpha is divided by the rank, and without one the scale is 1."""
     reads, writes = ENDINGS[ending]
     down, up = random(seed, rank, inputs), random(seed + 1, outputs, rank)

@@ -91,7 +91,7 @@ def test_the_oldest_lines_go_first() -> None:
 
 
 def test_every_step_is_heard_of() -> None:
-    """Of a phase that nobody listened to, the last news of each step is there; within a step, older news is replaced."""
+    """Of a phase that nobody listened to, the last news of each step is there, and none older of the same step."""
     steps, looks = 4, 3
     count = steps * looks
     raw = ffi.new("sdpy_event[]", count)
