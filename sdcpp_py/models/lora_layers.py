@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from sdcpp_py.errors import ModelLoadError
 from sdcpp_py.models import lora_algebra
 from sdcpp_py.models.detect.headers import FileHeader
@@ -90,7 +92,7 @@ class LayerTensors:
         def make(reader: TensorReader) -> Pair:
             down, up = self._pair(reader, "down", "up", self._scale(reader, inner))
             mid = reader.floats(self.parts["mid"], self._tensor("mid"))
-            return lora_algebra.through_core(down, mid), up
+            return self._sound(lora_algebra.through_core(down, mid), up)
 
         return Recipe(outputs, channels * math.prod(core[2:]), rank, core[2:], make)
 
@@ -116,7 +118,7 @@ class LayerTensors:
 
         def make(reader: TensorReader) -> Pair:
             scaled = self._pair(reader, "hada_w1_b", "hada_w1_a", self._scale(reader, first.rank))
-            return lora_algebra.hadamard(scaled, self._pair(reader, "hada_w2_b", "hada_w2_a"))
+            return self._sound(*lora_algebra.hadamard(scaled, self._pair(reader, "hada_w2_b", "hada_w2_a")))
 
         rank = lora_algebra.hadamard_rank(first.outputs, first.inputs, first.rank, second.rank)
         return Recipe(first.outputs, first.inputs, rank, first.kernel, make)
@@ -135,7 +137,7 @@ class LayerTensors:
         def make(reader: TensorReader) -> Pair:
             scale = self._scale(reader, trained[0]) if trained else 1.0
             scaled = self._factor(reader, "lokr_w1", scale)
-            return lora_algebra.kronecker(scaled, self._factor(reader, "lokr_w2"))
+            return self._sound(*lora_algebra.kronecker(scaled, self._factor(reader, "lokr_w2")))
 
         outputs, inputs = first.outputs * second.outputs, first.inputs * second.inputs
         ranks = [min(shape.rank, shape.outputs, shape.inputs) for shape in (first, second)]
@@ -225,6 +227,12 @@ class LayerTensors:
         if not fits:
             shapes = ", ".join(f"'{self.parts[part]}' {self._tensor(part).shape}" for part in parts)
             raise self._error(f"the parts of layer '{self.key}' do not fit each other: {shapes}; {_AGAIN}")
+
+    def _sound(self, down: Floats, up: Floats) -> Pair:
+        """A pair that was computed, whose numbers may have become infinite."""
+        if not (np.isfinite(down).all() and np.isfinite(up).all()):
+            raise self._error(f"the numbers of layer '{self.key}' are too large; get another LoRA")
+        return down, up
 
     def _error(self, message: str) -> ModelLoadError:
         return ModelLoadError(f"{self.header.path} cannot be read as a LoRA: {message}")
