@@ -13,8 +13,8 @@ from sdcpp_py._native.requests import AdaptRequest, FindLayersRequest
 from sdcpp_py.errors import LoraWarning, ModelMismatchError
 from sdcpp_py.models.adapters import check_lora
 from sdcpp_py.models.files import ModelFiles
-from sdcpp_py.models.lora_files import LoraLayer, read_lora
 from sdcpp_py.models.loras import Lora, Place, Sum, spellings_of
+from sdcpp_py.models.loras.files import LoraLayer, read_lora
 from sdcpp_py.parts import PARTS
 
 _ADAPTED = ("text_encoder", "diffusion_model")
@@ -101,7 +101,7 @@ class Adaptation:
         return True
 
     def _places(self, engine: AnyEngine, lora: Lora, layers: Sequence[LoraLayer]) -> Mapping[str, Place]:
-        """Where each layer belongs, by its key. Warns of those that have no place; where none has, ModelMismatchError."""
+        """Where each layer belongs, by its key. Warns of those without one; where none has any, ModelMismatchError."""
         spellings = {layer.key: spellings_of(layer.key) for layer in layers}
         names = tuple(name for several in spellings.values() for name in several)
         lines = bytes(engine.run(FindLayersRequest(names))["layers"]).decode().split("\n")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import os
 import struct
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sdcpp_py.models.lora_files import LoraLayer, read_lora
-from sdcpp_py.models.lora_numbers import TensorReader
+from sdcpp_py import ModelError, ModelLoadError, ModelMismatchError, ModelNotFoundError
+from sdcpp_py.models.loras import files as lora_files
+from sdcpp_py.models.loras.files import LoraLayer, read_lora
+from sdcpp_py.models.loras.numbers import TensorReader
 
 Array = NDArray[Any]
 

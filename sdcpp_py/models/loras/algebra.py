@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdcpp_py.models.lora_numbers import Floats
+from sdcpp_py.models.loras.numbers import Floats
 
 Pair = tuple[Floats, Floats]
 

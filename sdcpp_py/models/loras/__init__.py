@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from sdcpp_py.errors import ModelMismatchError, SettingsError
-from sdcpp_py.models.lora_aliases import alias_of
-from sdcpp_py.models.lora_files import LoraLayer
-from sdcpp_py.models.lora_numbers import Floats
+from sdcpp_py.models.loras.aliases import alias_of
+from sdcpp_py.models.loras.files import LoraLayer
+from sdcpp_py.models.loras.numbers import Floats
 from sdcpp_py.naming import excerpt, named
 from sdcpp_py.system.paths import StrPath
 

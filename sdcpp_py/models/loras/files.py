@@ -9,9 +9,9 @@ import numpy as np
 from sdcpp_py.errors import ModelLoadError, ModelMismatchError
 from sdcpp_py.models.detect.headers import FileHeader, read_header
 from sdcpp_py.models.detect.storage import parameters_of
-from sdcpp_py.models.lora_layers import SCALES, LayerTensors, Recipe
-from sdcpp_py.models.lora_names import place_of, refusal_of
-from sdcpp_py.models.lora_numbers import Floats, TensorReader
+from sdcpp_py.models.loras.layers import SCALES, LayerTensors, Recipe
+from sdcpp_py.models.loras.names import place_of, refusal_of
+from sdcpp_py.models.loras.numbers import Floats, TensorReader
 from sdcpp_py.system.byte_sizes import format_bytes
 from sdcpp_py.system.paths import StrPath
 

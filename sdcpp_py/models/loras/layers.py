@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sdcpp_py.errors import ModelLoadError
-from sdcpp_py.models import lora_algebra
 from sdcpp_py.models.detect.headers import FileHeader
-from sdcpp_py.models.lora_algebra import Pair
-from sdcpp_py.models.lora_numbers import WEIGHTS, Floats, TensorReader, is_number
+from sdcpp_py.models.loras import algebra
+from sdcpp_py.models.loras.algebra import Pair
+from sdcpp_py.models.loras.numbers import WEIGHTS, Floats, TensorReader, is_number
 from sdcpp_py.models.tensors import TensorInfo
 
 MOST_RANK = 4096
@@ -54,7 +54,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class LayerTensors:
-    """A layer's tensors, by the parts they are of it (``lora_names.place_of``)."""
+    """A layer's tensors, by the parts they are of it (``names.place_of``)."""
 
     header: FileHeader
     key: str
@@ -92,7 +92,7 @@ class LayerTensors:
         def make(reader: TensorReader) -> Pair:
             down, up = self._pair(reader, "down", "up", self._scale(reader, inner))
             mid = reader.floats(self.parts["mid"], self._tensor("mid"))
-            return self._sound(lora_algebra.through_core(down, mid), up)
+            return self._sound(algebra.through_core(down, mid), up)
 
         return Recipe(outputs, channels * math.prod(core[2:]), rank, core[2:], make)
 
@@ -108,7 +108,7 @@ class LayerTensors:
             inputs,
             min(outputs, inputs),
             kernel,
-            lambda reader: lora_algebra.dense(self._matrix(reader, "diff")),
+            lambda reader: algebra.dense(self._matrix(reader, "diff")),
         )
 
     def _loha(self) -> Recipe:
@@ -118,9 +118,9 @@ class LayerTensors:
 
         def make(reader: TensorReader) -> Pair:
             scaled = self._pair(reader, "hada_w1_b", "hada_w1_a", self._scale(reader, first.rank))
-            return self._sound(*lora_algebra.hadamard(scaled, self._pair(reader, "hada_w2_b", "hada_w2_a")))
+            return self._sound(*algebra.hadamard(scaled, self._pair(reader, "hada_w2_b", "hada_w2_a")))
 
-        rank = lora_algebra.hadamard_rank(first.outputs, first.inputs, first.rank, second.rank)
+        rank = algebra.hadamard_rank(first.outputs, first.inputs, first.rank, second.rank)
         return Recipe(first.outputs, first.inputs, rank, first.kernel, make)
 
     def _lokr(self) -> Recipe:
@@ -137,11 +137,11 @@ class LayerTensors:
         def make(reader: TensorReader) -> Pair:
             scale = self._scale(reader, trained[0]) if trained else 1.0
             scaled = self._factor(reader, "lokr_w1", scale)
-            return self._sound(*lora_algebra.kronecker(scaled, self._factor(reader, "lokr_w2")))
+            return self._sound(*algebra.kronecker(scaled, self._factor(reader, "lokr_w2")))
 
         outputs, inputs = first.outputs * second.outputs, first.inputs * second.inputs
         ranks = [min(shape.rank, shape.outputs, shape.inputs) for shape in (first, second)]
-        return Recipe(outputs, inputs, lora_algebra.kronecker_rank(outputs, inputs, *ranks), second.kernel, make)
+        return Recipe(outputs, inputs, algebra.kronecker_rank(outputs, inputs, *ranks), second.kernel, make)
 
     def _factor_shape(self, factor: str) -> _Shape:
         if factor not in self.parts:
