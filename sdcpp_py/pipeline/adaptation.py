@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sdcpp_py._native.any_engine import AnyEngine
 from sdcpp_py._native.requests import AdaptRequest, FindLayersRequest
-from sdcpp_py.errors import LoraWarning, ModelMismatchError
+from sdcpp_py.errors import LoraWarning, ModelError, ModelMismatchError, OutOfMemoryError, SettingsError
 from sdcpp_py.models.adapters import check_lora
 from sdcpp_py.models.files import ModelFiles
 from sdcpp_py.models.loras import Lora, Place, Sum, spellings_of
@@ -73,6 +73,14 @@ class Adaptation:
         """
         if self._laid == self._wanted:
             return False
+        try:
+            self._lay(engine)
+        except (ModelError, SettingsError, OutOfMemoryError):
+            self._wanted = ()  # a file that cannot be used would be in the way of every picture from here on
+            raise
+        return True
+
+    def _lay(self, engine: AnyEngine) -> None:
         self._laid = None
         total = Sum()
         text = hashlib.sha256()
@@ -98,7 +106,6 @@ class Adaptation:
             self.bytes_held[of_layers[name]] += down.nbytes + up.nbytes
         self.of_text = text.hexdigest() if changes_text else ""
         self._laid = self._wanted
-        return True
 
     def _places(self, engine: AnyEngine, lora: Lora, layers: Sequence[LoraLayer]) -> Mapping[str, Place]:
         """Where each layer belongs, by its key. Warns of those without one; where none has any, ModelMismatchError."""

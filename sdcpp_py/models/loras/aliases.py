@@ -1,4 +1,4 @@
-"""Names of layers that the engine's own list lacks: those of diffusers for FLUX.2."""
+"""Names of layers that the engine's own list lacks: those of diffusers for FLUX.2, and diffusers' with underscores."""
 
 from __future__ import annotations
 
@@ -15,14 +15,23 @@ _FLUX2 = (
     (r"double_stream_modulation_(img|txt)_linear", r"double_stream_modulation_\1.lin"),
     (r"single_stream_modulation_linear", r"single_stream_modulation.lin"),
 )
-_ENDS = tuple((re.compile(pattern + r"\Z"), name) for pattern, name in _FLUX2)
+# Of Z-Image, with underscores. The engine finds them behind this prefix alone.
+_Z_IMAGE = (
+    (r"(layers|(?:noise|context)_refiner)_(\d+)_attention_to_([qkv])", r"diffusion_model.\1.\2.attention.to_\3"),
+    (r"(layers|(?:noise|context)_refiner)_(\d+)_attention_to_out_0", r"diffusion_model.\1.\2.attention.to_out.0"),
+)
+_ENDS = tuple((re.compile(pattern + r"\Z"), name) for pattern, name in _FLUX2 + _Z_IMAGE)
+
+
+# The engine reads names with underscores behind the other prefix alone.
+_UNDERSCORES, _READ = "lora_transformer_", "lora_unet_"
 
 
 def alias_of(key: str) -> str | None:
-    """What FLUX.2's own files call a layer that a LoRA calls as diffusers does; None where that is no such name."""
+    """What the engine finds a layer by that a LoRA calls otherwise; None where that is no such name."""
     flat = key.replace(".", "_")
     for pattern, name in _ENDS:
         match = pattern.search(flat)
         if match:
             return match.expand(name)
-    return None
+    return _READ + key.removeprefix(_UNDERSCORES) if key.startswith(_UNDERSCORES) else None
