@@ -46,11 +46,13 @@ FAMILIES = ("klein", "z-image", "flux1-schnell", "sd3", "qwen-image", "chroma")
 
 
 def random(shape: tuple[int, ...], seed: int) -> Floats:
-    return (np.random.default_rng(seed).standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+    numbers: Floats = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    return numbers / np.float32(np.sqrt(shape[-1]))
 
 
-def pair(outputs: int, inputs: int, seed: int) -> tuple[Floats, Floats]:
-    """Halves (down, up) whose product is a third as large as a weight."""
+def pair(shape: tuple[int, ...], seed: int) -> tuple[Floats, Floats]:
+    """Halves (down, up) for a weight of this shape, whose product is a third as large as it."""
+    outputs, inputs = shape
     return random((RANK, inputs), seed), random((outputs, RANK), seed + 1) * np.float32(0.6)
 
 
@@ -97,7 +99,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A small model in float32, pairs for its layers, and the latents without and with them in the weights."""
     folder = tmp_path_factory.mktemp(request.param)
     files = write_set(f"tiny-{request.param}", folder, quant="F32")
-    pairs = {name: pair(*shape, seed) for seed, (name, shape) in enumerate(matrices(files).items())}
+    pairs = {name: pair(shape, seed) for seed, (name, shape) in enumerate(matrices(files).items())}
     merged = folder / "merged"
     merged.mkdir()
     paths = {**files.files, "diffusion_model": Path(shutil.copy(files.diffusion_model, merged))}
@@ -146,7 +148,6 @@ def test_a_lora_is_what_is_added_to_the_weights(family: dict[str, Any], program:
 
 # What diffusers calls layers, and where they are in the model's own names: the layer, and which rows of how many equal
 # parts of its weight.
-Whole, Row = tuple[str, str], tuple[str, str, int]
 FLUX = {
     "transformer_blocks.0.attn.to_q": ("double_blocks.0.img_attn.qkv", 0, 3),
     "transformer_blocks.0.attn.to_k": ("double_blocks.0.img_attn.qkv", 1, 3),
@@ -213,12 +214,13 @@ def rows_of(outputs: int, index: int, parts: int) -> slice:
 @pytest.mark.parametrize("style", ["dots", "underscores"])
 def test_layers_are_found_by_the_names_of_diffusers(family: dict[str, Any], style: str) -> None:
     """A layer that a model has in one piece with others, and diffusers apart, is changed in its own rows."""
-    own, theirs = {}, {}
+    own: dict[str, tuple[Floats, Floats]] = {}
+    theirs: Tensors = {}
     shapes = {name: (len(up), down.shape[1]) for name, (down, up) in family["pairs"].items()}
     for seed, (name, (layer, index, parts)) in enumerate(DIFFUSERS[family["name"]].items()):
         outputs, inputs = shapes[layer]
         rows = rows_of(outputs, index, parts)
-        down, up = pair(rows.stop - rows.start, inputs, seed)
+        down, up = pair((rows.stop - rows.start, inputs), seed)
         whole = np.zeros((outputs, RANK), np.float32)
         whole[rows] = up
         before = own.get(layer, (np.zeros((0, inputs), np.float32), np.zeros((outputs, 0), np.float32)))
@@ -246,7 +248,7 @@ def lora(model: SyntheticSet, tmp_path: Path) -> Path:
 
 def written(file: Path, model: SyntheticSet, first: int, count: int, seed: int = 0) -> Path:
     layers = list(matrices(model).items())[first : first + count]
-    tensors = {key: half for name, shape in layers for key, half in comfyui(name, *pair(*shape, seed)).items()}
+    tensors = {key: half for name, shape in layers for key, half in comfyui(name, *pair(shape, seed)).items()}
     save_file(tensors, file)
     return file
 
@@ -266,10 +268,10 @@ def test_several_are_added_up(generator: Generator, model: SyntheticSet, tmp_pat
     """Two LoRAs, also of one layer, give what one gives that has the layers of both."""
     one = written(tmp_path / "one.safetensors", model, 0, 3, seed=1)
     other = written(tmp_path / "other.safetensors", model, 2, 3, seed=2)
-    both = {}
+    both: dict[str, tuple[Floats, Floats]] = {}
     for first, seed in ((0, 1), (2, 2)):
         for name, shape in list(matrices(model).items())[first : first + 3]:
-            down, up = pair(*shape, seed)
+            down, up = pair(shape, seed)
             before = both.get(name, (down[:0], up[:, :0]))
             both[name] = (np.concatenate([before[0], down]), np.concatenate([before[1], up * 0.5], axis=1))
     whole = tmp_path / "both.safetensors"
@@ -363,10 +365,10 @@ def test_its_bytes_count(model: SyntheticSet, tmp_path: Path) -> None:
 def test_text_encoders_have_loras(generator: Generator, model: SyntheticSet, tmp_path: Path) -> None:
     """A LoRA of the text encoder changes what a prompt comes to, and no prompt that was kept stands for it."""
     shapes = read_header(model.text_encoder).tensors
-    tensors = {}
+    tensors: Tensors = {}
     for name, stored in (("self_attn_q_proj", "attn_q"), ("mlp_up_proj", "ffn_up")):
         outputs, inputs = shapes[f"blk.0.{stored}.weight"].shape
-        down, up = pair(outputs, inputs, 1)
+        down, up = pair((outputs, inputs), 1)
         key = f"lora_te_model_layers_0_{name}"
         tensors |= {f"{key}.lora_down.weight": down, f"{key}.lora_up.weight": up}
     file = tmp_path / "text.safetensors"
@@ -382,11 +384,11 @@ def test_layers_without_a_place_are_told_of(generator: Generator, lora: Path, mo
     """Some are left out with a warning that names them; where none has a place, nothing is computed."""
     plain, expected = latent(generator), latent(generator, loras=lora)
     foreign = lora.with_name("foreign.safetensors")
-    nowhere = comfyui("nowhere.0.to_q", *pair(8, 8, 0))
+    nowhere = comfyui("nowhere.0.to_q", *pair((8, 8), 0))
     layers = {
         key: half
         for name, shape in list(matrices(model).items())[:2]
-        for key, half in comfyui(name, *pair(*shape, 0)).items()
+        for key, half in comfyui(name, *pair(shape, 0)).items()
     }
     save_file({**layers, **nowhere}, foreign)
     with pytest.warns(LoraWarning, match=r"1 of the 3 layers .* diffusion_model\.nowhere\.0\.to_q"):
@@ -428,8 +430,8 @@ def test_files_that_are_none(generator: Generator, model: SyntheticSet, lora: Pa
         latent(generator, loras=model.vae)
     other = tmp_path / "other.safetensors"
     name, (outputs, inputs) = next(iter(matrices(model).items()))
-    save_file(comfyui(name, *pair(outputs + 8, inputs, 0)), other)
-    with pytest.raises(ModelMismatchError, match="trained on another model|was made for"):
+    save_file(comfyui(name, *pair((outputs + 8, inputs), 0)), other)
+    with pytest.raises(ModelMismatchError, match=r"trained on another model|was made for"):
         latent(generator, loras=[lora, other])
     assert latent(generator).tobytes() == plain.tobytes()
 
