@@ -17,7 +17,7 @@ from sdcpp_py.memory.plan import MemoryPlan
 from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.memory.tested_gpus import SelfTest
 from sdcpp_py.models.files import check_files
-from sdcpp_py.models.loras import given_loras
+from sdcpp_py.models.loras import LoraInput, given_loras
 from sdcpp_py.pipeline.arguments import ENCODING, GENERATION, GenerationArguments, check_noise
 from sdcpp_py.pipeline.batch import encode_prompt, generate_images
 from sdcpp_py.pipeline.isolation import Isolation
@@ -73,6 +73,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
             computes rightly, or that it does not (then "auto" is the CPU). "off" uses it as if nothing were known.
         cache_prompts: keeps prompt embeddings in memory (256 MiB of them at most), so that none is encoded twice.
         cache_dir: keeps them on disk too, for other processes and days.
+        loras: for all pictures that have none of their own, as ``generate`` takes them.
         timeout: seconds that opening may take, a self-test included; None: as long as it takes.
         on_progress: is called with a ``Progress`` while the weights are read.
         progress_bar: shows a progress bar on standard error, here and for every picture.
@@ -109,6 +110,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
         self_test: SelfTest = "auto",
         cache_prompts: bool = True,
         cache_dir: StrPath | None = None,
+        loras: LoraInput | Sequence[LoraInput] | None = None,
         timeout: float | None = None,
         on_progress: OnProgress = None,
         progress_bar: bool = False,
@@ -120,6 +122,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
         options = PipelineOptions.of(
             device, memory, threads, cache, encoder, precision, isolation, self_test, fallback, deadline
         )
+        self._loras = given_loras(loras)
         self._pipeline, self._lock = open_pipeline(files, options, on_progress, progress_bar, deadline)
 
     @classmethod
@@ -143,6 +146,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
         self_test: SelfTest = "auto",
         cache_prompts: bool = True,
         cache_dir: StrPath | None = None,
+        loras: LoraInput | Sequence[LoraInput] | None = None,
         timeout: float | None = None,
         on_progress: OnProgress = None,
         progress_bar: bool = False,
@@ -158,8 +162,8 @@ class Generator(OpenModel, metaclass=ClassAnswering):
             token, local_files_only: for gated repositories (None: huggingface_hub's own); whether nothing is fetched.
             hub_cache: where files are kept (None: huggingface_hub's own cache).
             models_dir: folders of models (ComfyUI's, A1111's, any) to look into first, and SDCPP_PY_MODELS' after them.
-            device, threads, memory, precision, isolation, fallback, self_test, cache_prompts, cache_dir, timeout,
-                on_progress, progress_bar: as ``Generator`` takes them; downloads count, and are ``Phase.DOWNLOAD``.
+            device, threads, memory, precision, isolation, fallback, self_test, cache_prompts, cache_dir, loras,
+                timeout, on_progress, progress_bar: as ``Generator`` takes them; downloads are ``Phase.DOWNLOAD``.
 
         Raises:
             ModelNotFoundError: no model has this name. Others as ``Generator`` does.
@@ -176,6 +180,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
             local_files_only=local_files_only, cache_dir=hub_cache, models_dir=models_dir,
         )  # fmt: skip
         opened = cls.__new__(cls)
+        opened._loras = given_loras(loras)
         opened._pipeline, opened._lock = open_pipeline(files, options, on_progress, progress_bar, deadline)
         return opened
 
@@ -233,7 +238,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
         """
         self._lock.check_open()
         deadline = Deadline.of(timeout)
-        loras = given_loras(arguments.pop("loras", None))
+        loras = given_loras(arguments.pop("loras", None), self._loras)
         [request], pictures = requests_and_pictures(self.family, [prompt], 1, arguments)
         given = None if noise is None else check_noise(noise, self.family, request.settings)
         generated: list[GeneratedImage] = []
@@ -271,7 +276,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
         self._lock.check_open()
         deadline = Deadline.of(timeout)
         check_one_of("on_cancel", on_cancel, ON_CANCEL)
-        loras = given_loras(arguments.pop("loras", None))
+        loras = given_loras(arguments.pop("loras", None), self._loras)
         requests, pictures = requests_and_pictures(self.family, prompt, count, arguments)
         finished = GeneratedImages()
         try:
@@ -303,7 +308,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
         deadline = Deadline.of(timeout)
         settings = make_requests(self.family, [prompt], None, **options)[0].settings
         with self._turn(on_progress, deadline=deadline) as meter:
-            return encode_prompt(self._pipeline, settings, meter)
+            return encode_prompt(self._pipeline, settings, meter, self._loras)
 
     @checked_names
     def plan(

@@ -91,8 +91,11 @@ def _encode_pictures(attempts: Attempts[CallPlan], pictures: Pictures, meter: Me
     )
 
 
-def encode_prompt(pipeline: Pipeline, settings: GenerationSettings, meter: Meter) -> EncodedPrompt:
+def encode_prompt(
+    pipeline: Pipeline, settings: GenerationSettings, meter: Meter, loras: Sequence[Lora] = ()
+) -> EncodedPrompt:
     """The states for a prompt, kept or computed, with no picture in mind."""
+    pipeline.wear(loras)
     # What denoising takes does not matter here: the smallest picture does, unless states hold its size.
     if not pipeline.files.family.prompts_have_sizes:
         settings = settings.replace(width=MIN_EDGE, height=MIN_EDGE)

@@ -47,7 +47,8 @@ FAMILIES = ("klein", "z-image", "flux1-schnell", "sd3", "qwen-image", "chroma")
 
 def random(shape: tuple[int, ...], seed: int) -> Floats:
     numbers: Floats = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-    return numbers / np.float32(np.sqrt(shape[-1]))
+    numbers /= np.float32(np.sqrt(shape[-1]))
+    return numbers
 
 
 def pair(shape: tuple[int, ...], seed: int) -> tuple[Floats, Floats]:

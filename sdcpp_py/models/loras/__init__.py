@@ -53,10 +53,10 @@ LoraInput = Lora | StrPath | tuple[StrPath, float]
 """A LoRA as it may be given: the file alone is of weight 1."""
 
 
-def given_loras(wish: LoraInput | Sequence[LoraInput] | None) -> tuple[Lora, ...]:
-    """The LoRAs of a ``loras=`` argument that have any effect, in their order. Raises SettingsError."""
+def given_loras(wish: LoraInput | Sequence[LoraInput] | None, default: tuple[Lora, ...] = ()) -> tuple[Lora, ...]:
+    """The LoRAs of a ``loras=`` argument that have any effect; None: the default. Raises SettingsError."""
     if wish is None:
-        return ()
+        return default
     if _is_one(wish):
         wish = [wish]  # type: ignore[list-item]
     if not isinstance(wish, Iterable):
