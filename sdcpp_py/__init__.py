@@ -26,6 +26,7 @@ from sdcpp_py.errors import (
     GeneratorClosedError,
     ImageError,
     ImageNotFoundError,
+    LoraWarning,
     MetadataError,
     MetadataNotFoundError,
     MetadataWarning,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from sdcpp_py.models.folders.groups import MissingPart, ModelGroup
     from sdcpp_py.models.folders.inspecting import FolderInspection, inspect_folder
     from sdcpp_py.models.folders.scan import FolderFile
+    from sdcpp_py.models.loras import Lora
     from sdcpp_py.preflight.listing import ListedModel, list_models
     from sdcpp_py.preflight.recommendation import Recommendation, recommend
     from sdcpp_py.prompts.encoded import EncodedPrompt
@@ -85,6 +87,8 @@ __all__ = [
     "ImageNotFoundError",
     "Inspection",
     "ListedModel",
+    "Lora",
+    "LoraWarning",
     "MemoryPlan",
     "MetadataError",
     "MetadataNotFoundError",
@@ -126,6 +130,7 @@ _LATER = {
     "inspect_folder": "sdcpp_py.models.folders.inspecting",
     "EncodedPrompt": "sdcpp_py.prompts.encoded",
     "ListedModel": "sdcpp_py.preflight.listing",
+    "Lora": "sdcpp_py.models.loras",
     "MemoryPlan": "sdcpp_py.memory.plan",
     "Recommendation": "sdcpp_py.preflight.recommendation",
     "list_models": "sdcpp_py.preflight.listing",

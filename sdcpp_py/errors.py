@@ -25,7 +25,8 @@
     ├── OutputError              (OSError)           a picture cannot be written where it should go
     └── NativeLibraryError       (ImportError)       the native library cannot be loaded or lacks a part
 
-``MetadataWarning`` (UserWarning) says what could not be taken from a picture whose settings were read.
+``MetadataWarning`` (UserWarning) says what could not be taken from a picture whose settings were read,
+``LoraWarning`` (UserWarning) which layers of a LoRA the model does not have.
 
 Where Python has an error that a user would catch in the same situation, ours is one of those too. Every message says
 what happened, with which value, and what to do; ``detail`` holds the engine's own last log lines, where there are any.

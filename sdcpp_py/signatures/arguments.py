@@ -23,7 +23,6 @@ _MEMORY = 'parts come and go by themselves, within memory="6GiB"; leave it out'
 _UNNEEDED = "it is not needed here: leave it out"
 _LOG = 'nothing is printed; logging.getLogger("sdcpp_py") hears all of it'
 _LATENTS = "prompts are encoded by encode, and its result is given in the prompt's place"
-_LORA = "LoRAs cannot be applied yet"
 _CONTROL = "ControlNets cannot be used yet"
 _UPSCALE = "pictures cannot be upscaled by a model or in a second pass yet; generate at the size that you want"
 _CACHE = "steps are not skipped by a cache: leave it out"
@@ -103,7 +102,7 @@ _GENERATING = _rows(
      "skip_layer_start skip_layer_end slg_scale", "", _SLG),
     ("original_size target_size crops_coords_top_left negative_original_size negative_target_size "
      "negative_crops_coords_top_left aesthetic_score negative_aesthetic_score", "", _SDXL),
-    ("cross_attention_kwargs joint_attention_kwargs attention_kwargs", "", "attention cannot be changed, and " + _LORA),
+    ("cross_attention_kwargs joint_attention_kwargs attention_kwargs", "", "attention cannot be changed; loras=[(FILE, 0.8)] applies a LoRA at that strength"),
     ("max_sequence_length text_encoder_out_layers",
      "",
      "as much of the prompt is read as the reference pipeline reads: leave it out"),
@@ -181,7 +180,12 @@ _OPENING = _rows(
     ("safety_checker load_safety_checker requires_safety_checker feature_extractor image_encoder", "",
      "there is no safety checker: look at pictures before others do"),
     ("rng_type sampler_rng_type", "", "the seed alone decides the noise: leave it out"),
-    ("lora_model_dir lora_apply_mode lora_path lora_base lora_scale loras", "", _LORA),
+    ("lora_path", "loras", "a file, or [(FILE, 0.8)] with its weight"),
+    ("lora_scale", "loras", "the weight stands beside its file: [(FILE, 0.8)]"),
+    ("lora_model_dir", "loras", "by the files' paths; `sdcpp-py generate` has --lora-dir"),
+    ("lora_apply_mode lora_base",
+     "",
+     "what a LoRA adds is computed beside the weights, which stay as they are: leave it out"),
     ("embedding_paths", "", "textual inversions cannot be read yet"),
     ("clip_vision_path llm_vision_path", "", _VISION),
     ("high_noise_diffusion_model_path", "", "videos cannot be generated"),

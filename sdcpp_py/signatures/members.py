@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 _MEMORY = 'parts come and go by themselves, within Generator(memory="6GiB")'
 _ATTENTION = "attention is computed in slices wherever that saves memory, without a switch"
-_LORA = "LoRAs cannot be applied yet"
+_LORA = "type generate(..., loras=[(FILE, 0.8)]); each call says anew which are applied, and how strongly"
 _FILES = "models are read from GGUF and safetensors files, and not written; `sdcpp-py inspect FILE` says what one is"
 _NONE = "there is nothing like it here"
 _INSIDE = "it is a step inside of diffusers' pipelines; generate does all of them, and encode the first alone"
@@ -39,9 +39,10 @@ ON_GENERATOR: Mapping[str, str] = _rows(
      "type generate(..., vae_tile_size=256)"),
     ("load_lora_weights unload_lora_weights fuse_lora unfuse_lora set_adapters get_active_adapters "
      "get_list_adapters delete_adapters disable_lora enable_lora enable_lora_hotswap set_lora_device "
-     "lora_scale lora_state_dict fused_loras num_fused_loras load_lora_into_unet load_lora_into_text_encoder "
-     "save_lora_weights write_lora_layers pack_weights",
+     "lora_scale fused_loras num_fused_loras load_lora_into_unet load_lora_into_text_encoder",
      _LORA),
+    ("lora_state_dict save_lora_weights write_lora_layers pack_weights",
+     "LoRAs are read, and neither trained nor written"),
     ("load_textual_inversion unload_textual_inversion maybe_convert_prompt", _EMBEDDING),
     ("load_ip_adapter unload_ip_adapter set_ip_adapter_scale prepare_ip_adapter_image_embeds encode_image",
      _IP_ADAPTER),
