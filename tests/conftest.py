@@ -20,6 +20,7 @@ from sdcpp_py.synth import SyntheticSet, write_set
 from sdcpp_py.system.cpu import usable_cpus
 from sdcpp_py.system.paths import CACHE_VARIABLE
 from tests.support.examples import QUICK, THOROUGH
+from tests.support.patience import PATIENCE
 from tests.support.silent_layers import layer_of, silence
 
 
@@ -72,8 +73,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.slow)
 
 
-# Machines that run tests are shared and slow at times; a deadline would make tests fail for that alone. What CI tries is the
-# same every time, so that it fails for a change and not for luck; the others look for what nobody has found yet.
+# Machines that run tests are shared and slow at times; a deadline would make tests fail for that alone. What CI tries
+# is the same every time, so that it fails for a change and not for luck; the others look for what nobody has found yet.
 for name, count, same in (("quick", QUICK, False), ("thorough", THOROUGH, True), ("search", THOROUGH, False)):
     settings.register_profile(
         name, deadline=None, max_examples=count, derandomize=same, suppress_health_check=[HealthCheck.too_slow]
@@ -164,6 +165,6 @@ def run_python(work: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", code, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
     return run
