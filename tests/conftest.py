@@ -20,6 +20,7 @@ from sdcpp_py.synth import SyntheticSet, write_set
 from sdcpp_py.system.cpu import usable_cpus
 from sdcpp_py.system.paths import CACHE_VARIABLE
 from tests.support.examples import QUICK, THOROUGH
+from tests.support.patience import PATIENCE
 from tests.support.silent_layers import layer_of, silence
 
 
@@ -164,6 +165,6 @@ def run_python(work: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", code, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
     return run

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "devices/imported_memory.h"
 #include "ggml.h"
+#include "jobs/fault_injection.h"
 #include "jobs/run.h"
 #include "overrides/node_faults.h"
 #include "weights/file_reading.h"
@@ -94,6 +95,8 @@ void sdpy_least_rooms(uint64_t outside, const uint64_t *blocks, int count, uint6
 }
 
 void sdpy_refuse_imports(int refused) { sdpy::refuse_imports(refused != 0); }
+
+void sdpy_end_deafness(void) { sdpy::end_deafness(); }
 
 void sdpy_arrange_reading(const sdpy_reading_conditions *conditions) { sdpy::arrange_reading(*conditions); }
 

@@ -229,7 +229,7 @@ typedef enum {
     SDPY_FAULT_EXCEPTION,
     SDPY_FAULT_NOT_AN_EXCEPTION,
     SDPY_FAULT_BUSY_LOOP, /* runs until cancelled */
-    SDPY_FAULT_DEAF       /* runs for two seconds longer than that */
+    SDPY_FAULT_DEAF       /* runs on after that, until sdpy_end_deafness */
 } sdpy_fault;
 
 /* An operation as the engine's graphs have it; most are one of ggml's. */

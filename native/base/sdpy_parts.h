@@ -75,6 +75,8 @@ void sdpy_least_rooms(uint64_t outside, const uint64_t *blocks, int count, uint6
 int sdpy_stream_blocks(const char *path, const uint64_t *blocks, const int *places, int count, const int *order,
                        const int *ends, int graphs, int threads, int patient, uint8_t *out, int *came_ahead,
                        sdpy_failure *failure);
+/* Jobs of this process that do not hear that they are cancelled (SDPY_FAULT_DEAF) come to their end. */
+void sdpy_end_deafness(void);
 /* Every file of the process is read so from now on, and reads are counted anew. */
 void sdpy_arrange_reading(const sdpy_reading_conditions *conditions);
 /* How many reads there were since then. */

@@ -82,8 +82,7 @@ class CallLock:
     def cancel(self) -> None:
         """Stops what runs, from any thread; when nothing does, it does nothing."""
         if self.here:
-            self._stop.cancel()
-            self._tell()
+            self._stop.cancel(self._tell)
 
     def close(self) -> None:
         """Cancels what runs, and frees the engine when that has ended. May be called twice."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from sdcpp_py.errors import GenerationCancelled
 from sdcpp_py.progress import Phase, Progress
 from sdcpp_py.system.deadline import Deadline
+from sdcpp_py.system.forks import ProcessLock
 
 _DOING = {
     Phase.DOWNLOAD: "files were downloaded",
@@ -29,15 +31,20 @@ class CallStop:
     """Whether the call that has a generator's turn is to stop. Any thread may cancel; the call's own looks."""
 
     def __init__(self) -> None:
+        # Closes the race of a thread that cancels a call with the end of that: who is still telling the engine of it
+        # then would stop the next call. Reentrant: a handler of signals may cancel, in the call's own thread, between
+        # any two lines.
+        self._cancelling = ProcessLock()
         self._cancelled = threading.Event()
         self._deadline = Deadline()
         self._doing = ""
 
     def begin(self, deadline: Deadline) -> None:
         """Says that another call has its turn, which nobody has cancelled yet."""
-        self._deadline = deadline
-        self._doing = "it was prepared"
-        self._cancelled.clear()
+        with self._cancelling:
+            self._deadline = deadline
+            self._doing = "it was prepared"
+            self._cancelled.clear()
 
     def end(self) -> None:
         """Says that the call is over: what stopped it stops nothing else."""
@@ -47,9 +54,11 @@ class CallStop:
         """Says how far the call is: for the message, where its time is over."""
         self._doing = doing(progress)
 
-    def cancel(self) -> None:
-        """Stops the call, from any thread."""
-        self._cancelled.set()
+    def cancel(self, tell: Callable[[], object]) -> None:
+        """Stops the call, from any thread; ``tell`` tells the engine, before another call can begin."""
+        with self._cancelling:
+            self._cancelled.set()
+            tell()
 
     def check(self) -> None:
         """Raises GenerationCancelled after ``cancel``, GenerationTimeoutError where the call's time is over."""

@@ -22,6 +22,7 @@ from sdcpp_py import GeneratedImage, GenerationSettings, Generator
 from sdcpp_py.cli import main
 from sdcpp_py.cli.outputs import output_names
 from sdcpp_py.synth import SyntheticSet
+from tests.support.patience import PATIENCE, until
 
 
 def model_options(files: SyntheticSet) -> list[str]:
@@ -290,28 +291,43 @@ def test_no_prompt_is_said(model: SyntheticSet, work: Path, capsys: pytest.Captu
 def test_prompts_that_are_no_text(model: SyntheticSet, work: Path) -> None:
     """Bytes that are no UTF-8 on the command line are an error in one line, not a traceback."""
     command: list[str | bytes] = [sys.executable, "-m", "sdcpp_py", "generate", b"caf\xe9", *model_options(model)]
-    result = subprocess.run(command, capture_output=True, timeout=60, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    result = subprocess.run(command, capture_output=True, timeout=PATIENCE, env={**os.environ, "LC_ALL": "C.UTF-8"})
     assert result.returncode == 1
     assert b"lone surrogate" in result.stderr
     assert result.stderr.count(b"\n") == 1
 
 
+# As ``python -m sdcpp_py``, with a file that is there once the engine is at work.
+BEGINS = """
+import sys
+from pathlib import Path
+from sdcpp_py.cli import main
+from sdcpp_py.pipeline.progress_meter import Meter
+listen = Meter.listen
+def told(self, report):
+    Path("begun").touch()
+    listen(self, report)
+Meter.listen = told
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.timing
 def test_ctrl_c_is_130(model: SyntheticSet, work: Path) -> None:
     """Ctrl-C ends the program with 130, quickly and in one line."""
-    command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(model), "-W", "768", "-H", "768"]
+    command = [sys.executable, "-c", BEGINS, "generate", "cat", *model_options(model), "-W", "768", "-H", "768"]
     process = subprocess.Popen(
-        [*command, "--steps", "100", "--device", "cpu"],
+        [*command, "--steps", "1000", "--device", "cpu"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         # A shell's background jobs, and with them these tests, may have been started deaf to it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    time.sleep(4)
+    assert until(lambda: Path("begun").exists() or process.poll() is not None)
     pressed = time.perf_counter()
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert time.perf_counter() - pressed < 5
     assert process.returncode == 130, errors
     assert errors.strip() == "sdcpp-py: interrupted"

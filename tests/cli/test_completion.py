@@ -12,6 +12,7 @@ import pytest
 from sdcpp_py import SAMPLERS, SCHEDULERS, devices
 from sdcpp_py.cli import main
 from sdcpp_py.models.catalogue import open_catalogue
+from tests.support.patience import PATIENCE
 
 # What readline does: the words of the line, and the function that `complete` was told of.
 ASK = """
@@ -37,7 +38,7 @@ def script(work: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 def completed(script: Path, *words: str) -> set[str]:
     """What bash offers for the last of the words."""
     command = ["bash", "--norc", "-c", ASK, "bash", "sdcpp-py", *words]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=script.parent, timeout=60, check=True)
+    run = subprocess.run(command, capture_output=True, text=True, cwd=script.parent, timeout=PATIENCE, check=True)
     assert run.stderr == ""
     return set(run.stdout.split())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sdcpp_py.models.bundled import TINY, bundled_files
+from tests.support.patience import PATIENCE
 
 COMMANDS = [
     ["--help"],
@@ -25,7 +26,7 @@ COMMANDS = [
 
 def run_into(output: int, arguments: list[str], folder: Path, *, unbuffered: bool) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *["-u"] * unbuffered, "-m", "sdcpp_py", *arguments]
-    return subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, cwd=folder, timeout=60)
+    return subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, cwd=folder, timeout=PATIENCE)
 
 
 @pytest.mark.sample(2)
@@ -48,7 +49,7 @@ def test_errors_into_the_same_pipe_are_quiet_too(tmp_path: Path) -> None:
     os.close(reading)
     try:
         command = [sys.executable, "-m", "sdcpp_py", "info", "missing.png"]
-        assert subprocess.run(command, stdout=writing, stderr=writing, cwd=tmp_path, timeout=60).returncode == 1
+        assert subprocess.run(command, stdout=writing, stderr=writing, cwd=tmp_path, timeout=PATIENCE).returncode == 1
     finally:
         os.close(writing)
 

@@ -14,6 +14,7 @@ from PIL import Image
 from sdcpp_py import GenerationSettings, read_metadata
 from sdcpp_py.cli import main
 from sdcpp_py.synth import SyntheticSet
+from tests.support.patience import PATIENCE
 
 from .test_cli import SMALL, model_options
 
@@ -28,7 +29,7 @@ def names(folder: Path) -> list[str]:
 
 def run(model: SyntheticSet, *options: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "sdcpp_py", "generate", "a red circle", *model_options(model), *SMALL, *options]
-    return subprocess.run(command, capture_output=True, timeout=60)
+    return subprocess.run(command, capture_output=True, timeout=PATIENCE)
 
 
 def test_templates_name_files(model: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +110,7 @@ def test_a_terminal_gets_no_picture(model: SyntheticSet, work: Path) -> None:
     """On a terminal, ``-o -`` is refused before anything is drawn."""
     terminal, inside = os.openpty()
     command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(model), *SMALL, "-o", "-"]
-    result = subprocess.run(command, stdout=inside, stderr=subprocess.PIPE, text=True, timeout=60)
+    result = subprocess.run(command, stdout=inside, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
     os.close(inside)
     os.close(terminal)
     assert result.returncode == 1
@@ -121,7 +122,7 @@ def test_a_reader_that_leaves_ends_quietly(model: SyntheticSet, work: Path) -> N
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "sdcpp_py", "generate", "cat", *model_options(model), *SMALL, "-o", "-"]
-    result = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    result = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
     os.close(writing)
     assert result.returncode == 141
     assert "Traceback" not in result.stderr

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sdcpp_py.cli.screen import Column, _broken, _pieces, plain_table
 from sdcpp_py.models.bundled import TINY, bundled_files
+from tests.support.patience import PATIENCE
 from tests.support.terminals import written_to_terminal
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -54,7 +55,7 @@ def test_no_color_is_respected(arguments: list[str], tmp_path: Path) -> None:
 def test_a_dumb_terminal_and_a_pipe_get_plain_text(arguments: list[str], tmp_path: Path) -> None:
     """Where no escape codes are understood, there are none, and every row is one line."""
     code, shown = written_to_terminal(command(arguments), 60, tmp_path, environment={"TERM": "dumb"})
-    piped = subprocess.run(command(arguments), capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    piped = subprocess.run(command(arguments), capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE)
     assert (code, shown) == (0, piped.stdout)
     assert not ESCAPE.search(shown)
 

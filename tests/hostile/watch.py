@@ -21,7 +21,7 @@ from tests.hostile.failures import allocation_shim
 ROOT = Path(__file__).parents[2]
 # The package under test is found where this process found it, and the tests behind it.
 _CODE = f"import sys; sys.path.append({str(ROOT)!r}); from tests.hostile.child import main; main()"
-_STARTING = 300.0
+_STARTING = 900.0
 """Seconds for a process to begin with its first mutant, which on a busy machine means files to be written first."""
 
 
@@ -47,7 +47,7 @@ class Tally:
         return sum(self.outcomes.values()) + len(self.faults)
 
 
-def try_mutants(kind: str, count: int, *, seed: int = 0, first: int = 0, patience: float = 120.0) -> Tally:
+def try_mutants(kind: str, count: int, *, seed: int = 0, first: int = 0, patience: float = 600.0) -> Tally:
     """Tries mutants of a kind, from the number ``first`` on.
 
     ``patience``: seconds of a clock after which one that says nothing counts as a hang, and is ended.

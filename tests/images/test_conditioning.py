@@ -81,10 +81,10 @@ def test_the_ways_to_resize_differ(generator: Generator) -> None:
 def test_a_giant_is_refused_at_once(generator: Generator, work: Path) -> None:
     """A PNG of a hundred bytes that promises 20,000 x 20,000 pixels is refused in less than a second."""
     write_giant(Path("giant.png"), 20_000, 20_000)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ImageError, match=r"image 'giant\.png' .*pixels"):
         generator.generate("cat", image="giant.png", resize="cover", **HALF)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 IMAGE = colourful(96, 64)

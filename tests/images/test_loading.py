@@ -356,10 +356,10 @@ def test_a_giant_is_refused_by_its_header(
         raise AssertionError("decoded")
 
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ImageError, match=r"giant\.png"):
         to_pixels(path)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_pillows_own_limit_neither_warns_nor_escapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,9 +157,9 @@ def test_extreme_proportions_work(
 
     monkeypatch.setattr(Image.Image, "resize", watched)
     pixels = np.full((source[1], source[0], 3), 77, np.uint8)
-    start = time.monotonic()
+    start = time.process_time()
     result = resized(pixels, *target, how)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
     assert result.shape == (target[1], target[0], 3)
     assert (result == 77).all()
     assert max(sizes) <= 2 * max(source[0] * source[1], target[0] * target[1]) + 8 * target[0]

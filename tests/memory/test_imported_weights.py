@@ -5,7 +5,6 @@ The GPU is one by name, whose work the CPU does: it imports what it is given, as
 
 from __future__ import annotations
 
-import gc
 import logging
 import shutil
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from sdcpp_py.memory.plan import Stay
 from sdcpp_py.synth import SyntheticSet
 from tests.conftest import open_generator
 from tests.support.laptops import LAPTOPS, pretended
+from tests.support.patience import all_closed
 from tests.support.reading import reading
 
 BOTH = ("cpu", "vulkan0")
@@ -73,7 +73,7 @@ def expected(files: SyntheticSet) -> np.ndarray[Any, Any]:
 def test_all_weights_lie_where_the_device_imports_them(model: SyntheticSet) -> None:
     """They are counted once, to the byte as they were planned, and are gone with their generator."""
     right = expected(model)
-    gc.collect()
+    all_closed()
     others, before = device_usage("cpu").bytes, imported_bytes()
     with opened(model, memory="all") as generator:
         plan = generator.plan(width=64, height=64)
@@ -90,7 +90,7 @@ def test_imported_weights_are_evicted_and_streamed_as_others(model: SyntheticSet
     right = expected(model)
     with opened(model, memory="all") as generator:
         limit = generator.plan(width=64, height=64).least(BOTH) + (1 << 16)
-    gc.collect()
+    all_closed()
     others, before = device_usage("cpu", reset=True).bytes, imported_bytes()
     with reading(ahead=ahead), opened(model, memory=limit) as generator:
         plan = generator.plan(width=64, height=64)

@@ -5,7 +5,6 @@ The GPU is one by name: the CPU does its work, so that all its bytes are counted
 
 from __future__ import annotations
 
-import gc
 import json
 import shutil
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from sdcpp_py.system.byte_sizes import parse_bytes
 from sdcpp_py.system.gpu_records import GpuRecord
 from tests.conftest import open_generator
 from tests.support.laptops import GIB, LAPTOPS, Laptop, pretended
+from tests.support.patience import all_closed
 
 BOTH = ("cpu", "vulkan0")
 PICTURE: dict[str, Any] = {"width": 128, "height": 128, "steps": 2, "seed": 5}
@@ -64,10 +64,10 @@ def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def others() -> Iterator[int]:
     """Bytes that generators of other tests hold; nothing more is left."""
-    gc.collect()
+    all_closed()
     before = device_usage("cpu").bytes
     yield before
-    gc.collect()
+    all_closed()
     assert device_usage("cpu").bytes == before
 
 

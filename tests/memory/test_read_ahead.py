@@ -23,9 +23,9 @@ from sdcpp_py.memory.residency import Residency
 from sdcpp_py.parts import PARTS
 from sdcpp_py.synth import SyntheticSet, write_set
 from tests.conftest import open_generator
+from tests.support.patience import all_closed, threads_of_this_process, until
 from tests.support.reading import lay_out, least_rooms, reading, stream_blocks
 
-TASKS = Path("/proc/self/task")
 PICTURE: dict[str, Any] = {"width": 64, "height": 64, "seed": 1}
 BLOCKS = st.lists(st.one_of(st.integers(1, 6), st.integers(1, 10**6)), min_size=1, max_size=12)
 
@@ -218,6 +218,7 @@ def test_a_picture_is_the_same_in_any_room(
 def test_what_the_plan_says_is_allocated(large: SyntheticSet, encoded: EncodedPrompt, place: int) -> None:
     """In the least room for one place, and in the least for two, exactly as much is held as was planned."""
     limit = tight(large)[place]
+    all_closed()
     before = device_usage("cpu", reset=True).bytes
     with open_generator(large, memory=limit) as generator:
         generator.generate(encoded, steps=1, **PICTURE)
@@ -228,28 +229,23 @@ def test_what_the_plan_says_is_allocated(large: SyntheticSet, encoded: EncodedPr
 
 def test_no_thread_stays(large: SyntheticSet, encoded: EncodedPrompt) -> None:
     """The reading thread is there while steps are taken, and gone afterwards: at the end, cancelled, and closed."""
-    before = len(list(TASKS.iterdir()))
-    seen: list[int] = []
-
-    def count(progress: Progress) -> None:
-        if progress.phase is Phase.DENOISE and 0.3 < progress.fraction < 1:
-            seen.append(len(list(TASKS.iterdir())))
+    room = tight(large)[1]
+    before = threads_of_this_process()
 
     def stop(progress: Progress) -> None:
-        if progress.phase is Phase.DENOISE and progress.fraction > 0.3:
+        if progress.phase is Phase.DENOISE and threads_of_this_process() - idle:
             raise ZeroDivisionError
 
-    with open_generator(large, memory=tight(large)[1]) as generator:
-        idle = len(list(TASKS.iterdir()))
-        with reading(bytes_per_second=200 << 20):  # so that there is time to look
-            generator.generate(encoded, steps=4, on_progress=count, **PICTURE)
-        assert max(seen) > idle
-        assert len(list(TASKS.iterdir())) == idle
-        with pytest.raises(ZeroDivisionError):
-            generator.generate(encoded, steps=100, on_progress=stop, **PICTURE)
+    with open_generator(large, memory=room) as generator:
+        idle = threads_of_this_process()
+        generator.generate(encoded, steps=2, **PICTURE)
+        assert until(lambda: threads_of_this_process() <= idle)
+        # Many steps on a slow disk, so that there is time to look.
+        with reading(bytes_per_second=20 << 20), pytest.raises(ZeroDivisionError):
+            generator.generate(encoded, steps=1000, on_progress=stop, **PICTURE)
         generator._pipeline.engine.settle()
-        assert len(list(TASKS.iterdir())) == idle
-    assert len(list(TASKS.iterdir())) == before
+        assert until(lambda: threads_of_this_process() <= idle)
+    assert until(lambda: threads_of_this_process() <= before)
 
 
 @pytest.mark.parametrize(("fault", "said"), [("ends", "ended early"), ("fails", os.strerror(5))])

@@ -16,16 +16,18 @@ from sdcpp_py.models import hub as hub_module
 from sdcpp_py.models.hub import Access, Wanted, fetch, fetch_all
 from sdcpp_py.models.hub.cache import check_room, find_cached, mark_unchecked
 from sdcpp_py.progress import Phase, Progress
+from tests.support.patience import PATIENCE
 
-from ..support.hub_server import COMMIT, Hub, in_place_of_the_hub, serve
+from ..support.hub_server import COMMIT, Hub, impatient, in_place_of_the_hub, serve
 
 REPOSITORY = "maker/model"
 FILE = "model-Q4_K.gguf"
 CONTENT = bytes(range(256)) * 2000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[Hub]:
+    """One for each test: a request that was given up in one may be taken in during the next."""
     with serve() as running:
         yield running
 
@@ -38,11 +40,9 @@ def cache(tmp_path: Path) -> Path:
 @pytest.fixture
 def hub(server: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(hub_module, "_PAUSE", 0)
-    server.forget()
     server.add(REPOSITORY, FILE, CONTENT)
     with in_place_of_the_hub(server, cache, monkeypatch):
         yield server
-    server.released.set()
 
 
 def nothing_loads(cache: Path) -> bool:
@@ -152,7 +152,7 @@ def test_a_reset_connection_is_tried_again(hub: Hub) -> None:
 def test_a_broken_download_leaves_nothing(hub: Hub, cache: Path, fault: str) -> None:
     """A download that never succeeds is one error of ours and leaves no file that loads, nor one that counts."""
     hub.break_down(FILE, fault, endless=True)
-    with pytest.raises(DownloadError) as caught:
+    with impatient(), pytest.raises(DownloadError) as caught:
         fetch(REPOSITORY, FILE)
     assert isinstance(caught.value, OSError)
     assert isinstance(caught.value, ModelError)
@@ -228,7 +228,8 @@ def test_a_hub_that_is_away_does_not_matter(hub: Hub, fault: str) -> None:
     """What is on disk is taken where the Hub does not answer, or does not let one in any more."""
     path = fetch(REPOSITORY, FILE)
     hub.break_down(FILE, fault, endless=True)
-    assert fetch(REPOSITORY, FILE) == path
+    with impatient():
+        assert fetch(REPOSITORY, FILE) == path
 
 
 def test_a_hub_that_is_away_is_waited_for_once(hub: Hub) -> None:
@@ -335,7 +336,7 @@ def test_the_environment_counts(hub: Hub, cache: Path) -> None:
         command = [sys.executable, "-c", SCRIPT]
         # Not in the sources' folder, where Python would find them in place of the installed package.
         result = subprocess.run(
-            command, env={**environment, **more}, capture_output=True, text=True, timeout=60, cwd=cache.parent
+            command, env={**environment, **more}, capture_output=True, text=True, timeout=PATIENCE, cwd=cache.parent
         )
         assert result.stderr == ""
         return result.stdout.strip()

@@ -25,6 +25,7 @@ from sdcpp_py.models.inspection import inspect
 from ..support import files_table
 from ..support import hollow_files as hollow
 from ..support.hollow_files import Shapes
+from ..support.seconds import slower_than_usual
 
 DENOISER = "model.diffusion_model."
 CLIP_L = {"cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": (49408, 768)}
@@ -430,10 +431,10 @@ def quickest(work: Callable[[], object], tries: int = 7) -> float:
 
 @pytest.mark.timing
 def test_a_tokenizer_is_skipped(tmp_path: Path) -> None:
-    """The header of a Qwen3-4B with its whole tokenizer, some 6 MB, takes under 50 ms."""
+    """The header of a Qwen3-4B with its whole tokenizer, some 6 MB, takes under 50 ms (more on a slow machine)."""
     path = real_qwen3_header(tmp_path / "Qwen3-4B-Q4_K_M.gguf")
     assert inspect(path).title == "the text encoder Qwen3-4B"
-    assert quickest(lambda: read_header(path)) < 0.05
+    assert quickest(lambda: read_header(path)) < 0.05 * slower_than_usual()
 
 
 @pytest.mark.parametrize(

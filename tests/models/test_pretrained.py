@@ -64,8 +64,9 @@ FILES = {"encoder": ("llm", 3000), "decoder": ("vae", 500), "tiny-decoder": ("ta
 MODELS = {"small-Q2_K": 2000, "small-Q4_K_M": 4000, "small-Q8_0": 8000, "sibling-Q4_0": 1000}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[Hub]:
+    """One for each test: a request that was given up in one may be taken in during the next."""
     with serve() as running:
         yield running
 
@@ -74,7 +75,6 @@ def server() -> Iterator[Hub]:
 def hub(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """The server with the files of a small catalogue, which is the user's own."""
     monkeypatch.setattr(hub_module, "_PAUSE", 0)
-    server.forget()
     tables = []
     for name, (role, size) in FILES.items():
         digest = server.add("maker/parts", f"{name}.gguf", name[:1].encode() * size)
@@ -91,7 +91,6 @@ def hub(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.delenv("SDCPP_PY_CATALOGUE", raising=False)
     with in_place_of_the_hub(server, tmp_path / "cache", monkeypatch):
         yield server
-    server.released.set()
 
 
 def names_of(found: dict[str, Path]) -> dict[str, str]:

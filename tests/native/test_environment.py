@@ -17,6 +17,7 @@ from sdcpp_py._native import library
 
 from ..support.native_kernels import LEVELS, RUNNING
 from ..support.native_sources import NATIVE, sources
+from ..support.patience import PATIENCE
 
 # A start that fails is tried anew, with the environment of then, so that one process tries many.
 WRONG_VALUES = """
@@ -111,7 +112,7 @@ def test_gpu_modules_read_the_environment_as_it_was_at_loading(tmp_path: Path) -
     source.write_text(READER, encoding="utf-8")
     forced = f"-include{NATIVE / 'overrides' / 'environment.h'}"
     command: list[str | Path] = [compiler, "-std=c++17", "-Wall", "-Werror", forced, source, "-o", program]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=PATIENCE)
     there = {"CHANGED": "old", "GONE": "here", "EMPTY": "", "TWO": "a=b"}
     names = [*there, "LATER", "MISSING"]
     result = subprocess.run([program, *names], env=there, capture_output=True, text=True, check=True)
@@ -127,7 +128,7 @@ def test_sources_without_a_native_library_say_so(tmp_path: Path) -> None:
     (tmp_path / "native" / "base").mkdir(parents=True)
     shutil.copy(NATIVE.parent / "native" / "base" / "sdpy.h", tmp_path / "native" / "base")
     result = subprocess.run(
-        [sys.executable, "-c", "import sdcpp_py"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", "import sdcpp_py"], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
     )
     assert result.returncode == 1
     assert f"Python imports the sources in {tmp_path}" in result.stderr

@@ -13,20 +13,23 @@ import pytest
 
 from sdcpp_py import Generator
 from sdcpp_py.system.cpu import default_threads
+from tests.support.patience import PATIENCE, all_closed, threads_of_this_process, until
 
 pytestmark = pytest.mark.usefixtures("every_cpu")  # its threads are what is tested
-
-TASKS = Path("/proc/self/task")
 
 
 def test_an_engine_has_its_threads_and_ends_them() -> None:
     """A generator has the threads that it was asked for, one of them its own, from opening it to closing it."""
-    before = len(list(TASKS.iterdir()))
+    all_closed()
+    before = threads_of_this_process()
     with Generator.from_pretrained("tiny", device="cpu", threads=5) as generator:
-        assert len(list(TASKS.iterdir())) == before + 5
+        # Those that read the file are ending.
+        assert until(lambda: len(threads_of_this_process() - before) == 5)
+        opened = threads_of_this_process()
         generator.generate("a red circle", width=64, height=64, steps=1)
-        assert len(list(TASKS.iterdir())) == before + 5
-    assert len(list(TASKS.iterdir())) == before
+        assert until(lambda: len(threads_of_this_process() - before) == 5)
+        assert threads_of_this_process() <= opened
+    assert until(lambda: threads_of_this_process() <= before)
 
 
 def test_the_number_of_threads_does_not_show_in_the_picture() -> None:
@@ -77,8 +80,12 @@ if sys.argv[1] == "loaded":
 from sdcpp_py import Generator
 with Generator.from_pretrained("tiny", device="cpu") as generator:
     generator.generate("a red circle", width=64, height=64, steps=1)
-    own = {int(task) for task in os.listdir("/proc/self/task")} - {os.getpid()}
-    everywhere = sum(os.sched_getaffinity(task) == cpus for task in own)
+    everywhere = 0
+    for task in {int(task) for task in os.listdir("/proc/self/task")} - {os.getpid()}:
+        try:
+            everywhere += os.sched_getaffinity(task) == cpus
+        except ProcessLookupError:
+            pass  # one that has read the file, and has ended since
 print(generator.threads, everywhere, "gomp" in open("/proc/self/maps").read())
 """
 
@@ -94,7 +101,7 @@ def test_openmp_takes_no_threads_away(loaded: str, variables: dict[str, str], wo
         cwd=work,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert result.returncode == 0, result.stderr
     threads, everywhere, openmp = result.stdout.split()

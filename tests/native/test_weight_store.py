@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 
 from sdcpp_py import Generator
@@ -10,11 +9,12 @@ from sdcpp_py._native.library import lib
 from sdcpp_py.synth import write_set
 
 from ..conftest import open_generator
+from ..support.patience import all_closed
 
 
 def test_a_file_is_forgotten_with_its_last_weights(tmp_path: Path) -> None:
     """Files that no generator has in memory any more leave nothing behind; until then they are shared."""
-    gc.collect()  # closes what other tests only let go of
+    all_closed()  # what other tests only let go of too
     before = lib.sdpy_shelf_count()
     for seed in range(3):
         files = write_set("tiny-z-image", tmp_path / str(seed), quant="Q8_0", seed=seed)
@@ -30,7 +30,7 @@ def test_a_file_is_forgotten_with_its_last_weights(tmp_path: Path) -> None:
 def test_planning_leaves_no_trace(tmp_path: Path) -> None:
     """Asking what would have to be read knows of files only while it asks."""
     files = write_set("tiny-z-image", tmp_path, quant="Q8_0", seed=9)
-    gc.collect()
+    all_closed()
     before = lib.sdpy_shelf_count()
     arguments = (files.diffusion_model, files.text_encoder, files.vae)
     with Generator(*arguments, device="cpu", memory="64MiB") as generator:

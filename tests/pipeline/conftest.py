@@ -7,8 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from sdcpp_py import Generator
+from sdcpp_py.pipeline.isolation import process
 from sdcpp_py.synth import SyntheticSet
 from tests.conftest import open_generator
+from tests.support.patience import PATIENCE
+
+
+@pytest.fixture(autouse=True)
+def _how_a_process_ended_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, a process that was killed may take longer to go than a user is to wait for its signal."""
+    monkeypatch.setattr(process, "_END_SECONDS", PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -284,10 +284,10 @@ def test_a_long_word_is_no_trap(generator: Generator) -> None:
     import time
 
     word = "".join(random.Random(0).choices("abcdefghijklmnopqrstuvwxyz", k=8192))
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(SettingsError, match="tokens"):
         generator.generate(word, **SMALL)
-    assert time.perf_counter() - began < 30
+    assert time.process_time() - began < 30
 
 
 def test_a_closed_generator_says_so(model: SyntheticSet) -> None:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ import pytest
 from sdcpp_py import GenerationCancelled, GenerationError, Generator, Phase, Progress
 from sdcpp_py._native import library
 from sdcpp_py._native.requests import FaultRequest
+from sdcpp_py.pipeline.isolation.process import reap
 from sdcpp_py.pipeline.isolation.remote_engine import RemoteEngine
+from tests.support.patience import PATIENCE, children_of_this_process, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,6 +42,7 @@ SECONDS = 0.6 * PICTURES / 6 if PICTURES < 600 else 0.6 * PICTURES
 WARM = min(100, PICTURES // 3)
 """After so many pictures all that is made once has been made."""
 TO_END = 20.0
+PAGE = os.sysconf("SC_PAGE_SIZE")
 SIZES = ((64, 64), (128, 64), (64, 192), (128, 128))
 PICTURE = np.arange(128 * 128 * 3, dtype=np.uint8).reshape(128, 128, 3)
 # Of resident memory. A short run has not seen all that is made once, in every combination.
@@ -57,7 +60,7 @@ class Taken:
     Attributes:
         resident: bytes of memory.
         descriptors, threads: of this process; and of the engines' processes, whose number is the third.
-        shared: files in /dev/shm.
+        shared: pieces of memory without a name.
     """
 
     resident: int
@@ -75,35 +78,37 @@ class Taken:
     def now(cls) -> Taken:
         """What they take just now."""
         gc.collect()
-        own = Path("/proc/self")
-        children = {
-            Path("/proc", number) for file in own.glob("task/*/children") for number in file.read_text("ascii").split()
-        }
-        everywhere = [own, *sorted(children)]
-        return cls(
-            sum(int((one / "statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") for one in everywhere),
-            sum(entries(one / "fd") for one in everywhere),
-            sum(entries(one / "task") for one in everywhere),
-            len(children),
-            entries(Path("/dev/shm")),
-        )
+        reap(0)
+        children = children_of_this_process()
+        resident = descriptors = threads = shared = 0
+        for one in (Path("/proc/self"), *(Path("/proc", str(number)) for number in children)):
+            with suppress(OSError):  # it has ended since
+                resident += int((one / "statm").read_text("ascii").split()[1]) * PAGE
+                descriptors += entries(one / "fd")
+                threads += entries(one / "task")
+                shared += (one / "maps").read_bytes().count(b"/memfd:")
+        return cls(resident, descriptors, threads, len(children), shared)
 
     @classmethod
     def at_rest(cls) -> Taken:
         """What they take once nothing changes any more: what was given up comes to its end in the background."""
-        until, alike = time.monotonic() + TO_END, 0
+        end, alike = time.monotonic() + TO_END, 0
         taken = cls.now()
-        while alike < 5 and time.monotonic() < until:
+        while alike < 5 and time.monotonic() < end:
             time.sleep(0.1)
             before, taken = taken, cls.now()
             alike = alike + 1 if taken.counts == before.counts else 0
         return taken
 
+    def no_more_than(self, before: Taken) -> bool:
+        """Whether no count is higher; before, something more may have been ending."""
+        return all(now <= then for now, then in zip(self.counts, before.counts, strict=True))
+
 
 def check_constant(before: Taken, what: str) -> None:
+    assert until(lambda: Taken.now().no_more_than(before)), (Taken.now(), before)
     after = Taken.at_rest()
     print(f"\n{what}: {before.resident >> 20} MiB before, {after.resident >> 20} MiB after")
-    assert after.counts == before.counts
     assert after.resident <= before.resident * (1 + GROWTH)
 
 
@@ -173,7 +178,7 @@ class Life:
         engine = self.generator._pipeline.engine
         if isinstance(engine, RemoteEngine):
             os.kill(engine.pid, signal.SIGKILL)
-            engine._process.wait(60)  # else it may end in the middle of the next call, which is an error of that
+            engine._process.wait(PATIENCE)  # else it may end in the middle of the next call, which is an error of that
         self.draw()
 
     def one(self) -> None:
@@ -232,10 +237,10 @@ def test_threads_over_generators() -> None:
     """Eight threads draw with three generators and cancel at random: pictures are right, and nothing is left."""
     wrong: list[object] = []
 
-    def work(number: int, generators: list[Generator], expected: np.ndarray, until: float) -> None:
+    def work(number: int, generators: list[Generator], expected: np.ndarray, end: float) -> None:
         dice = random.Random(number)
         try:
-            while time.monotonic() < until and not wrong:
+            while time.monotonic() < end and not wrong:
                 generator = dice.choice(generators)
                 if dice.random() < 0.2:
                     generator.cancel()
@@ -252,8 +257,8 @@ def test_threads_over_generators() -> None:
         generators = [stack.enter_context(opened(one, threads=1)) for one in ("thread", "thread", "process")]
         for part in (SECONDS / 4, SECONDS):
             expected = np.asarray(generators[0].generate("a red circle", width=64, height=64, steps=1, seed=1))
-            until = time.monotonic() + part
-            threads = [threading.Thread(target=work, args=(number, generators, expected, until)) for number in range(8)]
+            end = time.monotonic() + part
+            threads = [threading.Thread(target=work, args=(number, generators, expected, end)) for number in range(8)]
             for thread in threads:
                 thread.start()
             for thread in threads:

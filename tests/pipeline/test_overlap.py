@@ -29,6 +29,7 @@ from sdcpp_py._native.requests import DecodeRequest, DenoiseRequest, FaultReques
 from sdcpp_py.pipeline.engine_beside import EngineBeside
 from sdcpp_py.pipeline.isolation.remote_engine import RemoteEngine
 from sdcpp_py.synth import SyntheticSet
+from tests.support.patience import PATIENCE
 from tests.support.played_gpu import GPU, PlayedGpu
 
 COUNT = 4
@@ -102,7 +103,7 @@ def nothing_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
-        thread.join(60)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
 
@@ -321,6 +322,17 @@ def test_a_crash_of_the_denoiser_while_the_other_half_decodes(
     """It is made up for; the picture that was decoded meanwhile has nothing to do with it, and comes as it would."""
     crashed: list[int] = []
     halves.held_back = lambda: not crashed
+    denoised = 0
+
+    def hold(request: Request) -> bool:
+        nonlocal denoised
+        denoised += isinstance(request, DenoiseRequest)
+        if denoised == 2 and isinstance(request, DenoiseRequest):
+            # So that the second picture does not come to its end before the signal comes.
+            generator._pipeline.engine.run(FaultRequest(library.lib.SDPY_FAULT_BUSY_LOOP, 1))
+        return False
+
+    gpu.losses = [hold]
     with on_both(model, isolation="auto") as generator:
 
         def crash(progress: Progress) -> None:

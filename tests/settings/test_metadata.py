@@ -152,10 +152,10 @@ def test_values_of_other_types_are_refused(extra: dict[str, object]) -> None:
 @pytest.mark.timing
 def test_a_megabyte_of_common_text_is_answered_at_once() -> None:
     """A last line of absurd length takes no time."""
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(MetadataError):
         from_common_text("cat\n" + "x" * 1_000_000)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_missing_picture_is_a_file_not_found_error(work: Path) -> None:

@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from tests.support.patience import PATIENCE
+
 if TYPE_CHECKING:
     import pytest
 
@@ -55,13 +57,6 @@ class Hub:
     requests: list[Request] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
 
-    def forget(self) -> None:
-        """Brings everything but the address back to how it began."""
-        for state in (self.files, self.faults, self.endless, self.tokens, self.requests):
-            state.clear()
-        self.released.clear()
-        self.commit, self.redirects = COMMIT, False
-
     def add(self, repository: str, file: str, content: bytes) -> str:
         """Puts a file into a repository; returns its SHA-256."""
         self.files[repository, file] = content
@@ -90,6 +85,9 @@ class Hub:
         if len(left) == 1 and file in self.endless:
             return left[0]
         return left.pop(0)
+
+
+_TIMEOUTS = ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -158,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(*STATUS_FAULTS[fault])
             return
         if fault == "deaf":
-            self.hub.released.wait(30)
+            self.hub.released.wait(PATIENCE)
             self.close_connection = True
             return
         content = self.hub.files[repository, file]
@@ -183,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.close_connection = True
             if fault == "stall":
-                self.hub.released.wait(30)
+                self.hub.released.wait(PATIENCE)
             if fault == "reset":
                 # Closing without lingering sends a reset instead of the end of the stream.
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -255,8 +253,9 @@ def in_place_of_the_hub(hub: Hub, cache: object, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(constants, "AGENT_HARNESSES_PATH", str(cache) + ".notes", raising=False)
     # What arrived of a block is lost with the connection: small files need small blocks to be resumed at all.
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 2**16)
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.3)
-    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.3)
+    # A machine that is busy with something else answers late.
+    for name in _TIMEOUTS:
+        monkeypatch.setattr(constants, name, PATIENCE)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for module in (file_download, _http):
@@ -265,6 +264,18 @@ def in_place_of_the_hub(hub: Hub, cache: object, monkeypatch: pytest.MonkeyPatch
         yield hub
     finally:
         getattr(huggingface_hub, "close_session", lambda: None)()
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Lets huggingface_hub give up soon, on a server that is silent for good."""
+    import pytest
+    from huggingface_hub import constants
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _TIMEOUTS:
+            patch.setattr(constants, name, 0.3)
+        yield
 
 
 class _Hasty:

@@ -128,8 +128,8 @@ def _play(fault: str, options: list[str]) -> None:
         outcome = {"kind": "products", "name": "a, b", "most": 1e-3, "error": 0.0, "refused": ""}
         for said in (
             {"ahead": {"products": 3, "pictures": 1}},
-            {"device": {"driver": "llvmpipe"}},
             {"outcome": outcome},
+            {"device": {"driver": "llvmpipe"}},
         ):
             print(f"{child.MARK}{json.dumps(said)}", flush=True)
         time.sleep(600)

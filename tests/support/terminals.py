@@ -11,6 +11,8 @@ import termios
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.patience import PATIENCE
+
 
 def written_to_terminal(
     command: Sequence[str],
@@ -46,4 +48,4 @@ def written_to_terminal(
             break
         shown += part
     os.close(leader)
-    return process.wait(60), shown.decode().replace("\r\n", "\n")
+    return process.wait(PATIENCE), shown.decode().replace("\r\n", "\n")

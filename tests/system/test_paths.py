@@ -33,6 +33,7 @@ from sdcpp_py.models.bundled import TINY, bundled_files
 from sdcpp_py.models.catalogue import catalogue_files
 from sdcpp_py.models.hub.cache import cache_folder
 from sdcpp_py.system.paths import absolute, config_folder
+from tests.support.patience import PATIENCE
 
 FILES = bundled_files(TINY)
 SMALL = ["a red circle", "--steps", "1", "-W", "64", "-H", "64"]
@@ -202,7 +203,7 @@ def test_a_user_without_a_home(arguments: list[str], code: int, says: str, work:
     names = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
     environment = {name: value for name, value in os.environ.items() if name not in names}
     run = subprocess.run(
-        [sys.executable, "-c", NOBODY, *arguments], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", NOBODY, *arguments], env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
     assert run.returncode == code, run.stderr
     assert says in run.stderr

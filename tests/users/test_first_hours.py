@@ -69,13 +69,19 @@ def test_a_developer_of_a_bot(generator: Generator) -> None:
     again = generator.generate(GenerationSettings.from_image(buffer))
     assert np.array_equal(np.asarray(again), np.asarray(picture))
 
-    begun = threading.Event()
+    begun, cancelled = threading.Event(), threading.Event()
+
+    def wait(progress: Progress) -> None:
+        begun.set()
+        cancelled.wait()  # else the picture might be done before this thread comes to cancel it
+
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(generator.generate, "a dog", on_progress=lambda _: begun.set(), **{**size, "steps": 100})
-        assert begun.wait(60)
+        running = pool.submit(generator.generate, "a dog", on_progress=wait, **size)
+        begun.wait()
         generator.cancel()
+        cancelled.set()
         with pytest.raises(GenerationCancelled):
-            running.result(60)
+            running.result()
     assert np.array_equal(np.asarray(generator.generate(picture.settings)), np.asarray(picture))
 
 

@@ -128,7 +128,7 @@ class Rig:
         command: Sequence[str],
         machine: str | None,
         *,
-        timeout: float = 600,
+        timeout: float = 1800,
         environment: Mapping[str, str] | None = None,
         settings: Mapping[str, object] | None = None,
     ) -> Outcome:
@@ -149,7 +149,7 @@ class Rig:
 
     def probe(self, machine: str | None, *commands: object, settings: Mapping[str, object] | None = None) -> Outcome:
         """Runs the probe (probe/probe.cpp) with these commands."""
-        return self.run(["/rig/probe", *map(str, commands)], machine, timeout=60, settings=settings)
+        return self.run(["/rig/probe", *map(str, commands)], machine, settings=settings)
 
 
 def read_counts(folder: Path) -> list[Counts]:

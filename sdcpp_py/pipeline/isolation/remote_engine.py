@@ -116,13 +116,15 @@ class RemoteEngine:
 
     def cancel(self) -> None:
         """As in ``AnyEngine``."""
-        if os.getpid() != self._owner:
-            return
-        with self._ending:
+        if os.getpid() != self._owner or not self._ending.acquire(0):
+            return  # another thread tells the process already, or ends it
+        try:
             if self._running and not self._channel.closed:
                 self._told_at = self._told_at or time.monotonic()
                 with suppress(OSError):  # it has ended, or is ended soon for want of an answer
                     self._channel.send({"cancel": self._number}, wait=False)
+        finally:
+            self._ending.release()
 
     def settle(self) -> None:
         """As in ``AnyEngine``; a process that does not answer is ended."""
