@@ -443,3 +443,40 @@ def test_a_file_that_changes_is_read_again(generator: Generator, model: Syntheti
     time.sleep(0.01)  # a file's time may be that of the kernel's last tick
     written(lora, model, 0, 2, seed=5)
     assert latent(generator, loras=lora).tobytes() != before.tobytes()
+
+
+UNET = {
+    "down_blocks_0_resnets_0_conv1": "input_blocks.1.0.in_layers.2",
+    "down_blocks_0_attentions_0_proj_in": "input_blocks.1.1.proj_in",
+    "down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q": "input_blocks.1.1.transformer_blocks.0.attn1.to_q",
+    "down_blocks_0_downsamplers_0_conv": "input_blocks.3.0.op",
+    "mid_block_attentions_0_transformer_blocks_0_ff_net_0_proj": "middle_block.1.transformer_blocks.0.ff.net.0.proj",
+    "up_blocks_1_resnets_0_conv_shortcut": "output_blocks.3.0.skip_connection",
+}
+
+
+@pytest.mark.full_size
+def test_layers_of_a_unet(tmp_path: Path) -> None:
+    """So do convolutions: as the weights of Stable Diffusion 1 to which they were added, as near as float16 is."""
+    (path,) = write_set("sd1", tmp_path, quant="F16").files.values()
+    merged = Path(shutil.copy(path, tmp_path / f"merged{path.suffix}"))
+    stored, halves = read_header(path).tensors, {}
+    with merged.open("r+b") as stream:
+        for seed, (key, name) in enumerate(UNET.items()):
+            tensor = stored[f"model.diffusion_model.{name}.weight"]
+            outputs, *inputs = tensor.shape
+            down, up = pair((outputs, int(np.prod(inputs))), seed)
+            halves[f"lora_unet_{key}.lora_down.weight"] = down.reshape(RANK, *inputs)
+            halves[f"lora_unet_{key}.lora_up.weight"] = up.reshape(outputs, RANK, *[1] * (len(inputs) - 1))
+            stream.seek(tensor.offset)
+            weight = np.frombuffer(stream.read(tensor.nbytes), np.float16).reshape(outputs, -1)
+            stream.seek(tensor.offset)
+            stream.write((weight + up @ down).astype(np.float16).tobytes())
+    file = tmp_path / "lora.safetensors"
+    save_file(halves, file)
+    with Generator(model=merged, device="cpu") as generator:
+        expected = latent(generator)
+    with Generator(model=path, device="cpu") as generator, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert off(latent(generator), expected) > 0.1
+        assert off(latent(generator, loras=file), expected) < 5e-3
