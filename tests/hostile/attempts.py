@@ -140,18 +140,29 @@ def use(files: Roles) -> str:
 
 
 class Loras(Attempts):
-    """LoRAs, which are only inspected."""
+    """LoRAs, which are inspected, and applied to the model in the package."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._original = write("tiny-klein-lora", folder).read_bytes()
+        self._generator = Generator(**arguments_of(TINY), device="cpu", threads=1)
+        self._latent = self._draw()
 
     def attempt(self, random: Random, number: int) -> str:
         """As in the base."""
         path = self.folder / "lora.safetensors"
         path.write_bytes(safetensors_mutants.mutate(self._original, random))
         inspect(path)
-        return "inspected"
+        try:
+            self._draw(loras=path)
+        finally:
+            assert self._draw() == self._latent, "the picture after a LoRA's is another one"
+        return "applied"
+
+    def _draw(self, **arguments: Any) -> bytes:
+        latent = self._generator.generate("a red circle", return_latent=True, **SMALL, **arguments).latent
+        assert latent is not None
+        return latent.tobytes()
 
 
 class Indices(Attempts):
