@@ -209,7 +209,7 @@ def _build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setting, "_TO_END", PATIENCE)
 
 
-def tested(device: library.Device, fault: str) -> verdict.SelfTest:
+def self_test(device: library.Device, fault: str) -> verdict.SelfTest:
     """The test of a device that plays a fault, with all the time that it takes on this machine."""
     return run_self_test(device, command=playing(fault), silence=PATIENCE, seconds=math.inf)
 
@@ -217,7 +217,7 @@ def tested(device: library.Device, fault: str) -> verdict.SelfTest:
 def test_a_fault_that_a_switch_mends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings are tried in order, each in a process that has its switch, until one is right; that is kept."""
     device = gpu(description="Mended")
-    test = tested(device, f"last token unless {SWITCHES[2]}")
+    test = self_test(device, f"last token unless {SWITCHES[2]}")
     assert [tried.switches for tried in test.tried] == [(), (SWITCHES[2],)]
     record = test.record
     assert record.usable
@@ -250,7 +250,7 @@ def test_processes_that_die_or_hang_are_results(fault: str, named: str, silence:
 
 def test_weights_are_imported_where_that_is_right_and_quick() -> None:
     """Products and a convolution with weights that the CPU writes are right, and a product is about as quick so."""
-    test = tested(gpu(description="Imports"), "nothing")
+    test = self_test(gpu(description="Imports"), "nothing")
     (tried,) = test.tried
     imports = [outcome for outcome in tried.outcomes if outcome.kind == "imported weights"]
     assert len(imports) == len([*import_checks()])
@@ -270,7 +270,7 @@ def test_imports_that_fail_are_left_alone(fault: str) -> None:
         record = judged(gpu(), [Tried(outcomes=outcomes, speeds=speeds)])
         assert judged(gpu(), [Tried(outcomes=outcomes, speeds=dict.fromkeys(speeds, 1.0))]).imported_weights
     else:
-        (tried,) = (test := tested(gpu(description=fault), fault)).tried
+        (tried,) = (test := self_test(gpu(description=fault), fault)).tried
         record = test.record
         assert "products, weights imported" not in tried.speeds
         assert "products, sums in float32" in tried.speeds
@@ -281,7 +281,7 @@ def test_a_test_that_cannot_be_run_says_nothing_of_the_gpu() -> None:
     """An error before the device was opened, or an end by a signal from outside, is not its fault: nothing is kept."""
     for command in (playing("fails"), playing("is ended"), ["/nowhere/python"]):
         with pytest.raises(NativeLibraryError, match="test"):
-            run_self_test(gpu(description="Untested"), command=command)
+            run_self_test(gpu(description="Untested"), command=command, silence=PATIENCE)
     assert ("Untested", "a driver") not in gpu_records(BUILD)
 
 
