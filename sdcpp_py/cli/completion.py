@@ -72,7 +72,7 @@ def _tell(action: argparse.Action, names: dict[str, list[str]], shtab: Any) -> N
     """Says what completes an option's value, as shtab reads it."""
     if action.dest in names and action.nargs != 0:
         action.complete = {"bash": f"_complete_{action.dest}", "zsh": f"_complete_{action.dest}"}  # type: ignore[attr-defined]
-    elif action.metavar in ("FILE", "DIR"):
+    elif action.metavar in ("FILE", "FILE[:WEIGHT]", "DIR"):
         action.complete = shtab.DIRECTORY if action.metavar == "DIR" else shtab.FILE  # type: ignore[attr-defined]
 
 

@@ -14,7 +14,9 @@ from sdcpp_py.cli.screen import harmless
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import to_mask, to_pixels
 from sdcpp_py.images.result import GeneratedImage
+from sdcpp_py.pipeline.arguments import prompt_and_loras
 from sdcpp_py.settings import MAX_SEED, OPTIONS, GenerationSettings, random_seed
+from sdcpp_py.settings.applied_loras import untaken
 from sdcpp_py.settings.domains import RANDOM_SEED
 from sdcpp_py.settings.metadata import read_quietly
 from sdcpp_py.system.deadline import Deadline
@@ -34,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_given(options)
     if settings.get("seed") == RANDOM_SEED:
         settings["seed"] = random_seed()
+    prompt, loras = prompt_and_loras(prompt, {"loras": options.loras, "lora_dir": options.lora_dir})
     whole = prompt if isinstance(prompt, GenerationSettings) else GenerationSettings(prompt)
     first = whole.replace(**settings)
     if first.seed > MAX_SEED - options.count + 1:
@@ -48,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
 
         generator.generate_batch(
             prompt, count=options.count, overlap=options.overlap, on_image=keep, on_progress=watch.listen,
-            timeout=options.timeout, **settings, **pictures,
+            timeout=options.timeout, loras=loras, **settings, **pictures,
         )  # fmt: skip
 
 
@@ -59,7 +62,8 @@ def _prompt(options: argparse.Namespace) -> str | GenerationSettings:
             raise SettingsError("there is no prompt; say what to generate, as in: sdcpp-py generate 'a red circle' ...")
         return str(text)
     metadata = read_quietly(options.settings_from)
-    for problem in metadata.problems:
+    given = options.loras is not None or options.lora_dir is not None
+    for problem in (*metadata.problems, *(() if given else untaken(map(str, metadata.loras)))):
         print(f"sdcpp-py: {options.settings_from}: {harmless(problem)}", file=sys.stderr)
     settings = metadata.settings
     return settings if text is None else settings.replace(prompt=text)

@@ -42,6 +42,8 @@ def _show(metadata: PictureMetadata) -> None:
             print(f"{harmless(name):<16} {harmless(value)}")
     for name, text in metadata.model.items():
         print(f"{harmless(name):<16} {harmless(text)}")
+    for lora in metadata.loras:
+        print(f"{'lora':<16} {harmless(str(lora))}")
     if metadata.timings:
         seconds = ", ".join(f"{name} {seconds:.1f}" for name, seconds in metadata.timings.items())
         print(f"{'seconds':<16} {harmless(seconds)}")

@@ -18,6 +18,7 @@ from sdcpp_py.cli.shared_options import (
     add_device,
     add_downloads,
     add_files,
+    add_loras,
     add_machine,
     add_memory,
     add_named_model,
@@ -173,6 +174,7 @@ def _add_generate(commands: _Commands[argparse.ArgumentParser], common: argparse
     )
     add_quant(files, "what suits --memory, or this machine's")
     add_files(files)
+    add_loras(files)
     _add_picture(command.add_argument_group("the picture"))
     pictures = command.add_argument_group("init image, mask and reference images")
     pictures.add_argument("-i", "--image", "--init-img", metavar="FILE", help="the init image (image to image)")

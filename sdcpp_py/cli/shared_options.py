@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from typing import Any
 
@@ -12,6 +13,8 @@ from sdcpp_py.memory.gpu_rules import PRECISIONS
 from sdcpp_py.memory.tested_gpus import SELF_TESTS
 from sdcpp_py.models.folders.searching import VARIABLE as MODELS_VARIABLE
 from sdcpp_py.pipeline.isolation import ISOLATIONS
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 class _OldCacheFolder(argparse.Action):
@@ -69,6 +72,24 @@ def add_files(group: argparse._ActionsContainer) -> None:
         metavar="FILE", help="a text encoder; given several times where the model reads several",
     )  # fmt: skip
     group.add_argument("--vae", "--tae", metavar="FILE", help="the VAE, full or tiny (TAESD)")
+
+
+def add_loras(group: argparse._ActionsContainer) -> None:
+    """Adds the options that name LoRAs."""
+    group.add_argument(
+        "--lora", dest="loras", action="append", type=file_and_weight, metavar="FILE[:WEIGHT]",
+        help="a LoRA to apply, with its weight from -100 to 100 (default: 1); may be given several times",
+    )  # fmt: skip
+    group.add_argument(
+        "--lora-dir", "--lora-model-dir", dest="lora_dir", metavar="DIR",
+        help="a folder of LoRAs, for those that the prompt names: <lora:NAME:WEIGHT> (default: these are words)",
+    )  # fmt: skip
+
+
+def file_and_weight(text: str) -> tuple[str, float]:
+    """A LoRA's file and its weight, which is what follows the last colon if that is a number, and else 1."""
+    file, _, weight = text.rpartition(":")
+    return (file, float(weight)) if file and _NUMBER.fullmatch(weight) else (text, 1.0)
 
 
 def add_named_model(command: argparse.ArgumentParser) -> None:

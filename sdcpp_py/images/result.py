@@ -17,6 +17,7 @@ from sdcpp_py.images.writing import Writable, check_buffer, encoded, format_for,
 from sdcpp_py.naming import excerpt
 from sdcpp_py.progress import GenerationEvent
 from sdcpp_py.settings import GenerationSettings
+from sdcpp_py.settings.applied_loras import AppliedLora
 from sdcpp_py.settings.metadata import PictureMetadata
 from sdcpp_py.signatures.foreign import answering
 from sdcpp_py.system.paths import StrPath, absolute
@@ -29,13 +30,14 @@ class GeneratedImage:
 
     Attributes:
         image: the picture, a PIL image in mode RGB.
-        settings: what it was generated with; the same settings and model give it again.
+        settings: what it was generated with; the same settings, model and LoRAs give it again.
         timings: seconds by phase ("encode", "denoise", "decode"); encode is 0 where an earlier picture of the same
             batch did it.
         model: names of the family and of the files.
         engine: commit of the engine.
         events: what happened on the way and was made up for, such as a GPU that was lost; usually nothing. Files do not
             carry it.
+        loras: those that were applied; ``settings`` do not hold them.
         latent: the denoised latent, float32 of shape (channels, rows, columns) as ``Generator.generate`` says; None
             unless it was asked for.
     """
@@ -46,6 +48,7 @@ class GeneratedImage:
     model: Mapping[str, str]
     engine: str
     events: tuple[GenerationEvent, ...] = field(default=(), compare=False)
+    loras: tuple[AppliedLora, ...] = ()
     latent: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:
@@ -61,7 +64,7 @@ class GeneratedImage:
     @property
     def metadata(self) -> PictureMetadata:
         """What a file of it says."""
-        return PictureMetadata(self.settings, self.model, engine=self.engine, timings=self.timings)
+        return PictureMetadata(self.settings, self.model, engine=self.engine, timings=self.timings, loras=self.loras)
 
     @overload
     def save(self, file: StrPath, format: str | None = None, *, overwrite: bool = True, **options: Any) -> Path: ...

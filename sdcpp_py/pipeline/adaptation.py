@@ -10,12 +10,14 @@ from pathlib import Path
 
 from sdcpp_py._native.any_engine import AnyEngine
 from sdcpp_py._native.requests import AdaptRequest, FindLayersRequest
-from sdcpp_py.errors import LoraWarning, ModelError, ModelMismatchError, OutOfMemoryError, SettingsError
+from sdcpp_py.errors import LoraWarning, ModelError, ModelLoadError, ModelMismatchError, OutOfMemoryError, SettingsError
 from sdcpp_py.models.adapters import check_lora
 from sdcpp_py.models.files import ModelFiles
 from sdcpp_py.models.loras import Lora, Place, Sum, spellings_of
 from sdcpp_py.models.loras.files import LoraLayer, read_lora
 from sdcpp_py.parts import PARTS
+from sdcpp_py.settings.applied_loras import DIGITS, AppliedLora
+from sdcpp_py.system.file_hash import sha256_of
 
 _ADAPTED = ("text_encoder", "diffusion_model")
 _SHOWN = 3
@@ -53,6 +55,8 @@ class Adaptation:
         """Bytes that lie beside each part's weights."""
         self.of_text = ""
         """What prompts' states depend on; "" where none of the LoRAs changes a text encoder."""
+        self.records: tuple[AppliedLora, ...] = ()
+        """What pictures say of those that lie there."""
 
     def want(self, loras: Sequence[Lora]) -> bool:
         """Says which are wanted from now on; returns whether these are others than before.
@@ -65,6 +69,9 @@ class Adaptation:
     def forget(self) -> None:
         """Says that the engine was opened anew, and has none."""
         self._laid = ()
+        self.bytes_held = dict.fromkeys(PARTS, 0)
+        self.of_text = ""
+        self.records = ()
 
     def lay(self, engine: AnyEngine) -> bool:
         """Lays those beside the weights that are wanted; returns whether that changed anything.
@@ -105,6 +112,7 @@ class Adaptation:
         for name, (down, up) in pairs.items():
             self.bytes_held[of_layers[name]] += down.nbytes + up.nbytes
         self.of_text = text.hexdigest() if changes_text else ""
+        self.records = tuple(_record_of(wanted.lora) for wanted in self._wanted)
         self._laid = self._wanted
 
     def _places(self, engine: AnyEngine, lora: Lora, layers: Sequence[LoraLayer]) -> Mapping[str, Place]:
@@ -133,6 +141,14 @@ class Adaptation:
                 stacklevel=2,
             )
         return places
+
+
+def _record_of(lora: Lora) -> AppliedLora:
+    path = Path(lora.path)
+    try:
+        return AppliedLora(path.stem, lora.weight, sha256_of(path)[:DIGITS])
+    except OSError as error:
+        raise ModelLoadError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _place(line: str) -> Place | None:

@@ -13,7 +13,7 @@ from sdcpp_py.settings.samplers import SAMPLERS_WITH_NOISE
 
 logger = logging.getLogger("sdcpp_py")
 
-_LORA = re.compile(r"<(?:lora|lyco|hypernet):[^>]*>", re.IGNORECASE)
+_LORA = re.compile(r"<(lora|lyco|hypernet):[^>]*>", re.IGNORECASE)
 _WEIGHT = re.compile(r"[(\[][^()\[\]]+:\s*[0-9]*\.?[0-9]+\s*[)\]]")
 _WORD = re.compile(r"[a-z]+")
 
@@ -46,7 +46,10 @@ def without_effect(settings: GenerationSettings, family: Family) -> Iterator[tup
 def _of_prompt(prompt: str) -> Iterator[tuple[str, str]]:
     lora, weight = _LORA.search(prompt), _WEIGHT.search(prompt)
     if lora:
-        yield "lora", f"{excerpt(lora[0])} in the prompt is read as words: LoRAs cannot be applied yet"
+        instead = f"give its file as {named('loras')}"
+        if lora[1].lower() == "hypernet":
+            instead = "hypernetworks cannot be applied"
+        yield "lora", f"{excerpt(lora[0])} in the prompt is read as words: {instead}"
     if weight:
         yield "weights", f"{excerpt(weight[0])} in the prompt is read as words: words have no weights here"
 

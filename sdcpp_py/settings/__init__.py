@@ -12,6 +12,7 @@ from typing import IO, Any, TypedDict
 from sdcpp_py.errors import MetadataError, SettingsError
 from sdcpp_py.naming import named, naming
 from sdcpp_py.progress import Phase
+from sdcpp_py.settings.applied_loras import untaken
 from sdcpp_py.settings.domains import (
     MAX_EDGE,
     MIN_EDGE,
@@ -190,8 +191,8 @@ class GenerationSettings:
         of InvokeAI, NovelAI and Fooocus. ``file`` is a path, or a binary file that can be sought in.
 
         What the picture does not say, or says in a way that cannot be used here, is left to the defaults. Where a
-        sampler, an option of a later version or anything else that was wanted is not taken, a ``MetadataWarning``
-        says so.
+        sampler, a LoRA, an option of a later version or anything else that was wanted is not taken, a
+        ``MetadataWarning`` says so.
 
         Raises:
             MetadataError: it is no picture, or carries no settings that can be read.
@@ -202,7 +203,8 @@ class GenerationSettings:
 
         record = read_record(file)
         settings, unknown, problems = cls.taken_from(record.settings)
-        problems = [*record.problems, *problems, *unknown_names({**record.extra, **unknown})]
+        loras = untaken(map(str, record.loras))
+        problems = [*record.problems, *loras, *problems, *unknown_names({**record.extra, **unknown})]
         warn_of(problems, shown_name(file), stacklevel=2)
         return settings
 

@@ -15,9 +15,11 @@ from sdcpp_py.errors import MetadataError
 from sdcpp_py.image_files.exif import exif_block
 from sdcpp_py.image_files.png_chunks import Texts
 from sdcpp_py.settings import OPTIONS, GenerationSettings, unknown_names
+from sdcpp_py.settings.applied_loras import AppliedLora, hashes, mentions
 from sdcpp_py.settings.png_text import (
     COMMON,
     FORMAT,
+    LORA_HASHES,
     OURS,
     PictureFile,
     parse_common,
@@ -47,6 +49,7 @@ class PictureMetadata:
         extra_settings: settings that a later version wrote and this one does not know, by name. They are written again.
         extra: what else a later version wrote, likewise.
         problems: what could not be taken from the picture, in sentences.
+        loras: those that were applied, with their weights and hashes.
     """
 
     settings: GenerationSettings
@@ -57,6 +60,7 @@ class PictureMetadata:
     extra_settings: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = field(default=(), compare=False)
+    loras: tuple[AppliedLora, ...] = ()
 
 
 @checked_names
@@ -127,6 +131,7 @@ def _from_record(record: Record) -> PictureMetadata:
         unknown,
         record.extra,
         (*record.problems, *problems, *unknown_names({**record.extra, **unknown})),
+        record.loras,
     )
 
 
@@ -175,12 +180,16 @@ def to_json(metadata: PictureMetadata) -> str:
             "settings": {**metadata.extra_settings, **metadata.settings.beyond_defaults()},
             "model": dict(metadata.model),
             "timings": dict(metadata.timings),
+            **({"loras": [lora.as_plain() for lora in metadata.loras]} if metadata.loras else {}),
         }
     )
 
 
 def to_common_text(metadata: PictureMetadata) -> str:
-    """The ``parameters`` text: prompt, negative prompt, and one line of names and values."""
+    """The ``parameters`` text: prompt, negative prompt, and one line of names and values.
+
+    LoRAs stand at the end of the prompt, where the web UI's users write them, and with their hashes in the line.
+    """
     settings = metadata.settings
     pairs: dict[str, Any] = {
         "Steps": settings.steps,
@@ -196,8 +205,10 @@ def to_common_text(metadata: PictureMetadata) -> str:
     model = model_name(metadata.model)
     if model:
         pairs["Model"] = _quoted(model)
+    if metadata.loras:
+        pairs[LORA_HASHES] = hashes(metadata.loras)
     pairs["Version"] = metadata.software
-    lines = [settings.prompt]
+    lines = [settings.prompt + mentions(metadata.loras)]
     if settings.negative_prompt:
         lines.append(f"Negative prompt: {settings.negative_prompt}")
     lines.append(", ".join(f"{name}: {value}" for name, value in pairs.items()))

@@ -19,6 +19,7 @@ from sdcpp_py.image_files import read_texts
 from sdcpp_py.image_files.exif import COMMENT_NAME, OWN_NAME
 from sdcpp_py.image_files.png_chunks import Texts
 from sdcpp_py.settings import OPTIONS, foreign
+from sdcpp_py.settings.applied_loras import AppliedLora, names_in_hashes, without_mentions
 from sdcpp_py.settings.record import Record
 from sdcpp_py.system.paths import StrPath
 
@@ -101,6 +102,7 @@ def parse_ours(text: str) -> Record:
             software=str(data.pop("software", "")),
             engine=str(data.pop("engine", "")),
             timings={str(name): float(value) for name, value in data.pop("timings", {}).items()},
+            loras=tuple(AppliedLora.from_plain(lora) for lora in data.pop("loras", [])),
             extra={str(name): value for name, value in data.items() if name != "format"},
         )
     except MetadataError:
@@ -142,6 +144,8 @@ _MODEL = {"model": "diffusion_model", "unet": "diffusion_model", "te": "text_enc
 # These say who generated the picture and which files it read ("Model hash", "Lora hashes"), or they are read elsewhere.
 _DESCRIBING = {"version", "user", "size", "sampler", "schedule type"}
 _HASHES = ("hash", "hashes")
+LORA_HASHES = "Lora hashes"
+"""What the common text calls the LoRAs, each with its hash."""
 # What sd-cli says in every picture, where it says no more than that nothing special was wanted.
 _NOTHING = {("rng", "cuda"), ("sampler rng", "cuda"), ("eta", "0.000000"), ("eta", "inf")}
 
@@ -169,6 +173,7 @@ def parse_common(text: str) -> Record:
             record.model[ours] = f"{record.model[ours]}, {value}" if ours in record.model else value
     if sdcli:
         _take_prompts("{" + rest, record)
+    _say_loras(pairs, record)
     known = {*_NUMBERS, *_MODEL, *_DESCRIBING}
     unused = [
         f"{name}: {value}"
@@ -177,6 +182,14 @@ def parse_common(text: str) -> Record:
     ]
     record.say_unused(unused)
     return record
+
+
+def _say_loras(pairs: Mapping[str, str], record: Record) -> None:
+    """Says which LoRAs there were. In a prompt of ours they were not written by whoever wrote it."""
+    names = names_in_hashes(pairs.get(LORA_HASHES.lower(), ""))
+    if record.software.startswith("sdcpp_py "):
+        record.settings["prompt"] = without_mentions(record.settings["prompt"], len(names))
+    record.say_loras(names)
 
 
 def _take_numbers(pairs: Mapping[str, str], record: Record) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdcpp_py.errors import MetadataError
+from sdcpp_py.settings.applied_loras import AppliedLora, untaken
 from sdcpp_py.settings.sampler_names import find_both, find_sampler, find_scheduler, is_automatic
 
 # Of text that stands where a name belongs, so much is looked at and shown.
@@ -20,7 +21,7 @@ class Record:
 
     Attributes:
         settings: by our names, and not checked yet.
-        model, software, engine, timings, extra: as ``PictureMetadata`` has them.
+        model, software, engine, timings, loras, extra: as ``PictureMetadata`` has them.
         problems: what could not be taken, in sentences without a full stop.
     """
 
@@ -29,6 +30,7 @@ class Record:
     software: str = ""
     engine: str = ""
     timings: dict[str, float] = field(default_factory=dict)
+    loras: tuple[AppliedLora, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -72,8 +74,7 @@ class Record:
 
     def say_loras(self, names: list[str]) -> None:
         """Says which LoRAs a picture was generated with, if any."""
-        if names:
-            self.problems.append(f"it was generated with LoRAs, which are not taken: {', '.join(names)}")
+        self.problems += untaken(names)
 
 
 def plain_number(value: object) -> int | float | None:

@@ -102,7 +102,9 @@ _GENERATING = _rows(
      "skip_layer_start skip_layer_end slg_scale", "", _SLG),
     ("original_size target_size crops_coords_top_left negative_original_size negative_target_size "
      "negative_crops_coords_top_left aesthetic_score negative_aesthetic_score", "", _SDXL),
-    ("cross_attention_kwargs joint_attention_kwargs attention_kwargs", "", "attention cannot be changed; loras=[(FILE, 0.8)] applies a LoRA at that strength"),
+    ("cross_attention_kwargs joint_attention_kwargs attention_kwargs",
+     "",
+     "attention cannot be changed; loras=[(FILE, 0.8)] applies a LoRA at that strength"),
     ("max_sequence_length text_encoder_out_layers",
      "",
      "as much of the prompt is read as the reference pipeline reads: leave it out"),

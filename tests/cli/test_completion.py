@@ -56,6 +56,7 @@ def test_bash_completes_commands_options_and_names(script: Path) -> None:
     assert completed(script, "plan", "flux") == {name for name in models if name.startswith("flux")}
     assert completed(script, "generate", "--device", "") == {"auto", *(device.name for device in devices())}
     assert completed(script, "inspect", "ze") == {"zebra.gguf"}
+    assert completed(script, "generate", "--lora", "ze") == {"zebra.gguf"}
     assert completed(script, "generate", "--resize", "") == {"cover", "pad", "fit"}
 
 

@@ -23,7 +23,8 @@ SMALL = {"width": 64, "height": 64, "steps": 1}
     ("settings", "kind"),
     [
         ({"negative_prompt": "dogs"}, "negative_prompt"), ({"guidance": 3.5}, "guidance"), ({"eta": 0.5}, "eta"),
-        ({"prompt": "a cat <lora:foo:0.8>"}, "lora"), ({"prompt": "a (red cat:1.3)"}, "weights"),
+        ({"prompt": "a cat <lora:foo:0.8>"}, "lora"),
+        ({"prompt": "a cat <hypernet:foo:0.8>"}, "lora"), ({"prompt": "a (red cat:1.3)"}, "weights"),
         ({"negative_prompt": "dogs", "cfg_scale": 2.0}, ""), ({"eta": 0.5, "sampler": "euler_a"}, ""), ({}, ""),
         ({"prompt": "a cat (with a hat), at 10:30, ratio (1:2:x) and <b>"}, ""),
     ],

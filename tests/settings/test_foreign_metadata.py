@@ -256,7 +256,7 @@ def test_sd_clis_plain_text_in_utf_8_is_read(work: Path) -> None:
         ("Sampler: Euler a, Schedule type: Automatic", {"sampler": "euler_a"}),
         ("Sampler: Euler, Schedule type: SGM Uniform", {"scheduler": "sgm_uniform"}),
         ("Sampler: Euler, Schedule type: Simple, Distilled CFG Scale: 3.5", {"scheduler": "simple", "guidance": 3.5}),
-        ("Model hash: ab, Lora hashes: \"a: 1, b: 2\", TI hashes: \"c: 3\", Version: f2.0.1", {}),
+        ("Model hash: ab, TI hashes: \"c: 3\", Version: f2.0.1", {}),
     ],
 )  # fmt: skip
 def test_what_other_programs_write_is_read_without_a_word(line: str, expected: dict[str, Any]) -> None:
@@ -279,6 +279,7 @@ def test_what_other_programs_write_is_read_without_a_word(line: str, expected: d
         ("CFG scale: 1e9", "cfg_scale must be from 0 to 100", {}),
         ("Hires steps: 5, NGMS: 0.2", "Hires steps: 5, NGMS: 0.2", {}),
         ("Denoising strength: 0.4", "Denoising strength: 0.4", {}),
+        ('Lora hashes: "a: 1, b: 2", Version: f2.0.1', "LoRAs, which are not taken: a (1), b (2)", {}),
         ("Skip layers: [7, 8, 9, ], RNG: cpu", "Skip layers: [7, 8, 9, ], RNG: cpu", {}),
     ],
 )

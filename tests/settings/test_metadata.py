@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from sdcpp_py import GenerationSettings, MetadataError, MetadataNotFoundError, PictureMetadata, read_png
+from sdcpp_py import (
+    GenerationSettings,
+    MetadataError,
+    MetadataNotFoundError,
+    MetadataWarning,
+    PictureMetadata,
+    read_png,
+)
 from sdcpp_py.settings.metadata import from_common_text, from_json, to_common_text, to_json, to_png_info
 
 from .test_settings import SETTINGS
@@ -79,7 +86,8 @@ def test_a_picture_of_another_tool_is_read() -> None:
     )
     info = PngInfo()
     info.add_text("parameters", text)
-    metadata = read_png(png_with(info))
+    with pytest.warns(MetadataWarning, match=r"LoRAs, which are not taken: x \(1\), y \(2\)"):
+        metadata = read_png(png_with(info))
     expected = GenerationSettings(
         "masterpiece, (cat:1.2), on a sofa", "blurry, low quality", 512, 768, 20, 7.5, 965400086, "euler_a"
     )

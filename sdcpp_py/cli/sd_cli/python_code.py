@@ -14,6 +14,13 @@ _AUTO = ("device", "memory", "precision", "isolation", "self_test")
 _DEFAULTS = (*((name, "auto") for name in _AUTO), ("fallback", True))
 
 
+class _Name(str):
+    """What stands in code as it is."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
 def of_info(file: str) -> str:
     """The Python for ``sdcpp-py info``."""
     return f"from sdcpp_py import GenerationSettings\n\nprint(GenerationSettings.from_png({file!r}))"
@@ -27,10 +34,16 @@ def of_doctor() -> str:
 def of_generate(options: argparse.Namespace) -> str:
     """The Python that generates what ``generate`` with these options does, into the same files."""
     prompt = options.prompt if options.prompt is not None else options.prompt_option
-    arguments = {"prompt": prompt, **_pictures(options), **settings_given(options)}
+    loras = options.loras
+    imports, before = ["from sdcpp_py import Generator"], [""]
+    if options.lora_dir is not None:
+        imports.append("from sdcpp_py.models.prompt_loras import loras_in_prompt")
+        before.append(f"prompt, loras = loras_in_prompt({prompt!r}, {options.lora_dir!r})")
+        prompt, loras = _Name("prompt"), [_Name("*loras"), *loras] if loras else _Name("loras")
+    arguments = {"prompt": prompt, "loras": loras, **_pictures(options), **settings_given(options)}
     if arguments.get("seed", 0) < 0:
         del arguments["seed"]  # a random one is the default
-    lines = ["from sdcpp_py import Generator", "", f"with {_opening(options)} as generator:"]
+    lines = [*imports, *before, f"with {_opening(options)} as generator:"]
     names = [str(path) for path in output_names(options.output, options.count)]
     if options.count == 1:
         lines += [f"    picture = {_call('generator.generate', arguments, 1)}", f"    picture.save({names[0]!r})"]

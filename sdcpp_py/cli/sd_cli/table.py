@@ -15,7 +15,7 @@ _IP_ADAPTER = (
     "IP-Adapter is not supported yet; --reference takes a picture, with models that read one (sdcpp-py models)"
 )
 _IDENTITY = "PhotoMaker and PuLID are not supported; --reference takes a picture, with models that read one"
-_LORA = "LoRA is not supported yet; take a model that has it merged in, or go on with sd-cli"
+_BESIDE = "what a LoRA adds is computed beside the weights, whatever their type; these stay as they are"
 _HIRES = "there is no second pass yet; generate again from it in a greater size (--image, -W, -H, --resize, --strength)"
 _SLG = "guidance by skipped layers is not supported yet; leave it out"
 _CACHE = "steps are not skipped by a cache here; leave it out, or take fewer --steps"
@@ -80,7 +80,8 @@ TABLE: tuple[SdOption, ...] = (
     *refused("editing that reads pictures with the language model is not supported yet; leave it out, and the "
              "reference images go to the denoiser alone", "--llm_vision VALUE", "--qwen2vl_vision VALUE"),
     *refused("textual inversions are not supported yet; leave it out", "--embd-dir VALUE"),
-    *refused(_LORA, "--lora-model-dir VALUE", "--lora-apply-mode VALUE"),
+    *same("--lora-model-dir VALUE"),
+    *without_effect(_BESIDE, "--lora-apply-mode VALUE"),
     *refused(_CONTROL_NET, "--control-net VALUE", "--control-image VALUE", "--control-strength VALUE"),
     *refused(_CONTROL_NET, "--control-net-cpu"),
     *refused(_IP_ADAPTER, "--clip_vision VALUE", "--ip-adapter VALUE", "--ip-adapter-image VALUE"),

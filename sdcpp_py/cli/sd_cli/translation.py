@@ -24,6 +24,8 @@ _OTHER_DEFAULTS = {
     "--scheduler": ("discrete or the model's", "that of the model's reference pipeline"),
 }
 
+_LORA_DIR = "--lora-model-dir"
+
 
 @dataclass
 class Translation:
@@ -112,6 +114,8 @@ def _drawing(given: dict[str, _Given]) -> Translation:
             if option.outcome is Outcome.RENAMED and long != "--mode":
                 found.notes.append(f"{name}: {option.why}")
     refuse(refused)
+    if "<lora:" in "".join(given["--prompt"].values[-1:] if "--prompt" in given else []) and _LORA_DIR not in given:
+        found.words += [_LORA_DIR, "."]  # where sd-cli looks for them by itself
     found.notes += _defaults(given)
     found.notes.append(
         "The command keeps files that are there and appends numbers to the names (--overwrite replaces them); the "
