@@ -266,9 +266,10 @@ class Generator(OpenModel, metaclass=ClassAnswering):
     ) -> list[GeneratedImage]:
         """Generates ``count`` pictures of a prompt, or of each of several, with the seeds seed, seed + 1, ...
 
-        All prompts are encoded first, each once. Picture i of a prompt is what ``generate`` makes with its seed.
+        Each prompt is encoded once. Picture i of a prompt is what ``generate`` makes with its seed.
         Further arguments and errors are those of ``generate``; ``count`` is 1 to 10,000, of all prompts together.
-        ``overlap``: whether the CPU decodes a picture while a GPU denoises the next, if the VAE is there and has room.
+        ``overlap``: whether the CPU decodes pictures and encodes prompts while a GPU denoises others, if VAE and text
+        encoder are there and have room. Else all prompts are encoded before the first picture.
         ``on_image`` is called with each picture as soon as it is decoded, in this thread, so that it can be saved
         before the next one is there. What it raises stops the batch and comes out. ``on_cancel``, after ``cancel``,
         ``close`` or the end of ``timeout``: "raise" raises, "return" returns the pictures that are finished.

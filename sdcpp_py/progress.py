@@ -33,6 +33,8 @@ class Progress:
         bytes_total: of how many; 0 in the other phases, and for a download where the Hub does not say.
         image: which picture of a batch this is about, from 0. Where a GPU denoises a picture while the CPU decodes the
             one before, that one's decoding is told of in one go when it is done, between two reports of the other.
+            Prompts that the CPU encodes meanwhile are a phase of their picture, told of when its turn comes; else all
+            prompts of a batch are one phase of the first picture.
         images: how many pictures the call generates.
     """
 

@@ -208,7 +208,7 @@ def _add_picture(picture: argparse._ArgumentGroup) -> None:
     picture.add_argument("-b", "--count", "--batch-count", type=int, default=1, metavar="N", help="how many pictures")
     picture.add_argument(
         "--no-overlap", dest="overlap", action="store_false",
-        help="begin a picture when the one before is decoded (default: a GPU begins before, if the VAE is on the CPU)",
+        help="one thing after the other (default: the CPU decodes and encodes for other pictures while a GPU denoises)",
     )  # fmt: skip
     picture.add_argument(
         "--settings-from", metavar="FILE", help="take the settings of this picture; options change them"

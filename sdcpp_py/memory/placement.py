@@ -53,6 +53,14 @@ class Placement:
         """The device of the denoiser."""
         return self.devices["diffusion_model"]
 
+    def sums(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """What sizes of parts come to, by the names of the parts' devices."""
+        sums: dict[str, int] = {}
+        for part, size in sizes.items():
+            name = self[part].name
+            sums[name] = sums.get(name, 0) + size
+        return sums
+
     @property
     def all(self) -> tuple[Device, ...]:
         """Each device once."""

@@ -16,9 +16,6 @@ from sdcpp_py.memory.pool import Pool
 from sdcpp_py.naming import named
 from sdcpp_py.system.byte_sizes import format_bytes
 
-OVERLAPPING = ("diffusion_model", "vae")
-"""The parts that work at the same time where phases overlap."""
-
 
 class Stay(Enum):
     """How long a part's weights are in memory: between pictures, for their phase, or block by block within a step."""
@@ -86,8 +83,8 @@ class MemoryPlan:
         fits: whether the limits hold. Where they do not, the plan is the leanest there is.
         pool: the memory that some devices share, with its own limit; None where each has its own.
         why: why parts compute where they do, in a phrase; "" where that was not left open.
-        overlap: whether a picture is decoded while the next one is denoised: in either phase, a device holds then what
-            both take.
+        beside: the parts that a CPU computes, one at a time, while the denoiser computes: their weights are there all
+            the time, and so is the compute buffer of one of them. () where phases come one after the other.
     """
 
     width: int
@@ -98,7 +95,7 @@ class MemoryPlan:
     fits: bool
     pool: Pool | None = None
     why: str = ""
-    overlap: bool = False
+    beside: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         most = ", ".join(f"{format_bytes(self.peak(devices))} on {' and '.join(devices)}" for devices in self.memories)
@@ -170,10 +167,12 @@ class MemoryPlan:
 
     def in_phase(self, phase_of: str, devices: str | Collection[str]) -> int:
         """Bytes of weights and compute buffer on a device, or on several together, in the phase of a part."""
-        total = 0
-        at_once = OVERLAPPING if self.overlap and phase_of in OVERLAPPING else (phase_of,)
-        for part in self._on(devices):
-            now = part.need.name in at_once
+        parts = self._on(devices)
+        if phase_of in self.beside:
+            phase_of = "diffusion_model"
+        total = max((part.need.working for part in parts if part.need.name in self.beside), default=0)
+        for part in parts:
+            now = part.need.name == phase_of
             total += part.need.weights if part.stay is Stay.RESIDENT else part.room if now else 0
             total += part.need.working if now else 0
         return total
@@ -246,8 +245,8 @@ class CallPlan:
     Attributes:
         encoding: while prompts are encoded; None where all of them are already.
         generating: afterwards, for all of the pictures, when the text encoder has no phase any more.
-        beside: of the engine beside, which decodes pictures while the next ones are denoised: what both hold together.
-            The VAE's weights do not stay with the first engine then. None where it does all, one after the other.
+        beside: of the engine beside, which decodes pictures or encodes prompts while the denoiser works: what both
+            hold together. None where one engine does all, one after the other.
     """
 
     encoding: MemoryPlan | None
@@ -255,10 +254,18 @@ class CallPlan:
     beside: MemoryPlan | None = None
 
     @classmethod
-    def overlapping(cls, encoding: MemoryPlan | None, beside: MemoryPlan) -> CallPlan:
-        """The plans of a call whose phases overlap as ``beside`` says."""
-        parts = [replace(part, stay=Stay.STAGED) if part.need.name == "vae" else part for part in beside.parts]
-        return cls(encoding, replace(beside, parts=tuple(parts), overlap=False), beside)
+    def overlapping(cls, encoding: MemoryPlan | None, beside: MemoryPlan, *, shared: Collection[str]) -> CallPlan:
+        """The plans of a call with an engine beside, as ``beside`` says.
+
+        The weights of what that computes do not stay with the first engine, unless they are ``shared``: the same bytes.
+        """
+        leaving = set(beside.beside) - set(shared)
+        parts = [replace(part, stay=Stay.STAGED) if part.need.name in leaving else part for part in beside.parts]
+        return cls(encoding, replace(beside, parts=tuple(parts), beside=()), beside)
+
+    def computes_beside(self, part: str) -> bool:
+        """Whether the engine beside computes a part."""
+        return self.beside is not None and part in self.beside.beside
 
 
 def least_limit(needs: Iterable[PartNeed]) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain, combinations
 from typing import NamedTuple
 
-from sdcpp_py.memory.plan import OVERLAPPING, MemoryPlan, PartNeed, PartPlan, Stay, least_limit
+from sdcpp_py.memory.plan import MemoryPlan, PartNeed, PartPlan, Stay, least_limit
 from sdcpp_py.memory.pool import Bounds, Pool
 from sdcpp_py.parts import PARTS
 
@@ -82,29 +82,42 @@ def first_fitting(
 
 
 def overlapping(
-    needs: Sequence[PartNeed], bounds: Bounds, *, width: int, height: int, vae_tile_size: int
+    needs: Sequence[PartNeed],
+    bounds: Bounds,
+    beside: tuple[str, ...],
+    *,
+    width: int,
+    height: int,
+    vae_tile_size: int,
 ) -> MemoryPlan | None:
-    """The plan of pictures of which each is decoded while the next one is denoised.
+    """The plan of pictures whose denoiser computes while other parts do, one after the other, for other pictures.
 
-    None where memory does not suffice for the weights of both parts, and both compute buffers, at the same time.
+    None where memory does not suffice for the weights of all these, the denoiser's compute buffer and the largest one
+    of the others, at the same time; or where the VAE would have to make room for them.
 
     Args:
-        needs: of each part, when all prompts are encoded.
+        needs: of each part.
         bounds: what devices may hold, each and together.
+        beside: the names of the other parts, which are on one device.
         width, height, vae_tile_size: of the pictures, in pixels.
     """
     own = {need.name: need for need in needs}
-    size = own["vae"].weights + own["vae"].working
-    # A part without a compute buffer, which holds as much all the time.
-    steady = replace(own["vae"], weights=size, least_room=size, working=0)
-    needs = [steady if need.name == "vae" else need for need in needs]
-    plan = make_plan(needs, bounds.devices, width=width, height=height, vae_tile_size=vae_tile_size, pool=bounds.pool)
-    if not plan.fits or any(plan.part(name).stay is not Stay.RESIDENT for name in OVERLAPPING):
+    buffer = max(own[name].working for name in beside)
+    # Parts without compute buffers, which hold as much all the time: the first of them has the buffer that all share.
+    sizes = {name: own[name].weights + (buffer if name == beside[0] else 0) for name in beside}
+    steady = [
+        replace(need, weights=sizes[need.name], least_room=sizes[need.name], working=0) if need.name in sizes else need
+        for need in needs
+    ]
+    plan = make_plan(steady, bounds.devices, width=width, height=height, vae_tile_size=vae_tile_size, pool=bounds.pool)
+    working = {"diffusion_model", "vae", *beside}
+    if not plan.fits or any(plan.part(name).stay is not Stay.RESIDENT for name in working):
         return None
     parts = [
-        PartPlan(own["vae"], part.stay, own["vae"].weights) if part.need is steady else part for part in plan.parts
+        PartPlan(own[part.need.name], part.stay, own[part.need.name].weights) if part.need.name in sizes else part
+        for part in plan.parts
     ]
-    return replace(plan, parts=tuple(parts), overlap=True)
+    return replace(plan, parts=tuple(parts), beside=beside)
 
 
 def _best(needs: Sequence[PartNeed], bounds: Sequence[_Bound]) -> list[PartPlan]:

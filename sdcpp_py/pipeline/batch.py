@@ -1,8 +1,8 @@
-"""Several pictures in one call: all prompts are encoded first, and then the pictures are generated."""
+"""Several pictures in one call: prompts, pictures that were handed in, and then one picture after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from sdcpp_py.pipeline.drawing import Drawing
 from sdcpp_py.pipeline.effects import tell
 from sdcpp_py.pipeline.pipeline import Pipeline
 from sdcpp_py.pipeline.progress_meter import Meter
+from sdcpp_py.pipeline.prompts_ahead import BatchPrompts, encode
 from sdcpp_py.pipeline.recovery import Attempts
 from sdcpp_py.pipeline.wanted import GenerationRequest, Prompt
 from sdcpp_py.progress import Phase
@@ -46,7 +47,8 @@ def generate_images(
     """Generates pictures, each of which is in ``generated`` as soon as it is finished.
 
     Each prompt is encoded once, before the first picture, so that the text encoder can make room for the series, and so
-    is each picture that was handed in. Of very many prompts, ``PROMPTS_AT_ONCE`` are encoded at a time.
+    is each picture that was handed in. Of very many prompts, ``PROMPTS_AT_ONCE`` are encoded at a time. Where the CPU
+    has room to encode while a GPU denoises, only the first picture's prompts are encoded before it.
     """
     pipeline.wear(loras)
     tell(pipeline.told, (request.settings for request in requests), pipeline.files.family)
@@ -59,29 +61,32 @@ def generate_images(
     encoded: EncodedPictures | None = None
     begun = 0
     for some in _portions(requests):
-        known = _known(pipeline, some)
-        plan = partial(pipeline.plan_call, several=overlap and len(some) > 1)
-        attempts = Attempts(pipeline, meter, partial(plan, _demand(some, known, pictures)))
-        attempts.plans(Phase.ENCODE)
-        images = pictures.count if encoded is None else 0
-        states = _encode(attempts, known, some[0].settings, meter, images=images)
-        plan = partial(plan, _demand(some, states, pictures))
-        attempts.plan_by(plan)
-        drawing = Drawing(attempts, plan, meter, pictures, hand_over, return_latent=return_latent)
+        prompts = BatchPrompts(pipeline, some, meter, begun)
+        plan = partial(_plan, pipeline, some, prompts, pictures, overlap and len(some) > 1)
+        attempts = Attempts(pipeline, meter, plan)
+        prompts.encode_first(attempts, images=pictures.count if encoded is None else 0)
         if encoded is None:
             # After the prompts, whose encoder makes room for the VAE.
             encoded = _encode_pictures(attempts, pictures, meter)
-        with drawing:
-            for request in some:
+        with Drawing(attempts, plan, prompts, meter, pictures, hand_over, return_latent=return_latent) as drawing:
+            for number, request in enumerate(some):
                 meter.next_image(begun)
                 begun += 1
-                prompts = [one if isinstance(one, EncodedPrompt) else states[one] for one in request.prompts]
-                negative = _negative(prompts[1], pipeline.files.family) if len(prompts) > 1 else None
+                positive, *others = drawing.states_of(number)
+                negative = _negative(others[0], pipeline.files.family) if others else None
                 denoising = denoise_request(
-                    pipeline.files.family, request.settings, prompts[0], negative, noise, pictures, encoded
+                    pipeline.files.family, request.settings, positive, negative, noise, pictures, encoded
                 )
                 drawing.draw(request.settings, denoising)
             drawing.finish()
+
+
+def _plan(
+    pipeline: Pipeline, requests: Sequence[GenerationRequest], prompts: BatchPrompts, pictures: Pictures, several: bool
+) -> CallPlan:
+    """The plans of what is to come of some requests of one size."""
+    demand = Demand(requests[0].settings, prompts.all, pictures)
+    return pipeline.plan_call(demand, several=several, later=prompts.later)
 
 
 def _encode_pictures(attempts: Attempts[CallPlan], pictures: Pictures, meter: Meter) -> EncodedPictures:
@@ -103,7 +108,7 @@ def encode_prompt(
     known = {text: pipeline.known(text, settings)}
     attempts = Attempts(pipeline, meter, partial(pipeline.plan_call, Demand(settings, (known[text] or text,))))
     attempts.plans(Phase.ENCODE)
-    return _encode(attempts, known, settings, meter)[text]
+    return encode(attempts, known, settings, meter)[text]
 
 
 def _negative(prompt: EncodedPrompt, family: Family) -> EncodedPrompt:
@@ -131,60 +136,3 @@ def _portions(requests: Sequence[GenerationRequest]) -> Iterator[list[Generation
 def _planned_by(request: GenerationRequest) -> dict[str, Any]:
     """The options that a plan and the prompts' states depend on."""
     return {**request.settings.of_phase(Phase.ENCODE), **request.settings.of_phase(Phase.DECODE)}
-
-
-def _known(pipeline: Pipeline, requests: Sequence[GenerationRequest]) -> dict[str, EncodedPrompt | None]:
-    """The texts of some requests, each once, with what was kept of them."""
-    wanted = [prompt for request in requests for prompt in request.prompts]
-    for prompt in wanted:
-        if isinstance(prompt, EncodedPrompt):
-            pipeline.check_encoded(prompt)
-    return {text: pipeline.known(text, requests[0].settings) for text in wanted if isinstance(text, str)}
-
-
-def _demand(
-    requests: Sequence[GenerationRequest], known: Mapping[str, EncodedPrompt | None], pictures: Pictures
-) -> Demand:
-    """What some requests of one size take of memory."""
-    wanted = dict.fromkeys(prompt for request in requests for prompt in request.prompts)
-    prompts = tuple((known[prompt] or prompt) if isinstance(prompt, str) else prompt for prompt in wanted)
-    return Demand(requests[0].settings, prompts, pictures)
-
-
-def _encode(
-    attempts: Attempts[CallPlan],
-    known: Mapping[str, EncodedPrompt | None],
-    settings: GenerationSettings,
-    meter: Meter,
-    *,
-    images: int = 0,
-) -> dict[str, EncodedPrompt]:
-    """What the text encoder makes of texts.
-
-    Args:
-        attempts: over the open model.
-        known: the texts, each with what was kept of it.
-        settings: of their pictures.
-        meter: hears of it.
-        images: how many pictures will be encoded after the texts, in the same phase.
-    """
-    if known or images:
-        meter.expect_prompts(len(known) + images)
-    states: dict[str, EncodedPrompt] = {}
-    # Those to be computed come first: weights may have to be loaded for them, and phases are reported in order.
-    for text, found in known.items():
-        if found is None:
-            states[text] = _encode_one(attempts, text, settings, meter)
-    for text, found in known.items():
-        if found is not None:
-            meter.encoded_before()
-            states[text] = found
-    return states
-
-
-def _encode_one(attempts: Attempts[CallPlan], text: str, settings: GenerationSettings, meter: Meter) -> EncodedPrompt:
-    def encode(plans: CallPlan) -> EncodedPrompt:
-        assert plans.encoding is not None
-        return attempts.pipeline.encode(text, settings, plans.encoding, meter)
-
-    return attempts.do(Phase.ENCODE, encode)

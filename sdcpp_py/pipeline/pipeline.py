@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from sdcpp_py.errors import DeviceLostError, EngineCrashedError, GenerationError
 from sdcpp_py.images.conditioning import EncodedPictures, Pictures
 from sdcpp_py.memory.placement import Placement
 from sdcpp_py.memory.plan import CallPlan, MemoryPlan, PartNeed
-from sdcpp_py.memory.planning import first_fitting, overlapping
+from sdcpp_py.memory.planner import Planner, said_of
 from sdcpp_py.memory.pool import Bounds
 from sdcpp_py.memory.requirements import Demand, MemoryProbe, encode_request
 from sdcpp_py.memory.residency import Residency
@@ -59,7 +59,7 @@ class Pipeline:
         """Milliseconds that a submission to a GPU should take at most; None: the usual."""
         self.told: set[str] = set()
         self.beside: EngineBeside | None = None
-        """What decodes beside the engine now, if anything does."""
+        """What decodes and encodes beside the engine now, if anything does."""
         on_gpu = any(device.is_gpu for placement in options.placements for device in placement.all)
         self._kept = KeptSteps() if options.isolated or on_gpu else None
         self._loras = Adaptation(files)
@@ -93,7 +93,9 @@ class Pipeline:
     def _held(self) -> dict[str, int]:
         held = dict(self._residency.bytes_held)
         if self.beside is not None:
-            held["vae"] += self.beside.bytes_held
+            for part, size in self.beside.bytes_held.items():
+                # Engines on the CPU of one process have the same bytes.
+                held[part] = held[part] + size if self.options.isolated else max(held[part], size)
         return held
 
     def cancel(self) -> None:
@@ -148,7 +150,7 @@ class Pipeline:
         # States of other sums are others, and so are those of other LoRAs.
         where = self.placement["text_encoder"].description + self._sums + self._loras.of_text
         self._encodings = Encodings(self.files, self.options.cache, where, self.options.threads)
-        self._probe = MemoryProbe(self._engine, self.files, self.placement)
+        self._planner = Planner(MemoryProbe(self._engine, self.files, self.placement), self.placement)
 
     def wear(self, loras: Sequence[Lora]) -> None:
         """Lays these LoRAs beside the weights, and no others. Raises as ``Adaptation.lay`` does."""
@@ -161,70 +163,48 @@ class Pipeline:
     def plan(self, demand: Demand) -> MemoryPlan:
         """How such pictures are generated within the limits as they are now."""
         bounds = self._bounds()
-        plan = self._plan(demand, bounds, encodes=True)
-        if self._overlapping(demand, bounds) is None:
+        plan = self._planner.plan(demand, bounds, encodes=True)
+        beside = self._planner.plan_beside(demand, bounds, plan.vae_tile_size, encodes=not self._loras.of_text)
+        if beside is None:
             return plan
-        cpu, gpu = self.placement["vae"].name, self.placement.denoiser.name
-        overlap = f"in a batch, {cpu} decodes a picture while {gpu} denoises the next"
-        return replace(plan, why="; ".join(filter(None, (plan.why, overlap))))
+        return replace(plan, why="; ".join(filter(None, (plan.why, said_of(beside, self.placement)))))
 
-    def plan_call(self, demand: Demand, *, several: bool = False) -> CallPlan:
+    def plan_call(self, demand: Demand, *, several: bool = False, later: bool = False) -> CallPlan:
         """The plans of a call, from one look at the memory that there is.
 
         Args:
             demand: what it generates.
             several: whether that is more than one picture: then the phases of two may overlap.
+            later: whether prompts may be encoded while pictures before theirs are denoised.
 
         Raises OutOfMemoryError where a limit that was given does not allow it, SettingsError where a prompt is too
         long, GenerationError where a device that was chosen cannot compute it.
         """
         bounds = self._bounds()
-        encoding = self._plan(demand, bounds, encodes=True) if demand.texts else None
-        generating = self._plan(demand, bounds, encodes=False)
+        encoding = self._planner.plan(demand, bounds, encodes=True) if demand.texts else None
+        generating = self._planner.plan(demand, bounds, encodes=False)
         if self._falls_back(encoding or generating):
-            return self.plan_call(demand, several=several)
+            return self.plan_call(demand, several=several, later=later)
         for plan in (encoding, generating):
             if plan is not None:
                 refuse_if_short(plan, self.options.limits)
-        beside = self._overlapping(demand, bounds) if several and generating.fits else None
-        return CallPlan(encoding, generating) if beside is None else CallPlan.overlapping(encoding, beside)
-
-    def _overlapping(self, demand: Demand, bounds: Bounds) -> MemoryPlan | None:
-        """The plan of pictures whose phases overlap; None where they do not, for want of memory or otherwise."""
-        if not self.placement.denoiser.is_gpu or self.placement["vae"].is_gpu:
-            return None
-        settings = demand.settings
-        needs = self._probe.needs(demand, settings.vae_tile_size, encodes=False)
-        return overlapping(
-            needs, bounds, width=settings.width, height=settings.height, vae_tile_size=settings.vae_tile_size
-        )
+        beside = None
+        if several and generating.fits:
+            later = later and not self._loras.of_text  # the engine beside has none
+            beside = self._planner.plan_beside(demand, bounds, generating.vae_tile_size, encodes=later)
+        if beside is None:
+            return CallPlan(encoding, generating)
+        # Engines on the CPU of one process have the same bytes. Kept here too, the encoder's outlast the batch.
+        return CallPlan.overlapping(encoding, beside, shared=() if self.options.isolated else ("text_encoder",))
 
     def _bounds(self) -> Bounds:
         self._residency.look()
-        held, beside = self._by_device(self._held()), self._by_device(self._loras.bytes_held)
+        held, beside = (self.placement.sums(sizes) for sizes in (self._held(), self._loras.bytes_held))
         return self.options.limits.without(beside).now(self.placement.all, held)
 
-    def _by_device(self, bytes_of_parts: Mapping[str, int]) -> dict[str, int]:
-        sums: dict[str, int] = {}
-        for part, size in bytes_of_parts.items():
-            name = self.placement[part].name
-            sums[name] = sums.get(name, 0) + size
-        return sums
-
-    def _plan(self, demand: Demand, bounds: Bounds, *, encodes: bool) -> MemoryPlan:
-        settings = demand.settings
-        plan = first_fitting(
-            lambda tile: self._probe.needs(demand, tile, encodes=encodes),
-            bounds,
-            width=settings.width,
-            height=settings.height,
-            tile=settings.vae_tile_size,
-        )
-        return replace(plan, why=self.placement.why)
-
     def needs(self, demand: Demand, tile: int) -> list[PartNeed]:
-        """What each part needs for such pictures, whatever the limits; ``tile`` as ``MemoryProbe.needs`` takes it."""
-        return self._probe.needs(demand, tile, encodes=True)
+        """As ``Planner.needs``."""
+        return self._planner.needs(demand, tile)
 
     def load(self, plan: MemoryPlan, meter: Meter) -> None:
         """Reads the weights that stay in memory, for pictures of the plan's size.
@@ -277,8 +257,12 @@ class Pipeline:
     def encode(self, prompt: str, settings: GenerationSettings, plan: MemoryPlan, meter: Meter) -> EncodedPrompt:
         """The text encoder's states for a prompt, computed."""
         self._residency.prepare(plan, "text_encoder", meter.listen)
-        request = encode_request(self.files, prompt, settings)
-        encoded = EncodedPrompt(prompt, self.files.family.name, self._run("text_encoder", request, meter))
+        arrays = self._run("text_encoder", encode_request(self.files, prompt, settings), meter)
+        return self.keep(prompt, arrays, settings)
+
+    def keep(self, prompt: str, arrays: dict[str, NDArray[Any]], settings: GenerationSettings) -> EncodedPrompt:
+        """Keeps what a text encoder on the same device made of a prompt just now."""
+        encoded = EncodedPrompt(prompt, self.files.family.name, arrays)
         self._encodings.keep(encoded, settings)
         return encoded
 
@@ -301,12 +285,16 @@ class Pipeline:
                 around = encoded(pictures.image, everywhere if pictures.mask is None else pictures.mask)
         return EncodedPictures(start, around, tuple(encoded(picture) for picture in pictures.references))
 
-    def denoise(self, request: DenoiseRequest, plan: MemoryPlan, meter: Meter) -> NDArray[np.float32]:
+    def denoise(
+        self, request: DenoiseRequest, plan: MemoryPlan, meter: Meter, beside: Callable[[], object] = go_on
+    ) -> NDArray[np.float32]:
         """The latent of one picture.
 
         Where the same was begun before, and the engine or its device ended, it goes on from the last finished step.
+        ``beside`` is called as soon as other parts' weights have made room.
         """
         self._residency.prepare(plan, "diffusion_model", meter.listen)
+        beside()
         if self._kept is None:
             return self._run("diffusion_model", request, meter)["latent"]
         try:

@@ -68,7 +68,7 @@ class Meter:
         self._stop.check()
 
     def expect_prompts(self, count: int) -> None:
-        """Says how many prompts will be encoded: together they are one phase, which rises once from 0 to 1."""
+        """Says how many prompts will be encoded now: together they are one phase, which rises once from 0 to 1."""
         self._prompts, self._encoded = count, 0
 
     def encoded_before(self) -> None:
@@ -96,11 +96,30 @@ class Meter:
 
         This one goes on with that. What the other one hears is held back until ``let_out``.
         """
-        other = Meter(None, self._stop, images=self._images)
-        other._callbacks, other._image, other._held = self._callbacks, self._image, []
+        other = self._beside(self._image)
         other._timings, other._broken_off = self._timings, self._broken_off
         other._phase, other._began = phase, time.perf_counter()
         self._timings, self._broken_off = {}, set()
+        return other
+
+    def ahead(self, image: int, prompts: int) -> Meter:
+        """The meter of so many prompts of a later picture, which are encoded beside this one.
+
+        What it hears is held back until ``let_out``, and its times are its own until ``join``.
+        """
+        other = self._beside(image)
+        other.expect_prompts(prompts)
+        return other
+
+    def join(self, ahead: Meter) -> None:
+        """Takes over the times of what was encoded ahead for the picture that this one listens to now."""
+        for phase, seconds in ahead._timings.items():
+            self._timings[phase] = self._timings.get(phase, 0.0) + seconds
+        self._broken_off |= ahead._broken_off
+
+    def _beside(self, image: int) -> Meter:
+        other = Meter(None, self._stop, images=self._images)
+        other._callbacks, other._image, other._held = self._callbacks, image, []
         return other
 
     def let_out(self) -> None:

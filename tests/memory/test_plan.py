@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sdcpp_py.memory.plan import OVERLAPPING, MemoryPlan, PartNeed, Stay
+from sdcpp_py.memory.plan import MemoryPlan, PartNeed, Stay
 from sdcpp_py.memory.planning import make_plan, overlapping
 from sdcpp_py.memory.pool import Bounds, Pool
 from sdcpp_py.parts import PARTS
@@ -85,30 +85,45 @@ def test_without_a_limit_everything_stays(needs: list[PartNeed]) -> None:
     assert all(part.stay is Stay.RESIDENT for part in planned(needs, {}).parts)
 
 
-@given(part_needs(), st.dictionaries(st.sampled_from(["cpu", "vulkan0"]), BYTES), st.none() | BYTES)
-def test_phases_overlap_only_where_both_have_room(
-    needs: list[PartNeed], limits: dict[str, int], together: int | None
+@given(
+    part_needs(),
+    st.sampled_from([("vae",), ("text_encoder",), ("text_encoder", "vae")]),
+    st.dictionaries(st.sampled_from(["cpu", "vulkan0"]), BYTES),
+    st.none() | BYTES,
+)
+def test_phases_overlap_only_where_all_have_room(
+    needs: list[PartNeed], beside: tuple[str, ...], limits: dict[str, int], together: int | None
 ) -> None:
-    """Then weights of both parts stay, and with both buffers they are within the limits of each device and of all."""
-    needs = [replace(needs[0], working=0, needed=False), *needs[1:]]
+    """Then the weights stay, and with the denoiser's buffer and the largest other one they are within all limits."""
+    encodes = "text_encoder" in beside
+    # What computes beside is on the CPU.
+    needs = [replace(need, device="cpu", needed=True) if need.name in beside else need for need in needs]
+    if not encodes:
+        needs[0] = replace(needs[0], working=0, needed=False)
     pool = None if together is None else Pool(("cpu", "vulkan0"), together)
-    plan = overlapping(needs, Bounds(limits, pool), width=512, height=512, vae_tile_size=0)
+    plan = overlapping(needs, Bounds(limits, pool), beside, width=512, height=512, vae_tile_size=0)
     bounds: list[tuple[tuple[str, ...], int]] = [((name,), limit) for name, limit in limits.items()]
     if together is not None:
         bounds.append((("cpu", "vulkan0"), together))
 
-    def both(devices: tuple[str, ...]) -> int:
-        return sum(need.weights + need.working for need in needs if need.needed and need.device in devices)
+    def at_once(devices: tuple[str, ...], phase: str) -> int:
+        """Bytes in a phase of the other engine, with all that the one beside may have then."""
+        here = [need for need in needs if need.needed and need.device in devices]
+        buffer = max((need.working for need in here if need.name in beside), default=0)
+        return sum(need.weights + need.working * (need.name == phase) for need in here) + buffer
 
-    assert (plan is not None) == all(both(devices) <= limit for devices, limit in bounds)
+    phases = [name for name in ("diffusion_model", "vae") if name not in beside]
+    assert (plan is not None) == all(at_once(devices, phase) <= limit for devices, limit in bounds for phase in phases)
     if plan is None:
         return
     assert [part.need for part in plan.parts] == needs
-    assert {plan.part(name).stay for name in OVERLAPPING} == {Stay.RESIDENT}
+    assert {plan.part(name).stay for name in ("diffusion_model", "vae", *beside)} == {Stay.RESIDENT}
     encoder = plan.part("text_encoder")
     for devices, limit in bounds:
-        held = both(devices) + (encoder.room if encoder.need.device in devices else 0)
-        assert plan.in_phase("diffusion_model", devices) == plan.in_phase("vae", devices) == held
+        more = encoder.room if encoder.need.device in devices and not encodes else 0
+        for phase in phases:
+            assert plan.in_phase(phase, devices) == at_once(devices, phase) + more
+        assert {plan.in_phase(part, devices) for part in beside} == {plan.in_phase("diffusion_model", devices)}
         assert plan.peak(devices) <= limit
 
 

@@ -19,7 +19,7 @@ from sdcpp_py._native.library import device_usage
 from sdcpp_py.cli import main
 from sdcpp_py.memory import placement
 from sdcpp_py.memory.placement import DeviceChoice
-from sdcpp_py.memory.plan import OVERLAPPING, MemoryPlan, Stay
+from sdcpp_py.memory.plan import MemoryPlan, Stay
 from sdcpp_py.pipeline.engine_beside import EngineBeside
 from sdcpp_py.preflight.fits import fits_of
 from sdcpp_py.preflight.speed import Speed
@@ -129,7 +129,7 @@ def test_two_halves_hold_no_more_than_the_pool(
     with opened(model, both, memory="all") as generator:
         prompt = generator.encode(PROMPT)
         plan = generator.plan(width=128, height=128, prompt=prompt)
-        parts = [plan.part(name) for name in OVERLAPPING]
+        parts = [plan.part(name) for name in ("diffusion_model", "vae")]
         room = sum(part.need.weights + part.need.working for part in parts)
         expected = [one.image.tobytes() for one in generator.generate_batch(prompt, count=3, overlap=False, **PICTURE)]
     for less in (1, 0):
