@@ -55,17 +55,21 @@ def wished_weights() -> str:
 
 
 def needed_switches(build: Sequence[str]) -> tuple[str, ...]:
-    """The switches that GPUs need of which records are kept for a build; none where records are not heeded.
+    """The switches for GPUs of which records are kept for a build; none where records are not heeded.
 
     The module is loaded before it says which GPUs there are: a switch of one that is gone is set all the same.
     """
     if not build or not heeds_records():
         return ()
     # Records are read where there is a GPU module; `import sdcpp_py` is quicker without.
-    from sdcpp_py.system.gpu_records import SWITCHES, gpu_records
+    from sdcpp_py.system.gpu_records import HOST_MEMORY, SWITCHES, WRITTEN, gpu_records
 
-    needed = {switch for record in gpu_records(build).values() if record.usable for switch in record.switches}
-    return tuple(switch for switch in SWITCHES if switch in needed)
+    usable = [record for record in gpu_records(build).values() if record.usable]
+    needed = {switch for record in usable for switch in record.switches}
+    # It holds for all GPUs of the process, and one with a memory of its own would be slow with it.
+    if usable and all(record.weights == WRITTEN for record in usable) and not wished_weights():
+        needed.add(HOST_MEMORY)
+    return tuple(switch for switch in (*SWITCHES, HOST_MEMORY) if switch in needed)
 
 
 @contextlib.contextmanager

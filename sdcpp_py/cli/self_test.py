@@ -15,7 +15,7 @@ from sdcpp_py.errors import GenerationError, NativeLibraryError
 from sdcpp_py.preflight.self_test.outcomes import PICTURES, Outcome
 from sdcpp_py.preflight.self_test.setting import Tried
 from sdcpp_py.preflight.self_test.verdict import SelfTest, run_self_test
-from sdcpp_py.system.gpu_records import UNITS, GpuRecord
+from sdcpp_py.system.gpu_records import HOST_MEMORY, IMPORTED, UNITS, UPLOADED, WRITTEN, GpuRecord
 
 logger = logging.getLogger("sdcpp_py")
 
@@ -84,7 +84,7 @@ def _show(test: SelfTest) -> None:
         show_table(_COLUMNS, _rows(tried))
         if tried.ended:
             show_text(tried.ended, "red")
-    for line in summary(test.record):
+    for line in summary(test.record, is_gpu=test.device.is_gpu):
         show_text(line)
 
 
@@ -111,8 +111,8 @@ def _verdict(outcomes: Sequence[Outcome]) -> str:
     return f"{len(refused)} not computed: {refused[0].refused}" if refused else "right"
 
 
-def summary(record: GpuRecord) -> list[str]:
-    """What a record says, in lines."""
+def summary(record: GpuRecord, *, is_gpu: bool = True) -> list[str]:
+    """What a record says, in lines. ``is_gpu``: weights have a way to it."""
     if not record.usable:
         return [f"must not be used: {record.reason}", *record.faults]
     sums = "products are to be summed up in float32" if record.float32_sums else "products are summed up as ggml has it"
@@ -125,11 +125,18 @@ def summary(record: GpuRecord) -> list[str]:
     return [
         f"right{f' {record.reason}' if record.reason else ''}; {sums}; {way}",
         *(f"{name}: {speed:.3g} {UNITS.get(name, 'TFLOP/s')}" for name, speed in record.speeds.items()),
-        *(["weights are imported where the GPU shares the host's memory"] if record.imported_weights else []),
+        *([_WEIGHTS[record.weights]] if is_gpu else []),
         *map(_quickest, record.quicker, record.quicker.values()),
         *([f"the time did not suffice for: {', '.join(record.unreached)}"] if record.unreached else []),
         *record.faults,
     ]
+
+
+_WEIGHTS = {
+    UPLOADED: "weights are uploaded",
+    IMPORTED: "weights are imported where the GPU shares the host's memory",
+    WRITTEN: f"weights are written into memory that CPU and GPU see ({HOST_MEMORY})",
+}
 
 
 def _quickest(part: str, times: float) -> str:

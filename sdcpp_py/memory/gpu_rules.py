@@ -12,7 +12,7 @@ from sdcpp_py._native.vulkan_build import wished_weights
 from sdcpp_py.memory.placement import Placement
 from sdcpp_py.memory.pool import in_host_memory
 from sdcpp_py.system.carve_out import carve_out
-from sdcpp_py.system.gpu_records import GpuRecord
+from sdcpp_py.system.gpu_records import IMPORTED, GpuRecord
 
 Precision = Literal["auto", "fast"]
 """What ``Generator(precision=...)`` takes."""
@@ -70,10 +70,12 @@ def _imports(device: Device, known: GpuRecord | None) -> bool:
     wish = wished_weights()
     if wish:
         return wish == "imported"
-    if known is None or not known.imported_weights or not in_host_memory(device):
-        return False
-    set_aside, _ = carve_out(device.memory_total)
-    return set_aside <= _LITTLE_SET_ASIDE
+    return known is not None and known.weights == IMPORTED and weights_may_be_anywhere(device)
+
+
+def weights_may_be_anywhere(device: Device) -> bool:
+    """Whether a GPU reads all of the host's memory as quickly as its own, and has little that is its alone."""
+    return in_host_memory(device) and carve_out(device.memory_total)[0] <= _LITTLE_SET_ASIDE
 
 
 def gpu_paces(placement: Placement, rules: Mapping[str, GpuRules]) -> Mapping[str, tuple[float, float, float]]:

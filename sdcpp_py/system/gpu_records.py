@@ -11,6 +11,12 @@ from sdcpp_py.system.kept_facts import KeptFacts
 
 SWITCHES = ("GGML_VK_DISABLE_INTEGER_DOT_PRODUCT", "GGML_VK_DISABLE_COOPMAT", "GGML_VK_DISABLE_F16")
 """The environment variables that take something from ggml's Vulkan module, the least dear first."""
+HOST_MEMORY = "GGML_VK_PREFER_HOST_MEMORY"
+"""The one that has that module allocate memory which the host sees, and write weights there itself."""
+
+UPLOADED, IMPORTED, WRITTEN = "uploaded", "imported", "written"
+"""How weights come to a GPU: a copy of the GPU's brings them into its memory; they stay where the process has them; the
+CPU writes them into the GPU's memory, with ``HOST_MEMORY`` set."""
 
 PRODUCTS_IN_FLOAT32 = "products, sums in float32"
 PRODUCTS = "products, sums as ggml has them"
@@ -28,12 +34,13 @@ ON_CPU = {
 }
 """By the part that they stand for, with this library's kernels."""
 UPLOAD = "upload"
+UPLOAD_WRITTEN = "upload, written by the CPU"
 ROUND_TRIP = "there and back"
-UNITS = {UPLOAD: "MiB/s", ROUND_TRIP: "GB/s"}
+UNITS = {UPLOAD: "MiB/s", UPLOAD_WRITTEN: "MiB/s", ROUND_TRIP: "GB/s"}
 """Of speeds; others are in TFLOP/s."""
 
 # Of what a record says: another one is not taken.
-_FORM = 3
+_FORM = 4
 _FACTS = "gpus"
 # No machine of today is that quick, in any of the units; what says so is a clock that stood still, or a damaged file.
 _QUICKEST = 1e6
@@ -56,7 +63,8 @@ class GpuRecord:
         quicker: how many times as quick as the CPU it computes what "text_encoder", "diffusion_model" and "vae" mostly
             compute; below 1, the CPU is quicker. Without those that were not timed.
         unreached: what the time did not suffice for, in words.
-        imported_weights: whether weights are right and quick in memory of the engine's process, which the GPU imports.
+        weights: how they come to the GPU, where it shares the host's memory: ``UPLOADED``, or what was found right and
+            quicker, ``IMPORTED`` or ``WRITTEN``.
     """
 
     description: str
@@ -71,7 +79,7 @@ class GpuRecord:
     faults: tuple[str, ...] = ()
     quicker: Mapping[str, float] = field(default_factory=dict)
     unreached: tuple[str, ...] = ()
-    imported_weights: bool = False
+    weights: str = UPLOADED
 
     @property
     def of(self) -> tuple[str, str]:
@@ -105,7 +113,7 @@ class GpuRecord:
 
 
 _LISTS = ("switches", "faults", "unreached")
-_TRUTHS = ("usable", "float32_sums", "direct_convolutions", "im2col_convolutions", "imported_weights")
+_TRUTHS = ("usable", "float32_sums", "direct_convolutions", "im2col_convolutions")
 
 
 def sound_figures(given: Any) -> dict[str, float]:
@@ -130,6 +138,7 @@ def _sound(given: Mapping[str, Any]) -> bool:
         and all(isinstance(truth, bool) for truth in truths)
         and all(isinstance(one, (list, tuple)) and all(isinstance(text, str) for text in one) for one in lists)
         and set(given["switches"]) <= set(SWITCHES)
+        and given["weights"] in (UPLOADED, IMPORTED, WRITTEN)
         and all(isinstance(one, dict) and sound_figures(one) == one for one in figures)
     )
 

@@ -144,6 +144,28 @@ def test_two_halves_hold_no_more_than_the_pool(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("laptop")
+def test_encoding_beside_holds_no_more_than_the_pool(model: SyntheticSet, others: int) -> None:
+    """With just enough room for all three parts, prompts are encoded beside the denoiser, within that."""
+    both = {"text_encoder": "cpu", "diffusion_model": "vulkan0", "vae": "cpu"}
+    prompts = [f"{PROMPT}, number {number}" for number in range(3)]
+    with opened(model, both, memory="all") as generator:
+        plans = [generator.plan(width=128, height=128, prompt=prompt) for prompt in prompts]
+        expected = [one.image.tobytes() for one in generator.generate_batch(prompts, overlap=False, **PICTURE)]
+    needs = {part.need.name: part.need for part in plans[0].parts}
+    encoding = max(plan.part("text_encoder").need.working for plan in plans)
+    buffers = needs["diffusion_model"].working + max(encoding, needs["vae"].working)
+    room = sum(need.weights for need in needs.values()) + buffers
+    for less in (1, 0):
+        with opened(model, both, memory=room - less) as generator:
+            device_usage("cpu", reset=True)
+            drawn = generator.generate_batch(prompts, **PICTURE)
+            assert device_usage("cpu").most_bytes - others <= room - less
+        assert [one.image.tobytes() for one in drawn] == expected
+        assert [one.timings["encode"] > 0 for one in drawn] == [True, not less, not less]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("laptop")
 def test_what_is_held_already_counts_as_free(klein: SyntheticSet, others: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A generator that fits keeps fitting: what it has loaded is missing from what the system says is available."""
     room = plan_of(klein).peak(BOTH) - 1

@@ -33,11 +33,13 @@ from sdcpp_py.pipeline.options import PipelineOptions
 from sdcpp_py.system import python_process
 from sdcpp_py.system.gpu_records import (
     CONVOLUTIONS,
+    IMPORTED,
     OTHERS,
     PRODUCTS,
     PRODUCTS_IN_FLOAT32,
     SWITCHES,
     UPLOAD,
+    UPLOADED,
     GpuRecord,
     forget,
     keep,
@@ -323,7 +325,7 @@ def test_weights_are_imported_where_it_was_found_right(
     """By a GPU that shares the host's memory and was found to do it rightly; a wish goes before that. Not by a CPU."""
     monkeypatch.setenv("SDCPP_PY_WEIGHTS", wish)
     if imports is not None:
-        learn(BUILD, replace(RIGHT, imported_weights=imports))
+        learn(BUILD, replace(RIGHT, weights=IMPORTED if imports else UPLOADED))
     place = placements("vulkan0")[0]
     gpu = replace(place.denoiser, is_integrated=integrated)
     devices = {**place.devices, "diffusion_model": gpu, "vae": library.find_device("cpu")}
@@ -334,7 +336,7 @@ def test_weights_are_imported_where_it_was_found_right(
 @pytest.mark.parametrize(("set_aside", "imported"), [(0.5, True), (4, False)])
 def test_what_is_set_aside_for_a_gpu_is_used(set_aside: float, imported: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where firmware keeps much memory for the GPU alone, weights go there: what is imported never could."""
-    learn(BUILD, replace(RIGHT, imported_weights=True))
+    learn(BUILD, replace(RIGHT, weights=IMPORTED))
     size = int(set_aside * 2**30)
     monkeypatch.setattr("sdcpp_py.memory.gpu_rules.carve_out", lambda total: (size, size))
     rules = gpu_rules(placements("vulkan0")[0], "auto")
@@ -435,7 +437,7 @@ def test_what_was_timed_is_told_to_the_engine(sums: bool, products: float) -> No
         lambda text: text.replace("0.2", "NaN"),
         lambda text: text.replace("0.2", "-0.2"),
         lambda text: text.replace("0.2", '\\"fast\\"'),
-        lambda text: text.replace('"form": 3', '"form": 2'),
+        lambda text: text.replace('"form": 4', '"form": 3'),
         lambda text: text.replace("[", "[" * 100_000),
     ],
 )

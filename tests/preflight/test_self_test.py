@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -18,16 +18,28 @@ from gguf.quants import dequantize
 from sdcpp_py._native import library
 from sdcpp_py._native.operations import Computed, compute
 from sdcpp_py.cli import main
+from sdcpp_py.cli.self_test import summary
 from sdcpp_py.errors import NativeLibraryError, OutOfMemoryError, SettingsError
 from sdcpp_py.preflight.self_test import child, setting, verdict
 from sdcpp_py.preflight.self_test.checks import Check, off, off_or_not_finite
+from sdcpp_py.preflight.self_test.host_memory import better, may_be_written
 from sdcpp_py.preflight.self_test.import_checks import import_checks
 from sdcpp_py.preflight.self_test.order import checks, foremost
 from sdcpp_py.preflight.self_test.outcomes import PICTURE, Findings, Outcome, findings
 from sdcpp_py.preflight.self_test.setting import Tried, try_setting
 from sdcpp_py.preflight.self_test.stored_numbers import TYPES, random_weights
 from sdcpp_py.preflight.self_test.verdict import judged, run_self_test
-from sdcpp_py.system.gpu_records import PRODUCTS_OF_IMPORTS, PRODUCTS_OF_UPLOADS, SWITCHES, gpu_records
+from sdcpp_py.system.gpu_records import (
+    HOST_MEMORY,
+    IMPORTED,
+    PRODUCTS_OF_IMPORTS,
+    PRODUCTS_OF_UPLOADS,
+    SWITCHES,
+    UPLOAD_WRITTEN,
+    UPLOADED,
+    WRITTEN,
+    gpu_records,
+)
 
 from ..support import spoilt_device
 from ..support.patience import PATIENCE
@@ -216,7 +228,7 @@ def self_test(device: library.Device, fault: str) -> verdict.SelfTest:
 
 def test_a_fault_that_a_switch_mends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings are tried in order, each in a process that has its switch, until one is right; that is kept."""
-    device = gpu(description="Mended")
+    device = gpu(description="Mended", is_integrated=False)
     test = self_test(device, f"last token unless {SWITCHES[2]}")
     assert [tried.switches for tried in test.tried] == [(), (SWITCHES[2],)]
     record = test.record
@@ -250,13 +262,13 @@ def test_processes_that_die_or_hang_are_results(fault: str, named: str, silence:
 
 def test_weights_are_imported_where_that_is_right_and_quick() -> None:
     """Products and a convolution with weights that the CPU writes are right, and a product is about as quick so."""
-    test = self_test(gpu(description="Imports"), "nothing")
+    test = self_test(gpu(description="Imports", is_integrated=False), "nothing")
     (tried,) = test.tried
     imports = [outcome for outcome in tried.outcomes if outcome.kind == "imported weights"]
     assert len(imports) == len([*import_checks()])
     assert all(outcome.right and not outcome.refused for outcome in imports)
     uploaded, imported = (test.record.speeds[name] for name in (PRODUCTS_OF_UPLOADS, PRODUCTS_OF_IMPORTS))
-    assert test.record.imported_weights == (imported >= 0.9 * uploaded)
+    assert test.record.weights == (IMPORTED if imported >= 0.9 * uploaded else UPLOADED)
     assert test.record.unreached == ()
 
 
@@ -268,13 +280,131 @@ def test_imports_that_fail_are_left_alone(fault: str) -> None:
         speeds = {PRODUCTS_OF_UPLOADS: 1.0, PRODUCTS_OF_IMPORTS: 0.5}
         outcomes = [Outcome(check.kind, check.name, check.most, 0.0) for check in (*checks(True), *import_checks())]
         record = judged(gpu(), [Tried(outcomes=outcomes, speeds=speeds)])
-        assert judged(gpu(), [Tried(outcomes=outcomes, speeds=dict.fromkeys(speeds, 1.0))]).imported_weights
+        assert judged(gpu(), [Tried(outcomes=outcomes, speeds=dict.fromkeys(speeds, 1.0))]).weights == IMPORTED
     else:
-        (tried,) = (test := self_test(gpu(description=fault), fault)).tried
+        (tried,) = (test := self_test(gpu(description=fault, is_integrated=False), fault)).tried
         record = test.record
         assert "products, weights imported" not in tried.speeds
         assert "products, sums in float32" in tried.speeds
-    assert (record.usable, record.faults, record.imported_weights) == (True, (), False)
+    assert (record.usable, record.faults, record.weights) == (True, (), UPLOADED)
+
+
+@pytest.mark.parametrize(
+    ("fault", "weights", "ended"),
+    [
+        ("writes", WRITTEN, ""),
+        ("writes slowly", UPLOADED, ""),
+        ("writes late", UPLOADED, ""),
+        ("writes wrongly", UPLOADED, ""),
+        ("dies of writing", UPLOADED, "the test's process died by SIGSEGV in: its start"),
+    ],
+)
+def test_weights_are_written_where_none_are_imported_and_that_is_quicker(fault: str, weights: str, ended: str) -> None:
+    """Tried in a process of its own, once all else is known; kept if all is right, as quick, and they come sooner."""
+    test = run_self_test(gpu(description=fault), command=playing(fault), seconds=math.inf)
+    first, written = test.tried
+    assert (first.switches, written.switches) == ((), (HOST_MEMORY,))
+    assert (written.ended, written.unreached) == (ended, ())
+    record = test.record
+    assert (record.usable, record.faults, record.switches, record.weights) == (True, (), (), weights)
+    assert record.speeds["upload"] == pytest.approx(1e9 / 2**20)
+    assert (UPLOAD_WRITTEN in record.speeds) == (not ended)
+    assert gpu_records(BUILD)[fault, "a driver"] == record
+
+
+def timed(**speeds: float) -> Tried:
+    """A setting with outcomes and speeds, of which some are other than 1."""
+    names = ("products, sums in float32", "products, sums as ggml has them", "convolutions in one pass", "upload")
+    outcomes = [Outcome(check.kind, check.name, check.most, 0.0) for check in checks(quick=True)]
+    return Tried(outcomes=outcomes, speeds={name: speeds.get(name.partition(",")[0].split()[0], 1.0) for name in names})
+
+
+def test_written_weights_must_be_as_right_and_as_quick() -> None:
+    """A twentieth slower is as quick; what comes no sooner, is wrong, refused, late or not reached is not taken."""
+    assert better(timed(upload=1.1, products=0.95, convolutions=0.95), timed())
+    assert not better(timed(), timed())
+    assert not better(timed(upload=2, products=0.94), timed())
+    assert not better(timed(upload=2, convolutions=0.94), timed())
+    assert not better(Tried(outcomes=timed().outcomes, speeds={"upload": 2.0}), timed())
+    for change in (
+        {"ended": "it died"},
+        {"late": True},
+        {"short": True},
+        {"failed": True},
+        {"ahead": {"products": 1000}},
+    ):
+        assert not better(replace(timed(upload=2), **change), timed())
+    # A way that is wrong in any case is not used.
+    wrong = Outcome("direct convolutions", "a", 1e-2, 1.0)
+    some, others = timed(upload=2), timed()
+    some.outcomes.append(wrong)
+    assert not better(some, others)
+    others.outcomes.append(wrong)
+    assert better(some, others)
+    some.outcomes.append(Outcome("others", "b", 1e-2, 0.0, "not here"))
+    assert not better(some, others)
+
+
+def test_doctor_says_how_weights_come() -> None:
+    """In one line, of a GPU; a CPU has them."""
+    said = {
+        UPLOADED: "uploaded",
+        IMPORTED: "imported where",
+        WRITTEN: f"written into memory that CPU and GPU see ({HOST_MEMORY})",
+    }
+    for weights, words in said.items():
+        record = replace(judged(gpu(), [timed()]), weights=weights)
+        assert [line.startswith(f"weights are {words}") for line in summary(record)].count(True) == 1
+        assert not any("weights" in line for line in summary(record, is_gpu=False))
+
+
+def test_written_weights_are_tried_where_they_may_be_of_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the only GPU, one that shares the host's memory and imports nothing; not twice, and not by software."""
+    record = judged(gpu(), [timed()])
+    assert may_be_written(gpu(), record, timed())
+    assert not may_be_written(gpu(), replace(record, weights=IMPORTED), timed())
+    assert not may_be_written(gpu(), replace(record, usable=False), timed())
+    assert not may_be_written(gpu(is_integrated=False), record, timed())
+    assert not may_be_written(gpu(driver="llvmpipe"), record, timed())
+    assert not may_be_written(gpu(), record, Tried())
+    assert not may_be_written(gpu(), record, replace(timed(), short=True))
+    with monkeypatch.context() as patch:
+        patch.setenv(HOST_MEMORY, "1")
+        assert not may_be_written(gpu(), record, timed())
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "devices", lambda: [gpu(), gpu(name="vulkan1")])
+        assert not may_be_written(gpu(), record, timed())
+    monkeypatch.setattr("sdcpp_py.memory.gpu_rules.carve_out", lambda total: (4 << 30, 4 << 30))
+    assert not may_be_written(gpu(), record, timed())
+
+
+def test_written_weights_are_tried_in_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first test has left of the time is theirs; in a moment nothing is begun."""
+    given: list[tuple[Sequence[str], tuple[str, ...], float]] = []
+
+    def tried(command: Sequence[str], switches: Sequence[str] = (), *, seconds: float, **_: Any) -> Tried:
+        given.append((command, tuple(switches), seconds))
+        return replace(timed(), switches=tuple(switches))
+
+    monkeypatch.setattr(verdict, "try_setting", tried)
+    monkeypatch.setattr("sdcpp_py.preflight.self_test.host_memory.try_setting", tried)
+    for over, left in ((40, [20]), (57, [])):
+        times = iter([100, 100 + over])
+        monkeypatch.setattr(verdict, "time", SimpleNamespace(monotonic=lambda times=times: next(times)))
+        given.clear()
+        run_self_test(gpu(description="Timed"), command=["test"], seconds=60)
+        assert given == [(["test"], (), 60), *((["test", "--timed"], (HOST_MEMORY,), seconds) for seconds in left)]
+
+
+def test_a_timed_test_ends_after_the_timing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the checks that tell most before it, and no picture after it."""
+    monkeypatch.setattr(child, "speeds", lambda *_: {"upload": 5.0})
+    child.main(["cpu", "--timed"], refusing, lambda device: pytest.fail("a picture was drawn"))
+    tried = heard(capsys)
+    assert [one.name for one in tried.outcomes] == [check.name for check in checks(quick=True)]
+    assert (tried.ended, tried.unreached, tried.speeds) == ("", (), {"upload": 5.0})
 
 
 def test_a_test_that_cannot_be_run_says_nothing_of_the_gpu() -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sdcpp_py._native.operations import Computed, Operation, StoredWeights, compute
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.preflight.self_test import child
+from sdcpp_py.system.gpu_records import HOST_MEMORY
 
 Array = NDArray[np.float32]
 Spoil = Callable[[Operation, StoredWeights | None, dict[str, Any], Array], Array]
@@ -69,6 +70,11 @@ def _imports(operation: Operation, weights: StoredWeights | None, how: dict[str,
     return np.zeros_like(result) if how.get("imported") else result
 
 
+def _written(operation: Operation, weights: StoredWeights | None, how: dict[str, Any], result: Array) -> Array:
+    """As a driver that does not see what the CPU writes into the GPU's memory."""
+    return np.zeros_like(result) if HOST_MEMORY in os.environ else result
+
+
 def _one(of: Operation) -> Spoil:
     return lambda operation, weights, how, result: result * 2 if operation is of else result
 
@@ -77,6 +83,9 @@ SPOILS: dict[str, Spoil] = {
     "nothing": _nothing,
     # What imports meet, and nothing else.
     **dict.fromkeys(("no imports", "dies of imports", "slow imports"), _nothing),
+    # What memory that the CPU writes into meets; the clock of these devices stands still, so that figures are certain.
+    **dict.fromkeys(("writes", "writes slowly", "writes late", "dies of writing"), _nothing),
+    "writes wrongly": _written,
     "NaN": lambda operation, weights, how, result: np.full_like(result, np.nan),
     "one NaN": lambda operation, weights, how, result: np.where(result == result.max(), np.float32(np.nan), result),
     "zeros": lambda operation, weights, how, result: np.zeros_like(result),
@@ -102,16 +111,24 @@ def spoilt(fault: str) -> Callable[..., Computed]:
     def on_device(
         operation: Operation, activations: Array, weights: StoredWeights | None = None, **how: Any
     ) -> Computed:
-        if how.get("imported") and fault == "no imports":
+        if how.get("imported") and (fault == "no imports" or "writ" in fault):
             raise SettingsError("the device does not import memory of this process")
         if how.get("imported") and fault == "dies of imports":
             os.kill(os.getpid(), signal.SIGSEGV)
         found = compute(operation, activations, weights, threads=2, **how)
         if how.get("imported") and fault == "slow imports":
             found = replace(found, seconds=2 * found.seconds)
+        if "writ" in fault:
+            found = _steady(found, fault, HOST_MEMORY in os.environ)
         return replace(found, result=SPOILS[fault](operation, weights, how, found.result))
 
     return on_device
+
+
+def _steady(found: Computed, fault: str, host_memory: bool) -> Computed:
+    seconds = 0.012 if host_memory and fault == "writes slowly" else 0.01
+    upload = 4e9 if host_memory and fault != "writes late" else 1e9
+    return replace(found, seconds=seconds, upload=upload if found.upload else 0.0)
 
 
 def _play(fault: str, options: list[str]) -> None:
@@ -119,6 +136,8 @@ def _play(fault: str, options: list[str]) -> None:
     if mended_by and mended_by in os.environ:
         spoil = "nothing"
     if spoil == "dies":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if spoil == "dies of writing" and HOST_MEMORY in os.environ:
         os.kill(os.getpid(), signal.SIGSEGV)
     if spoil == "is ended":
         os.kill(os.getpid(), signal.SIGTERM)

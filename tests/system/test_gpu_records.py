@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdcpp_py._native.vulkan_build import needed_switches, vulkan_build
-from sdcpp_py.system.gpu_records import SWITCHES, GpuRecord, forget, gpu_records, keep, learn, sound_figures
+from sdcpp_py.system.gpu_records import (
+    HOST_MEMORY,
+    SWITCHES,
+    UPLOADED,
+    WRITTEN,
+    GpuRecord,
+    forget,
+    gpu_records,
+    keep,
+    learn,
+    sound_figures,
+)
 from sdcpp_py.system.paths import CACHE_VARIABLE
 from sdcpp_py.system.vulkan_drivers import driver_version
 
@@ -169,6 +181,20 @@ def test_switches_are_those_of_usable_gpus(cache: Path, monkeypatch: pytest.Monk
     assert needed_switches(()) == ()
     monkeypatch.setenv("SDCPP_PY_SELF_TEST", "off")
     assert needed_switches(BUILD) == ()
+
+
+def test_host_memory_is_preferred_where_it_suits_all(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its variable is read for all GPUs of a process: one that is used otherwise, or a wish, and it is not set."""
+    written = replace(RECORD, weights=WRITTEN)
+    keep(BUILD, written)
+    keep(BUILD, GpuRecord("Refused", "radv", False, "broken"))
+    assert needed_switches(BUILD) == (SWITCHES[1], HOST_MEMORY)
+    for wish in ("uploaded", "imported"):
+        monkeypatch.setenv("SDCPP_PY_WEIGHTS", wish)
+        assert needed_switches(BUILD) == (SWITCHES[1],)
+    monkeypatch.delenv("SDCPP_PY_WEIGHTS")
+    keep(BUILD, GpuRecord("Third", "radv", True, weights=UPLOADED))
+    assert needed_switches(BUILD) == (SWITCHES[1],)
 
 
 def test_a_build_is_another_with_another_module_or_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

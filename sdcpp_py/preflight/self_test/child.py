@@ -1,7 +1,8 @@
 """The process that tests a device with one setting, which is in its environment; it may hang, or die by the driver.
 
 ``python -m sdcpp_py.preflight.self_test.child DEVICE [quick]`` writes a line of JSON before and after each check. With
-``--seconds`` it ends by and by once they are over, with ``--first`` it begins with the checks of these names.
+``--seconds`` it ends by and by once they are over, with ``--first`` it begins with the checks of these names, and with
+``--timed`` it ends after the timing.
 """
 
 from __future__ import annotations
@@ -77,21 +78,25 @@ def main(arguments: Sequence[str], compute: Compute | None = None, draw: Draw | 
     _say(device=asdict(device))
     on_device = compute or partial(operations.compute, device=device.name, threads=default_threads())
     telling = foremost([*telling_checks()], options.first)
-    further = [] if quick else foremost([*further_checks()], options.first)
+    further = [] if quick or options.timed else foremost([*further_checks()], options.first)
     # A fault of before that is among the others is looked for first.
     wanted = [check for check in further if check.name in options.first]
     further = further[len(wanted) :]
-    imports = [*import_checks()]
+    imports = [] if options.timed else [*import_checks()]
     ahead = Counter(check.kind for check in (*wanted, *telling, *further, *imports))
-    ahead |= Counter({TIMING: 1, PICTURES: 1})
+    ahead |= Counter({TIMING: 1} if options.timed else {TIMING: 1, PICTURES: 1})
     _say(ahead=ahead)
-    outcomes = _outcomes((*wanted, *telling), on_device, lambda: clock.left(_FOR_OPERATIONS))
+    for_operations = partial(clock.left, 1 if options.timed else _FOR_OPERATIONS)
+    outcomes = _outcomes((*wanted, *telling), on_device, for_operations)
     share, timed = 0.25 if quick else 1.0, {}
-    if clock.left(_FOR_OPERATIONS):
+    if for_operations():
         _say(begins=TIMING)
         timed = speeds(on_device, share)
         _say(speeds=timed)
-    outcomes += _outcomes(further, on_device, lambda: clock.left(_FOR_OPERATIONS))
+    if options.timed:
+        _say(ends=True)
+        return
+    outcomes += _outcomes(further, on_device, for_operations)
     found = findings(outcomes)
     # What computes wrongly draws wrongly.
     if not found.faults and clock.left():
@@ -110,6 +115,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("mode", nargs="?")
     parser.add_argument("--seconds", type=float, default=math.inf)
     parser.add_argument("--first", type=json.loads, default=[])
+    parser.add_argument("--timed", action="store_true")
     return parser.parse_args(arguments)
 
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sdcpp_py._native import library
 from sdcpp_py._native.library import Device
 from sdcpp_py.errors import NativeLibraryError
+from sdcpp_py.preflight.self_test.host_memory import LEAST_SECONDS, better, may_be_written, try_written
 from sdcpp_py.preflight.self_test.outcomes import Outcome
 from sdcpp_py.preflight.self_test.setting import SILENCE, Tried, try_setting
 from sdcpp_py.system.gpu_records import (
     CONVOLUTIONS,
     IM2COL,
+    IMPORTED,
     ON_CPU,
     PRODUCTS,
     PRODUCTS_IN_FLOAT32,
     PRODUCTS_OF_IMPORTS,
     PRODUCTS_OF_UPLOADS,
     SWITCHES,
+    UPLOAD,
+    UPLOAD_WRITTEN,
+    UPLOADED,
+    WRITTEN,
     GpuRecord,
     keep,
     learn,
@@ -42,7 +49,7 @@ class SelfTest:
 
     Attributes:
         device: which one.
-        tried: each setting, in order.
+        tried: each setting, in order; the last one may be that of weights which the CPU writes.
         record: what follows.
     """
 
@@ -60,6 +67,8 @@ def run_self_test(
     on_outcome: Callable[[Outcome], object] | None = None,
 ) -> SelfTest:
     """Tests a device with the default setting, and, where something is wrong, with those that may mend it.
+
+    Where it is right and its weights are not imported, also whether they come quicker where the CPU writes them.
 
     What is found of a GPU is kept for all processes of this user, unless others had filled its memory.
 
@@ -91,8 +100,16 @@ def run_self_test(
         if not tried[-1].fault or tried[-1].stuck or time.monotonic() - begin > _PATIENCE * seconds:
             break
     record = judged(device, tried)
+    short = any(one.short for one in tried)
+    right = next((one for one in tried if not one.fault), None)
+    if right is not None and may_be_written(device, record, right):
+        left = seconds - (time.monotonic() - begin)
+        if left >= LEAST_SECONDS:
+            with contextlib.suppress(OSError):  # what cannot be tried is not taken
+                tried.append(try_written(command, right, silence=silence, left=left))
+                record = with_written(record, tried[-1], right)
     if device.is_gpu and library.gpu_build():
-        (learn if any(one.short for one in tried) else keep)(library.gpu_build(), record)
+        (learn if short else keep)(library.gpu_build(), record)
     return SelfTest(device, tried, record)
 
 
@@ -130,8 +147,15 @@ def judged(device: Device, tried: Sequence[Tried]) -> GpuRecord:
         faults,
         _quicker(right) if device.is_gpu else {},
         right.unreached,
-        found.imported and _imports_are_quick(right.speeds),
+        IMPORTED if found.imported and _imports_are_quick(right.speeds) else UPLOADED,
     )
+
+
+def with_written(record: GpuRecord, written: Tried, right: Tried) -> GpuRecord:
+    """The record once it was tried whether weights come quicker where the CPU writes them."""
+    upload = {UPLOAD_WRITTEN: written.speeds[UPLOAD]} if UPLOAD in written.speeds else {}
+    weights = WRITTEN if better(written, right) else record.weights
+    return replace(record, speeds={**record.speeds, **upload}, weights=weights)
 
 
 def _imports_are_quick(speeds: Mapping[str, float]) -> bool:
