@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -47,24 +49,36 @@ class Tally:
         return sum(self.outcomes.values()) + len(self.faults)
 
 
-def try_mutants(kind: str, count: int, *, seed: int = 0, first: int = 0, patience: float = 120.0) -> Tally:
+def try_mutants(
+    kind: str, count: int, *, seed: int = 0, first: int = 0, patience: float = 120.0, time_share: float = math.inf
+) -> Tally:
     """Tries mutants of a kind, from the number ``first`` on.
 
     ``patience``: seconds of a clock after which one that says nothing counts as a hang, and is ended.
+    ``time_share``: seconds of a clock after which none is begun any more, so that there are fewer than ``count``.
     """
     tally = Tally(kind)
     end = first + count
+    until = time.monotonic() + time_share
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         environment = allocation_shim(Path(folder)) if kind == "allocation" else {}
         while first < end:
-            first = _run(tally, Path(folder), environment, seed, first, end - first, patience)
+            first = _run(tally, Path(folder), environment, seed, first, end - first, patience, until)
     return tally
 
 
 def _run(
-    tally: Tally, folder: Path, environment: dict[str, str], seed: int, first: int, count: int, patience: float
+    tally: Tally,
+    folder: Path,
+    environment: dict[str, str],
+    seed: int,
+    first: int,
+    count: int,
+    patience: float,
+    until: float,
 ) -> int:
     """Tries mutants in one process. Returns the number of the next one."""
+    end = first + count
     command = [sys.executable, "-c", _CODE, tally.kind, str(seed), str(first), str(count), str(folder)]
     path = os.pathsep.join(dict.fromkeys(entry for entry in sys.path if entry and entry != str(ROOT / "tests")))
     with tempfile.TemporaryFile() as errors:
@@ -85,6 +99,9 @@ def _run(
                     _count(tally, line)
                     at = -1
                     first = line["done"] + 1
+                    if first < end and time.monotonic() >= until:
+                        process.kill()
+                        return end
         finally:
             if sys.exc_info()[0] is not None:
                 process.kill()  # nobody waits for what it would say
