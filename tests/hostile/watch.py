@@ -23,8 +23,9 @@ from tests.hostile.failures import allocation_shim
 ROOT = Path(__file__).parents[2]
 # The package under test is found where this process found it, and the tests behind it.
 _CODE = f"import sys; sys.path.append({str(ROOT)!r}); from tests.hostile.child import main; main()"
-_STARTING = 300.0
-"""Seconds for a process to begin with its first mutant, which on a busy machine means files to be written first."""
+_STARTING = 1800.0
+"""Seconds for a process to begin with its first mutant: before that it writes files and draws pictures, for all kinds
+that it tries in turns, and on a busy machine that took more than five minutes."""
 
 
 @dataclass
@@ -86,13 +87,14 @@ def _run(
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, cwd=folder, text=True, env=environment
         )
-        at, hung = -1, False
+        at, begun, hung = -1, False, False
         try:
             for line in _lines(process, patience):
                 if line is None:
                     hung = True
                     process.kill()
                     break
+                begun = True
                 if "at" in line:
                     at = line["at"]
                 elif "done" in line:
@@ -109,7 +111,7 @@ def _run(
         errors.seek(0)
         said = errors.read()[-1500:].decode("utf-8", "replace")
     if hung or status != 0:
-        what = f"no answer in {patience:g} s" if hung else _ended(status)
+        what = f"no answer in {patience if begun else _STARTING:g} s" if hung else _ended(status)
         where = f"number {at}" if at >= 0 else f"behind number {first - 1}"
         tally.faults.append(f"{tally.kind} seed {seed} {where}: {what}\n{said}")
         return max(first, at + 1) if at >= 0 else first + count
