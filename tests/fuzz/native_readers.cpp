@@ -4,6 +4,8 @@
 
 #include <cstdarg>
 #include <cstdint>
+#include <cstdlib>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -15,6 +17,25 @@
 
 // What the readers call of the rest of the engine.
 void log_printf(sd_log_level_t, const char *, int, const char *, ...) {}
+
+// What lies in the same files as the readers, and is not called by them.
+extern "C" {
+void ggml_backend_tensor_get(const ggml_tensor *, void *, size_t, size_t) { abort(); }
+void ggml_backend_tensor_set(ggml_tensor *, const void *, size_t, size_t) { abort(); }
+void ggml_backend_tensor_memset(ggml_tensor *, uint8_t, size_t, size_t) { abort(); }
+}
+
+// The sanitizer's own ends the process where there is no memory; that of a program throws.
+void *operator new(size_t size) {
+    constexpr size_t most = size_t(1) << 26;  // clearing more takes seconds, and no input is long
+    void *memory = size <= most ? malloc(size) : nullptr;
+    if (memory == nullptr) {
+        throw std::bad_alloc();
+    }
+    return memory;
+}
+void operator delete(void *memory) noexcept { free(memory); }
+void operator delete(void *memory, size_t) noexcept { free(memory); }
 
 namespace {
 
@@ -44,7 +65,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             read_safetensors_file(path, tensors, &error);
         }
         for (const TensorStorage &tensor : tensors) {
-            static_cast<void>(tensor.nbytes_to_read());
+            // The lenient reader hands on any number for a type; the library refuses those that are none beforehand.
+            if (static_cast<uint32_t>(tensor.type) < GGML_TYPE_COUNT) {
+                static_cast<void>(tensor.nbytes_to_read());
+            }
         }
     } catch (const std::exception &) {
     }

@@ -52,3 +52,10 @@ def test_a_death_is_noticed() -> None:
     assert [fault.partition("\n")[0] for fault in tally.faults] == [
         "deadly seed 0 number 1: the process ended by SIGSEGV"
     ]
+
+
+def test_none_is_begun_when_the_time_is_over() -> None:
+    """What was tried until then counts, and what was begun then is no fault."""
+    tally = try_mutants("deadly", 1000, time_share=0.0)
+    assert tally.outcomes == {"lived": 1}
+    assert not tally.faults

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,8 +23,9 @@ from tests.hostile.failures import allocation_shim
 ROOT = Path(__file__).parents[2]
 # The package under test is found where this process found it, and the tests behind it.
 _CODE = f"import sys; sys.path.append({str(ROOT)!r}); from tests.hostile.child import main; main()"
-_STARTING = 900.0
-"""Seconds for a process to begin with its first mutant, which on a busy machine means files to be written first."""
+_STARTING = 1800.0
+"""Seconds for a process to begin with its first mutant: before that it writes files and draws pictures, for all kinds
+that it tries in turns, and on a busy machine that took more than five minutes."""
 
 
 @dataclass
@@ -47,24 +50,36 @@ class Tally:
         return sum(self.outcomes.values()) + len(self.faults)
 
 
-def try_mutants(kind: str, count: int, *, seed: int = 0, first: int = 0, patience: float = 600.0) -> Tally:
+def try_mutants(
+    kind: str, count: int, *, seed: int = 0, first: int = 0, patience: float = 600.0, time_share: float = math.inf
+) -> Tally:
     """Tries mutants of a kind, from the number ``first`` on.
 
     ``patience``: seconds of a clock after which one that says nothing counts as a hang, and is ended.
+    ``time_share``: seconds of a clock after which none is begun any more, so that there are fewer than ``count``.
     """
     tally = Tally(kind)
     end = first + count
+    until = time.monotonic() + time_share
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         environment = allocation_shim(Path(folder)) if kind == "allocation" else {}
         while first < end:
-            first = _run(tally, Path(folder), environment, seed, first, end - first, patience)
+            first = _run(tally, Path(folder), environment, seed, first, end - first, patience, until)
     return tally
 
 
 def _run(
-    tally: Tally, folder: Path, environment: dict[str, str], seed: int, first: int, count: int, patience: float
+    tally: Tally,
+    folder: Path,
+    environment: dict[str, str],
+    seed: int,
+    first: int,
+    count: int,
+    patience: float,
+    until: float,
 ) -> int:
     """Tries mutants in one process. Returns the number of the next one."""
+    end = first + count
     command = [sys.executable, "-c", _CODE, tally.kind, str(seed), str(first), str(count), str(folder)]
     path = os.pathsep.join(dict.fromkeys(entry for entry in sys.path if entry and entry != str(ROOT / "tests")))
     with tempfile.TemporaryFile() as errors:
@@ -72,19 +87,23 @@ def _run(
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, cwd=folder, text=True, env=environment
         )
-        at, hung = -1, False
+        at, begun, hung = -1, False, False
         try:
             for line in _lines(process, patience):
                 if line is None:
                     hung = True
                     process.kill()
                     break
+                begun = True
                 if "at" in line:
                     at = line["at"]
                 elif "done" in line:
                     _count(tally, line)
                     at = -1
                     first = line["done"] + 1
+                    if first < end and time.monotonic() >= until:
+                        process.kill()
+                        return end
         finally:
             if sys.exc_info()[0] is not None:
                 process.kill()  # nobody waits for what it would say
@@ -92,7 +111,7 @@ def _run(
         errors.seek(0)
         said = errors.read()[-1500:].decode("utf-8", "replace")
     if hung or status != 0:
-        what = f"no answer in {patience:g} s" if hung else _ended(status)
+        what = f"no answer in {patience if begun else _STARTING:g} s" if hung else _ended(status)
         where = f"number {at}" if at >= 0 else f"behind number {first - 1}"
         tally.faults.append(f"{tally.kind} seed {seed} {where}: {what}\n{said}")
         return max(first, at + 1) if at >= 0 else first + count
