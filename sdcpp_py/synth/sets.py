@@ -14,6 +14,10 @@ def _flux2(denoiser: str, llm: str, vae: str = "flux2-vae") -> dict[str, str]:
     return {"diffusion_model": denoiser, "llm": llm, "vae": vae}
 
 
+def _z_image(denoiser: str) -> dict[str, str]:
+    return {"diffusion_model": denoiser, "llm": "qwen3-4b", "vae": "flux1-vae"}
+
+
 def _flux1(denoiser: str, size: str = "") -> dict[str, str]:
     t5xxl = f"{size}t5" if size else "t5xxl"
     return {"diffusion_model": denoiser, "clip_l": f"{size}clip-l", "t5xxl": t5xxl, "vae": f"{size}flux1-vae"}
@@ -26,7 +30,9 @@ FAMILIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "klein-4b-short": _flux2("klein-4b-short", "qwen3-4b"),
         "probe": _flux2("probe-klein", "tiny-qwen3", "probe-vae"),
         "klein-9b": _flux2("klein-9b", "qwen3-8b"),
-        "z-image-turbo": {"diffusion_model": "z-image-turbo", "llm": "qwen3-4b", "vae": "flux1-vae"},
+        "klein-9b-short": _flux2("klein-9b-short", "qwen3-8b"),
+        "z-image-turbo": _z_image("z-image-turbo"),
+        "z-image-turbo-short": _z_image("z-image-turbo-short"),
         "flux1-dev": _flux1("flux1-dev"),
         "flux1-schnell": _flux1("flux1-schnell"),
         "flux1-fill": _flux1("flux1-fill"),

@@ -50,13 +50,15 @@ _SDXL_CLIPS = (
 
 _DENOISERS = (
     ModelShape("klein-4b", _KLEIN_4B, "flux"),
-    # Of full width, for devices on which the whole would take hours.
+    # Short ones are of full width, for devices on which the whole would take hours.
     ModelShape("klein-4b-short", Klein(hidden=3072, double=1, single=2, context=3 * 2560), "flux"),
     # Few blocks and wide ones, to time a machine with.
     ModelShape("probe-klein", Klein(hidden=1536, double=1, single=2, context=3 * 64), "flux"),
     ModelShape("klein-9b", Klein(hidden=4096, double=8, single=24, context=3 * 4096), "flux"),
+    ModelShape("klein-9b-short", Klein(hidden=4096, double=1, single=2, context=3 * 4096), "flux"),
     ModelShape("flux2-dev", Klein(hidden=6144, double=8, single=48, context=3 * 5120, guidance=True), "flux"),
     ModelShape("z-image-turbo", ZImage(hidden=3840, layers=30, refiners=2, caption=2560), "lumina2"),
+    ModelShape("z-image-turbo-short", ZImage(hidden=3840, layers=2, refiners=1, caption=2560), "lumina2"),
     ModelShape("flux1-dev", _FLUX1_DEV, "flux"),
     ModelShape("flux1-schnell", Flux1(**_FLUX1, guidance=False), "flux"),
     ModelShape("flux1-fill", Flux1(**_FLUX1, guidance=True, image=384), "flux"),

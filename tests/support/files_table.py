@@ -16,7 +16,7 @@ from sdcpp_py.synth.formats import write_gguf, write_safetensors
 from .made_pages import filled
 
 PAGE = Path(__file__).parents[2] / "docs/files.md"
-LEFT_OUT = ("klein-4b-short",)  # no file that anybody has
+LEFT_OUT = ("klein-4b-short", "klein-9b-short", "z-image-turbo-short")  # no file that anybody has
 
 
 def files(folder: Path) -> list[Path]:

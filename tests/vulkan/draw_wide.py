@@ -1,6 +1,8 @@
-"""Runs inside the Debian 13 root: draws with a Klein 4B of full width and few blocks, without weights or text encoder.
+"""Runs inside the Debian 13 root: draws with a model of full width and few blocks, without weights or text encoder.
 
-draw_wide.py DEVICE SIZE
+draw_wide.py DEVICE FAMILY SIZE
+
+FAMILY is of ``sdcpp_py.synth.FAMILIES``: "klein-4b-short".
 
 For a machine that does not compute (SDCPP_RIG_SET="computes=no"): all that counts is what is asked of it. Says in a
 line of JSON what came of it.
@@ -21,15 +23,15 @@ from sdcpp_py.errors import SdcppError
 from sdcpp_py.models.files import arguments_of
 from sdcpp_py.synth import write_hollow_set
 
-FAMILY, TOKENS = "klein-4b-short", 512
+TOKENS = 512
 
 
-def main(device: str, size: int) -> None:
+def main(device: str, family: str, size: int) -> None:
     """Draws one step."""
     devices = {"text_encoder": "cpu", "diffusion_model": device, "vae": device}
     said: dict[str, object] = {"error": None}
     with tempfile.TemporaryDirectory() as folder:
-        files = arguments_of(write_hollow_set(FAMILY, Path(folder)).files)
+        files = arguments_of(write_hollow_set(family, Path(folder)).files)
         try:
             # In this process, which is the one whose counts and bytes are looked at.
             with Generator(**files, device=devices, isolation="thread") as generator:
@@ -52,4 +54,4 @@ def main(device: str, size: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
