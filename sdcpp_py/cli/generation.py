@@ -14,6 +14,7 @@ from sdcpp_py.cli.screen import harmless
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import to_mask, to_pixels
 from sdcpp_py.images.result import GeneratedImage
+from sdcpp_py.models.detect.headers import read_header
 from sdcpp_py.pipeline.arguments import prompt_and_loras
 from sdcpp_py.settings import MAX_SEED, OPTIONS, GenerationSettings, random_seed
 from sdcpp_py.settings.applied_loras import untaken
@@ -37,6 +38,8 @@ def run(options: argparse.Namespace) -> None:
     if settings.get("seed") == RANDOM_SEED:
         settings["seed"] = random_seed()
     prompt, loras = prompt_and_loras(prompt, {"loras": options.loras, "lora_dir": options.lora_dir})
+    for lora in loras:
+        read_header(lora.path)
     whole = prompt if isinstance(prompt, GenerationSettings) else GenerationSettings(prompt)
     first = whole.replace(**settings)
     if first.seed > MAX_SEED - options.count + 1:

@@ -84,11 +84,11 @@ def requests_and_pictures(
     count: int,
     arguments: Mapping[str, Any],
 ) -> tuple[list[GenerationRequest], Pictures]:
-    """The requests and the pictures that the arguments of ``Generator.generate`` make.
+    """The requests and the pictures that the arguments of ``Generator.generate`` make, LoRAs aside.
 
     Raises SettingsError, ImageError, ImageNotFoundError.
     """
-    given = dict(arguments)
+    given = {name: value for name, value in arguments.items() if name not in ("loras", "lora_dir")}
     pictures = GivenPictures.of(
         family,
         given.pop("image", None),

@@ -16,6 +16,7 @@ from sdcpp_py.cli.parser import parse
 from sdcpp_py.cli.sd_cli.command_line import sd_cli_arguments
 from sdcpp_py.cli.sd_cli.translation import translate
 from sdcpp_py.cli.shared_options import file_and_weight
+from sdcpp_py.image_files import read_texts
 from sdcpp_py.settings.applied_loras import AppliedLora
 from sdcpp_py.synth import SyntheticSet, write
 
@@ -60,7 +61,7 @@ def test_loras_are_applied_and_said(klein: SyntheticSet, work: Path, capsys: pyt
         metadata = read_metadata(name)
         assert metadata.loras == (AppliedLora("ink", 2.5, digest),)
         assert metadata.settings.prompt == "a cat"
-        assert f'Lora hashes: "ink: {digest}"' in Image.open(name).info["parameters"]
+        assert f'Lora hashes: "ink: {digest}"' in read_texts(name).by_name["parameters"]
     assert read_metadata("none.png").loras == read_metadata("plain.png").loras == ()
     capsys.readouterr()
 
@@ -88,7 +89,7 @@ def test_loras_are_applied_and_said(klein: SyntheticSet, work: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--lora", "no.safetensors"], "there is no file no.safetensors"),
+        (["--lora", "no.safetensors"], "no.safetensors; no model file is in"),
         (["--lora", "x:101"], "the weight of a LoRA must be from -100 to 100"),
         (["--lora", "x", "--lora", "x"], "--lora has 'x' twice"),
         (["--lora-dir", "none"], "--lora-dir must be a folder of LoRAs"),
@@ -97,7 +98,7 @@ def test_loras_are_applied_and_said(klein: SyntheticSet, work: Path, capsys: pyt
         (["--lora-dir", ".", "-p", "a cat <lora:../ink:1>"], "give others by --lora"),
     ],
 )
-def test_wrong_loras_are_said_in_one_line(
+def test_wrong_loras_are_said_before_a_model_is_opened(
     arguments: list[str], says: str, work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the words of the command line, and no picture is written."""
