@@ -119,7 +119,7 @@ def _how(plan: MemoryPlan) -> str:
 def plain_plan(plan: MemoryPlan) -> dict[str, Any]:
     """A plan as plain values, ready for JSON."""
     plain = asdict(plan)
-    del plain["overlap"]  # what is shown are plans of one picture
+    del plain["beside"]  # what is shown are plans of one picture
     for part, values in zip(plan.parts, plain["parts"], strict=True):
         values["stay"] = part.stay.name.lower()
         values["reads_ahead"] = part.reads_ahead
