@@ -18,7 +18,7 @@ from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.memory.tested_gpus import SelfTest
 from sdcpp_py.models.files import check_files
 from sdcpp_py.models.loras import LoraInput, given_loras
-from sdcpp_py.pipeline.arguments import ENCODING, GENERATION, GenerationArguments, check_noise
+from sdcpp_py.pipeline.arguments import ENCODING, GENERATION, GenerationArguments, check_noise, prompt_and_loras
 from sdcpp_py.pipeline.batch import encode_prompt, generate_images
 from sdcpp_py.pipeline.isolation import Isolation
 from sdcpp_py.pipeline.open import GivenEncoder, find_pretrained, open_pipeline, shared_encoder
@@ -216,6 +216,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
             resize: for an init image of another size than width x height, which is else an error: "cover" scales it
                 until it covers that and crops to the middle, "pad" until it is wholly inside, "fit" stretches it.
             loras: LoRAs that are added to the weights: files, (file, weight), ``Lora``, or one of these alone.
+            lora_dir: a folder of LoRAs, for those that prompts name: ``<lora:NAME:WEIGHT>``. These are words else.
             keep_unmasked: whether the init image's own pixels are put back where the mask is black, byte for byte.
                 Without it they have gone through the VAE.
             noise: the initial noise, float32 of the latent's shape, instead of noise from the seed: of shape
@@ -223,8 +224,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
                 and XL, and (16, height / 8, width / 8) for the others.
             return_latent: whether the picture's ``latent`` is the denoised latent, float32 of the same shape, in the
                 denoiser's latent space.
-            timeout: seconds that the call may take, its wait for other threads' calls included; None: as long as it
-                takes.
+            timeout: seconds that the call may take, with its wait for other threads' calls; None: as many as it takes.
             on_progress: is called with a ``Progress`` in this thread. What it raises stops the run and comes out.
 
         Raises:
@@ -238,7 +238,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
         """
         self._lock.check_open()
         deadline = Deadline.of(timeout)
-        loras = given_loras(arguments.pop("loras", None), self._loras)
+        prompt, loras = prompt_and_loras(prompt, arguments, self._loras)
         [request], pictures = requests_and_pictures(self.family, [prompt], 1, arguments)
         given = None if noise is None else check_noise(noise, self.family, request.settings)
         generated: list[GeneratedImage] = []
@@ -277,7 +277,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
         self._lock.check_open()
         deadline = Deadline.of(timeout)
         check_one_of("on_cancel", on_cancel, ON_CANCEL)
-        loras = given_loras(arguments.pop("loras", None), self._loras)
+        prompt, loras = prompt_and_loras(prompt, arguments, self._loras)
         requests, pictures = requests_and_pictures(self.family, prompt, count, arguments)
         finished = GeneratedImages()
         try:

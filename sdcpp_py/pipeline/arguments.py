@@ -28,6 +28,7 @@ class GenerationArguments(SettingsArguments, total=False):
     mask: ImageInput | None
     reference_images: ImageInput | Sequence[ImageInput] | None
     loras: LoraInput | Sequence[LoraInput] | None
+    lora_dir: StrPath | None
     resize: Resize | None
     keep_unmasked: bool
 
@@ -38,13 +39,17 @@ ENCODING = tuple(name for name, option in OPTIONS.items() if option.phase is Pha
 """The options that decide what encoding a prompt gives."""
 
 
-def prompt_and_loras(prompt: Any, arguments: Mapping[str, Any]) -> tuple[Any, tuple[Lora, ...]]:
+def prompt_and_loras(
+    prompt: Any, arguments: Mapping[str, Any], default: tuple[Lora, ...] = ()
+) -> tuple[Any, tuple[Lora, ...]]:
     """The LoRAs that a call names in its arguments ``loras`` and, where there is a ``lora_dir``, in its prompts.
+
+    Without ``loras``, the default are meant.
 
     Returns what was given as ``prompt`` (a prompt, whole settings, or a list of these) without them, and the LoRAs.
     Raises SettingsError, also where the prompts of one call name different ones.
     """
-    given, folder = given_loras(arguments.get("loras")), arguments.get("lora_dir")
+    given, folder = given_loras(arguments.get("loras"), default), arguments.get("lora_dir")
     if folder is None:
         return prompt, given
     if not isinstance(prompt, Sequence) or isinstance(prompt, str):

@@ -46,7 +46,7 @@ def without_effect(settings: GenerationSettings, family: Family) -> Iterator[tup
 def _of_prompt(prompt: str) -> Iterator[tuple[str, str]]:
     lora, weight = _LORA.search(prompt), _WEIGHT.search(prompt)
     if lora:
-        instead = f"give its file as {named('loras')}"
+        instead = f"give its file as {named('loras')}, or its folder as {named('lora_dir')}"
         if lora[1].lower() == "hypernet":
             instead = "hypernetworks cannot be applied"
         yield "lora", f"{excerpt(lora[0])} in the prompt is read as words: {instead}"

@@ -184,7 +184,7 @@ _OPENING = _rows(
     ("rng_type sampler_rng_type", "", "the seed alone decides the noise: leave it out"),
     ("lora_path", "loras", "a file, or [(FILE, 0.8)] with its weight"),
     ("lora_scale", "loras", "the weight stands beside its file: [(FILE, 0.8)]"),
-    ("lora_model_dir", "loras", "by the files' paths; `sdcpp-py generate` has --lora-dir"),
+    ("lora_model_dir", "lora_dir", "for <lora:NAME:WEIGHT> in prompts"),
     ("lora_apply_mode lora_base",
      "",
      "what a LoRA adds is computed beside the weights, which stay as they are: leave it out"),

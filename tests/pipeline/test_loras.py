@@ -480,3 +480,28 @@ def test_layers_of_a_unet(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         assert off(latent(generator), expected) > 0.1
         assert off(latent(generator, loras=file), expected) < 5e-3
+
+
+def test_prompts_name_loras_of_a_folder(generator: Generator, lora: Path) -> None:
+    """Where a folder is given, and then the prompt is what is left of it; without one, all of it is words."""
+    plain = latent(generator)
+    prompt = f"cat <lora:{lora.stem}:0.5>"
+    named = generator.generate(prompt, **SMALL, lora_dir=lora.parent)
+    assert named.latent is not None
+    assert named.latent.tobytes() == latent(generator, loras=[(lora, 0.5)]).tobytes()
+    assert named.settings.prompt == "cat"
+    words = generator.generate(prompt, **SMALL)
+    assert words.latent is not None
+    assert words.settings.prompt == prompt
+    assert words.loras == ()
+    assert latent(generator, lora_dir=lora.parent).tobytes() == plain.tobytes()
+
+
+def test_a_generator_has_loras_of_its_own(model: SyntheticSet, generator: Generator, lora: Path) -> None:
+    """They are applied where a call has none, and an empty list is none."""
+    expected, plain = latent(generator, loras=[(lora, 0.5)]), latent(generator)
+    with open_generator(model, loras=[(lora, 0.5)]) as own:
+        assert latent(own).tobytes() == expected.tobytes()
+        assert latent(own, loras=[]).tobytes() == plain.tobytes()
+        assert latent(own, loras=lora).tobytes() == latent(generator, loras=lora).tobytes()
+        assert latent(own).tobytes() == expected.tobytes()
