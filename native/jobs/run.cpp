@@ -1,6 +1,7 @@
 #include "jobs/run.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/errors.h"
 #include "base/status.h"
@@ -30,6 +31,8 @@ void Run::begin_phase(sdpy_phase phase, int steps, int graphs) {
     graph_fraction_ = 0;
     bytes_ = total_bytes_ = 0;
     reported_ = -1;
+    holding_ = false;
+    held_step_ = 0;
     report(0);
 }
 
@@ -42,11 +45,22 @@ void Run::end_phase() {
 }
 
 void Run::step_done(int step, int steps) {
+    if (holding_) {
+        held_step_ = step;
+        return;
+    }
     steps_ = std::max(1, steps);
     step_ = std::min(step, steps_);
     graph_ = 0;
     graph_fraction_ = 0;
     report(fraction_now());
+}
+
+void Run::tell_of_step() {
+    holding_ = false;
+    if (held_step_ > 0) {
+        step_done(std::exchange(held_step_, 0), steps_);
+    }
 }
 
 void Run::graph_progress(double fraction) {

@@ -50,6 +50,9 @@ class Run {
     void begin_phase(sdpy_phase phase, int steps, int graphs);
     void end_phase();
     void step_done(int step, int steps);
+    // Until `tell_of_step`, a step that is done is not told of: who hears of it may count on what is kept of it.
+    void hold_step() { holding_ = true; }
+    void tell_of_step();
     void graph_progress(double fraction);  // of the graph that is being computed
     void graph_done();
     // Whether the graph that was computed last is the first one of denoising.
@@ -122,6 +125,8 @@ class Run {
     uint64_t bytes_ = 0, total_bytes_ = 0;
     double reported_ = -1;
     int reported_step_ = 0;
+    bool holding_ = false;
+    int held_step_ = 0;
 
     // Closes the race between the job's own thread and the loader's threads, which both log.
     mutable std::mutex lines_mutex_;

@@ -51,9 +51,15 @@ inline sd::Tensor<float> sample_and_keep(sample_method_t method, const denoise_c
             if (run != nullptr) {
                 fail_if_due(*run, finished);
             }
+            if (kept != nullptr) {
+                run->hold_step();
+            }
             result = denoise(input, sigma, step);
-            if (kept != nullptr && !result.empty()) {
-                kept->add(result.data(), after);
+            if (kept != nullptr) {
+                if (!result.empty()) {
+                    kept->add(result.data(), after);
+                }
+                run->tell_of_step();
             }
         }
         ++call;
