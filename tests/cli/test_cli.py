@@ -30,11 +30,13 @@ def model_options(files: SyntheticSet) -> list[str]:
 
 
 SMALL = ["-W", "64", "-H", "64", "--steps", "2", "--device", "cpu"]
+SILENT = "--no-progress"
+"""Where all of standard error is looked at: what takes ten seconds, on whatever machine, is told of there."""
 
 
 def test_generate_draws(klein: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``generate`` writes the picture, says so in one line, and returns 0."""
-    assert main(["generate", "a red circle", *model_options(klein), *SMALL, "-s", "7", "-o", "out.png"]) == 0
+    assert main(["generate", "a red circle", *model_options(klein), *SMALL, SILENT, "-s", "7", "-o", "out.png"]) == 0
     output = capsys.readouterr()
     assert output.out.startswith("out.png: 64x64, seed 7, ")
     assert output.err == ""
@@ -158,7 +160,7 @@ def test_an_error_over_a_picture_is_one_plain_line(
     says: str,
 ) -> None:
     """Pictures that cannot be used end with 1 and one line, and no file is written."""
-    command = ["generate", "cat", *model_options(model), "--steps", "2", "--device", "cpu"]
+    command = ["generate", "cat", *model_options(model), "--steps", "2", "--device", "cpu", SILENT]
     assert main([*command, *options]) == 1
     output = capsys.readouterr()
     assert output.out == ""
@@ -204,7 +206,7 @@ def test_an_error_is_one_plain_line(
     model: SyntheticSet, work: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
 ) -> None:
     """An error of ours is one line on standard error without a traceback, and the exit code is 1."""
-    assert main(["generate", "cat", *model_options(model), *SMALL, *options]) == 1
+    assert main(["generate", "cat", *model_options(model), *SMALL, SILENT, *options]) == 1
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith("sdcpp-py: error: ")
@@ -317,7 +319,7 @@ def test_ctrl_c_is_130(model: SyntheticSet, work: Path) -> None:
     """Ctrl-C ends the program with 130, quickly and in one line."""
     command = [sys.executable, "-c", BEGINS, "generate", "cat", *model_options(model), "-W", "768", "-H", "768"]
     process = subprocess.Popen(
-        [*command, "--steps", "1000", "--device", "cpu"],
+        [*command, "--steps", "1000", "--device", "cpu", SILENT],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -162,7 +162,7 @@ def test_what_has_no_effect_is_said_and_the_picture_drawn(
 ) -> None:
     """Options that are not needed get a line each on standard error, and the picture is the same."""
     common = ["generate", "a cat", "--diffusion-model", str(model.diffusion_model), "--llm", str(model.text_encoder)]
-    common += ["--vae", str(model.vae), "-W", "64", "-H", "64", "--steps", "1", "-s", "3"]
+    common += ["--vae", str(model.vae), "-W", "64", "-H", "64", "--steps", "1", "-s", "3", "--no-progress"]
     assert main([*common, "--device", "cpu", "-o", "plain.png"]) == 0
     capsys.readouterr()
     more = ["--backend", "cpu", "--diffusion-fa", "--offload-to-cpu", "--mmap", "--rng", "cuda", "-M", "img_gen"]
