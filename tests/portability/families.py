@@ -6,9 +6,10 @@ NAMEs are of ``sdcpp_py.synth.FAMILIES``, and without any they are all that are 
 random weights, of type QUANT ("F16", "Q8_0" or "Q4_0"). Each is drawn by both, and on the device with sums in float32
 where it would make them in float16 (``auto``), and as it comes (``fast``).
 
-The CPU multiplies quantized weights by activations of eight bits, which a GPU does not round. Who is off where they
-differ is shown by a third picture, of the same weights stored in float32, for which the CPU rounds nothing. Ends with
-an error where a picture of ``auto`` differs from that one by more than LIMIT grey levels on average.
+The CPU multiplies quantized weights by activations of eight bits, to which a GPU without products of bytes does not
+round. Who is off where they differ is shown by a third picture, of the same weights stored in float32, for which the
+CPU rounds nothing. Ends with an error where a picture of ``auto`` differs from that one by more than LIMIT grey levels
+on average.
 """
 
 from __future__ import annotations
