@@ -211,7 +211,7 @@ class Drawing:
             model=self._pipeline.files.names,
             engine=engine_commit(),
             events=events,
-            loras=self._pipeline._loras.records,
+            loras=self._pipeline.loras.records,
             latent=denoised.latent if self._return_latent else None,
         )
         self._hand_over(picture)

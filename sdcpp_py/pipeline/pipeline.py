@@ -62,7 +62,7 @@ class Pipeline:
         """What decodes and encodes beside the engine now, if anything does."""
         on_gpu = any(device.is_gpu for placement in options.placements for device in placement.all)
         self._kept = KeptSteps() if options.isolated or on_gpu else None
-        self._loras = Adaptation(files)
+        self.loras = Adaptation(files)
         self._opened = False
         try:
             self._engine = self._new_engine()
@@ -141,20 +141,20 @@ class Pipeline:
         self._engine.run(request)
         self._sums = " in float32" if "text_encoder" in request.float32_sums else ""
         self._residency = Residency(self._engine, self.options.encoder)
-        self._loras.forget()
+        self.loras.forget()
         self._know_nothing()
         self._opened = True
 
     def _know_nothing(self) -> None:
         """Forgets what was found out of other graphs than those of now."""
         # States of other sums are others, and so are those of other LoRAs.
-        where = self.placement["text_encoder"].description + self._sums + self._loras.of_text
+        where = self.placement["text_encoder"].description + self._sums + self.loras.of_text
         self._encodings = Encodings(self.files, self.options.cache, where, self.options.threads)
         self._planner = Planner(MemoryProbe(self._engine, self.files, self.placement), self.placement)
 
     def wear(self, loras: Sequence[Lora]) -> None:
         """Lays these LoRAs beside the weights, and no others. Raises as ``Adaptation.lay`` does."""
-        if self._loras.want(loras):
+        if self.loras.want(loras):
             if self._kept is not None:
                 self._engine.settle()  # it may be adding a step of a picture that was stopped
                 self._kept.clear()
@@ -164,7 +164,7 @@ class Pipeline:
         """How such pictures are generated within the limits as they are now."""
         bounds = self._bounds()
         plan = self._planner.plan(demand, bounds, encodes=True)
-        beside = self._planner.plan_beside(demand, bounds, plan.vae_tile_size, encodes=not self._loras.of_text)
+        beside = self._planner.plan_beside(demand, bounds, plan.vae_tile_size, encodes=not self.loras.of_text)
         if beside is None:
             return plan
         return replace(plan, why="; ".join(filter(None, (plan.why, said_of(beside, self.placement)))))
@@ -190,7 +190,7 @@ class Pipeline:
                 refuse_if_short(plan, self.options.limits)
         beside = None
         if several and generating.fits:
-            later = later and not self._loras.of_text  # the engine beside has none
+            later = later and not self.loras.of_text  # the engine beside has none
             beside = self._planner.plan_beside(demand, bounds, generating.vae_tile_size, encodes=later)
         if beside is None:
             return CallPlan(encoding, generating)
@@ -199,7 +199,7 @@ class Pipeline:
 
     def _bounds(self) -> Bounds:
         self._residency.look()
-        held, beside = (self.placement.sums(sizes) for sizes in (self._held(), self._loras.bytes_held))
+        held, beside = (self.placement.sums(sizes) for sizes in (self._held(), self.loras.bytes_held))
         return self.options.limits.without(beside).now(self.placement.all, held)
 
     def needs(self, demand: Demand, tile: int) -> list[PartNeed]:
@@ -228,7 +228,7 @@ class Pipeline:
             self._opened = False
         if not self._opened:
             self.open_on(self.placement)
-        if self._loras.lay(self._engine):
+        if self.loras.lay(self._engine):
             self._know_nothing()
 
     def move(self, placement: Placement, submission_target: int | None) -> None:
