@@ -6,6 +6,7 @@ The native library is imported here without a guard: where it is missing, every 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -127,6 +128,13 @@ def open_generator(files: SyntheticSet, **arguments: Any) -> Generator:
     """A generator over a set of files, on the CPU."""
     arguments = {"isolation": ISOLATION, **arguments}
     return Generator(files.diffusion_model, files.text_encoder, files.vae, device="cpu", **arguments)
+
+
+def copied(files: SyntheticSet, folder: Path) -> SyntheticSet:
+    """The same files in a new folder: weights that another test's generator holds would be shared."""
+    folder.mkdir()
+    parts = files.diffusion_model, files.text_encoder, files.vae
+    return SyntheticSet(*(Path(shutil.copy(path, folder)) for path in parts))
 
 
 @pytest.fixture(scope="session")

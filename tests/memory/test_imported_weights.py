@@ -6,7 +6,6 @@ The GPU is one by name, whose work the CPU does: it imports what it is given, as
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from sdcpp_py import Generator
 from sdcpp_py._native.library import device_usage, lib
 from sdcpp_py.memory.plan import Stay
 from sdcpp_py.synth import SyntheticSet
-from tests.conftest import open_generator
+from tests.conftest import copied, open_generator
 from tests.support.laptops import LAPTOPS, pretended
 from tests.support.patience import all_closed
 from tests.support.reading import reading
@@ -31,11 +30,7 @@ PROMPT = "a cat in memory that is imported"
 @pytest.fixture
 def model(model: SyntheticSet, tmp_path: Path) -> SyntheticSet:
     """The same files in a folder of their own: weights that another test's generator holds would be shared."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    return SyntheticSet(
-        *(Path(shutil.copy(path, folder)) for path in (model.diffusion_model, model.text_encoder, model.vae))
-    )
+    return copied(model, tmp_path / "model")
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,8 @@ from sdcpp_py.pipeline.isolation import common_memory, process
 from sdcpp_py.pipeline.isolation.remote_engine import RemoteEngine
 from sdcpp_py.synth import SyntheticSet
 
+from ..conftest import copied
+
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "steps": 2, "seed": 1}
 # Beside weights: the table of what is where, and names of weights.
 TABLE = 1 << 20
@@ -30,11 +32,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="engines have pr
 @pytest.fixture
 def files(model: SyntheticSet, tmp_path: Path) -> SyntheticSet:
     """Files that no generator of another test has."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    return SyntheticSet(
-        *(Path(shutil.copy(path, folder)) for path in (model.diffusion_model, model.text_encoder, model.vae))
-    )
+    return copied(model, tmp_path / "model")
 
 
 @pytest.fixture(autouse=True)
