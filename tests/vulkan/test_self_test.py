@@ -31,7 +31,7 @@ print(record.usable, record.direct_convolutions, record.im2col_convolutions)
 """
 
 
-def tested(rig: Rig, **settings: object) -> Tried:
+def tried_on(rig: Rig, **settings: object) -> Tried:
     """What the self-test's process says on a Renoir; in short, because the driver computes on the CPU."""
     command = ["/venv/bin/python", "-m", "sdcpp_py.preflight.self_test.child", "vulkan0", "quick"]
     outcome = rig.run(command, "renoir-16gb", timeout=2400, settings=settings)
@@ -48,14 +48,14 @@ def tested(rig: Rig, **settings: object) -> Tried:
 
 def test_a_sound_gpu_is_right_with_sums_in_float32(rig: Rig) -> None:
     """All is right, with the tiny model's picture; ggml's sums in half precision are not taken."""
-    found = tested(rig).found
+    found = tried_on(rig).found
     assert found.faults == ()
     assert (found.float32_sums, found.direct, found.im2col) == (True, True, True)
 
 
 def test_spoilt_convolutions_give_way(rig: Rig) -> None:
     """Convolutions in one pass that give zeros are found, and the picture is right by im2col."""
-    tried = tested(rig, spoil="conv2d_*", spoiling="zeros")
+    tried = tried_on(rig, spoil="conv2d_*", spoiling="zeros")
     assert (tried.found.direct, tried.found.im2col) == (False, True)
     assert tried.found.faults == ()
     assert any(outcome.kind == "pictures" and outcome.right for outcome in tried.outcomes)
@@ -82,4 +82,4 @@ def test_a_spoilt_shader_is_in_no_picture(rig: Rig) -> None:
 )
 def test_other_spoilt_shaders_are_named(rig: Rig, spoil: str, how: str, named: str) -> None:
     """What no way of computing avoids is a fault, by its name."""
-    assert named in tested(rig, spoil=spoil, spoiling=how).fault
+    assert named in tried_on(rig, spoil=spoil, spoiling=how).fault
