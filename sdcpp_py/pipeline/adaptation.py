@@ -18,6 +18,7 @@ from sdcpp_py.models.loras.files import LoraLayer, read_lora
 from sdcpp_py.parts import PARTS
 from sdcpp_py.settings.applied_loras import DIGITS, AppliedLora
 from sdcpp_py.system.file_hash import sha256_of
+from sdcpp_py.system.file_identity import identity_of
 
 _ADAPTED = ("text_encoder", "diffusion_model")
 _SHOWN = 3
@@ -33,8 +34,7 @@ class _Wanted:
     @classmethod
     def of(cls, lora: Lora, files: ModelFiles) -> _Wanted:
         check_lora(lora.path, files)
-        found = Path(lora.path).stat()
-        return cls(lora, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+        return cls(lora, identity_of(Path(lora.path).stat()))
 
 
 class Adaptation:

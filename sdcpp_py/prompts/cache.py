@@ -27,6 +27,7 @@ from sdcpp_py.progress import Phase
 from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.system.atomic_write import PARTIAL
+from sdcpp_py.system.file_identity import identity_of
 from sdcpp_py.system.forks import ProcessLock
 from sdcpp_py.system.paths import StrPath, absolute
 from sdcpp_py.version import __version__
@@ -233,10 +234,9 @@ def check_encoded(prompt: EncodedPrompt, files: ModelFiles) -> None:
 def _identity(file: Path) -> tuple[int, ...]:
     """What tells a file from one that takes its place; empty where there is none."""
     try:
-        status = file.stat()
+        return identity_of(file.stat())
     except OSError:
         return ()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def fingerprint(file: StrPath) -> str:

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import tempfile
+from typing import IO
 
 
 def open_nameless() -> int:
@@ -14,20 +15,21 @@ def open_nameless() -> int:
     It is none of the three standard streams, even where these are closed. Raises OSError.
     """
     file = _in_memory()
-    with tempfile.TemporaryFile() if file is None else os.fdopen(file, "r+b") as opened:
-        return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
+    return _behind_streams(tempfile.TemporaryFile() if file is None else os.fdopen(file, "r+b"))
 
 
 def open_in_memory() -> int | None:
     """As ``open_nameless``; None where there is no such file in memory."""
     try:
         file = _in_memory()
-        if file is None:
-            return None
-        with os.fdopen(file, "r+b") as opened:
-            return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
+        return None if file is None else _behind_streams(os.fdopen(file, "r+b"))
     except OSError:
         return None
+
+
+def _behind_streams(file: IO[bytes]) -> int:
+    with file as opened:
+        return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
 def _in_memory() -> int | None:
