@@ -141,7 +141,7 @@ using Missing = std::map<std::string, std::vector<const PlannedWeight *>>;
 
 std::unique_ptr<CommonMemory::Turn> turn_among_processes(const std::string &identity, const WeightPlace &place,
                                                          const Run *run) {
-    CommonMemory *common = runs_on_cpu(place.backend) ? CommonMemory::current() : nullptr;
+    CommonMemory *common = common_of(place);
     std::unique_ptr<CommonMemory::Turn> turn;
     while (common != nullptr && (turn = common->try_turn(identity)) == nullptr) {
         std::this_thread::sleep_for(std::chrono::milliseconds(20));

@@ -21,12 +21,11 @@ std::string common_key(const std::vector<const PlannedWeight *> &weights) {
     return key;
 }
 
-// Null where the process has none in common with others, or the place is no CPU's.
+}  // namespace
+
 CommonMemory *common_of(const WeightPlace &place) {
     return runs_on_cpu(place.backend) ? CommonMemory::current() : nullptr;
 }
-
-}  // namespace
 
 std::string block_of(const std::string &name) {
     // The number of an encoder among several is no block's.

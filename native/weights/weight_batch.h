@@ -66,6 +66,9 @@ class WeightBatch {
 };
 using WeightBatches = std::vector<std::shared_ptr<WeightBatch>>;
 
+// What the CPU of this place has in common with other processes; null where there is none, or the place is no CPU's.
+CommonMemory *common_of(const WeightPlace &place);
+
 // Whether another process has the bytes of a batch of these, which is then complete.
 bool others_have(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights);
 
