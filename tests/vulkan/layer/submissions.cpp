@@ -58,6 +58,29 @@ std::string why_lost(const Recording &sum) {
     return "";
 }
 
+// Counts a submission; whether the machine loses the device over it.
+bool loses_over(const Recording &sum) {
+    std::lock_guard<std::mutex> lock(counts().mutex);
+    ++counts().submissions;
+    count(sum);
+    const std::string why = why_lost(sum);
+    if (why.empty()) {
+        write_counts_sometimes_locked();
+        return false;
+    }
+    counts().lost_at = counts().submissions;
+    counts().lost_why = why;
+    write_counts_locked();
+    return true;
+}
+
+// From here on the device is lost. The driver below computes on this CPU what it was given before: a program that frees
+// what it had on a lost device, as it may, would take memory and code from under that.
+void lose(Device &device) {
+    device.next.DeviceWaitIdle(device.handle);
+    device.health = Health::lost;
+}
+
 // Whether the submission is to be handed on; with `result` otherwise.
 bool admit(Device &device, const std::vector<VkCommandBuffer> &buffers, VkResult &result) {
     result = device.health == Health::lost ? VK_ERROR_DEVICE_LOST : VK_SUCCESS;
@@ -68,21 +91,13 @@ bool admit(Device &device, const std::vector<VkCommandBuffer> &buffers, VkResult
         return true;  // for its fence or its semaphores
     }
     const Recording sum = sum_of(device, buffers);
-    {
-        std::lock_guard<std::mutex> lock(counts().mutex);
-        ++counts().submissions;
-        count(sum);
-        const std::string why = why_lost(sum);
-        if (!why.empty()) {
-            counts().lost_at = counts().submissions;
-            counts().lost_why = why;
-            write_counts_locked();
-            const bool at_once = machine().lost == Loss::at_submit;
-            device.health = at_once ? Health::lost : Health::hangs;
-            result = at_once ? VK_ERROR_DEVICE_LOST : VK_SUCCESS;
-            return false;
+    if (loses_over(sum)) {
+        device.health = Health::hangs;
+        if (machine().lost == Loss::at_submit) {
+            lose(device);
+            result = VK_ERROR_DEVICE_LOST;
         }
-        write_counts_sometimes_locked();
+        return false;
     }
     if (machine().keeps_pace && machine().tflops > 0) {
         std::this_thread::sleep_for(std::chrono::duration<double>(sum.operations / (machine().tflops * 1e12)));
@@ -115,7 +130,7 @@ VkResult VKAPI_CALL submit2(VkQueue queue, uint32_t count, const VkSubmitInfo2 *
 // Whoever waits for a device that hangs learns that it is lost.
 bool is_lost(Device &device) {
     if (device.health == Health::hangs) {
-        device.health = Health::lost;
+        lose(device);
     }
     return device.health == Health::lost;
 }
