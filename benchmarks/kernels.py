@@ -24,7 +24,8 @@ from full_size import record, section
 from sdcpp_py._native.library import ffi, lib, start
 
 LEVELS = ("avx2", "avx_vnni", "avx512", "avx512_vnni")
-TYPES = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
+FLOATS = ("F32", "F16", "BF16")
+TYPES = (*FLOATS, "IQ4_NL", "IQ4_XS", "Q2_K", "Q3_K", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
 CONVOLUTION = (256, 64, 64, 256)  # channels, height, width, out channels: of the VAE's middle
 
 
@@ -59,13 +60,17 @@ def works(tokens: int, inputs: int, outputs: int) -> dict[str, tuple[Callable[[]
             weights, length = gguf.GGML_QUANT_SIZES[type_]
             # Random bytes: their values do not change the work.
             blocks = random.integers(0, 64, (outputs, inputs // weights * length), np.uint8)
+            if name in FLOATS:  # of which many would be no numbers, which some CPUs multiply slowly
+                blocks = gguf.quants.quantize(matrix, type_).view(np.uint8)
             arguments = (pointer("void *", blocks), pointer("float *", activations), pointer("float *", out))
 
             def multiply(
                 level: str = level, type_: int = int(type_), arguments: Any = arguments, keep: Any = blocks
             ) -> None:
                 assert keep is not None
-                assert not lib.sdpy_multiply(level.encode(), type_, *arguments, inputs, outputs, tokens, 1, failure)
+                assert not lib.sdpy_multiply(
+                    level.encode(), type_, *arguments, inputs, outputs, tokens, 1, ffi.NULL, ffi.NULL, 0, failure
+                )
 
             found[f"{name}, {level}"] = (multiply, 2.0 * tokens * inputs * outputs)
 

@@ -89,7 +89,8 @@ int sdpy_winograd(const char *level, const float *picture, const uint16_t *weigh
 }
 
 int sdpy_multiply(const char *level, int type, const void *weights, const float *activations, float *out, int inputs,
-                  int outputs, int tokens, int parts, sdpy_failure *failure) {
+                  int outputs, int tokens, int parts, const float *inner, const float *up, int rank,
+                  sdpy_failure *failure) {
     return sdpy::guarded(failure, [&] {
         const sdpy::ProductKernels &kernels = *level_of(level).product;
         const auto kind = sdpy::weight_type(type);
@@ -97,15 +98,16 @@ int sdpy_multiply(const char *level, int type, const void *weights, const float 
             throw sdpy::BadSettings("no kernel multiplies weights of this type and shape");
         }
         const auto row = static_cast<int64_t>(ggml_row_size(static_cast<ggml_type>(type), inputs));
-        const sdpy::Product product{inputs, outputs, tokens, *kind, weights, row};
-        std::vector<char> rounded(sdpy::rounded_bytes(product));
-        in_parts(parts, tokens, [&](int64_t from, int64_t to) {
+        const sdpy::Product product{inputs, outputs, tokens, *kind, weights, row, rank, inner, up};
+        std::vector<char> rounded(sdpy::is_rounded(*kind) ? sdpy::rounded_bytes(product) : 0);
+        in_parts(rounded.empty() ? 0 : parts, tokens, [&](int64_t from, int64_t to) {
             kernels.round(product, reinterpret_cast<const char *>(activations), inputs * sizeof(float), rounded.data(),
                           from, to);
         });
+        const void *given = rounded.empty() ? static_cast<const void *>(activations) : rounded.data();
         in_parts(parts, sdpy::block_count(product, kernels), [&](int64_t from, int64_t to) {
             in_parts(parts, tokens, [&](int64_t first, int64_t last) {
-                kernels.multiply(product, rounded.data(), out, from, to, first, last);
+                kernels.multiply(product, given, out, from, to, first, last);
             });
         });
     });

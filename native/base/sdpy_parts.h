@@ -55,9 +55,11 @@ int sdpy_convolve(const char *level, const float *picture, const uint16_t *weigh
 int sdpy_winograd(const char *level, const float *picture, const uint16_t *weights, float *out, int channels,
                   int height, int width, int out_channels, int parts, sdpy_failure *failure);
 /* out (tokens, outputs) = activations (tokens, inputs) times the transposed weights (outputs, inputs), which are of ggml's
- * type of that number. */
+ * type of that number; and, where `rank` is more than 0, what a LoRA adds: inner (tokens, rank) times the transposed up
+ * (outputs, rank). */
 int sdpy_multiply(const char *level, int type, const void *weights, const float *activations, float *out, int inputs,
-                  int outputs, int tokens, int parts, sdpy_failure *failure);
+                  int outputs, int tokens, int parts, const float *inner, const float *up, int rank,
+                  sdpy_failure *failure);
 /* What the engine reads in the header of a GGUF or safetensors file: at most `capacity` tensors; `count` is how many there
  * are. Not SDPY_OK where it refuses the file. */
 int sdpy_read_header(const char *path, sdpy_stored_tensor *tensors, int capacity, int *count, sdpy_failure *failure);

@@ -23,6 +23,10 @@ class Kernels {
     Kernels &operator=(const Kernels &) = delete;
 };
 
+/* Weights times activations, and what a LoRA adds: `up` (rank, outputs) times `down` (inputs, rank) times the activations,
+ * added while a result is in the cache. Null where our kernels do not fit. */
+ggml_tensor *product_and_low_rank(ggml_context *context, ggml_tensor *w, ggml_tensor *x, ggml_tensor *down,
+                                  ggml_tensor *up);
 /* Operations of a node that is one of our convolutions or products, else 0. */
 double kernel_cost(const ggml_tensor *node);
 /* Lets a node that is one of ours, and may take seconds, end early where the flag is set, with no result. The flag must live

@@ -2,6 +2,7 @@
 #include "kernels/product.h"
 
 #include "kernels/dot.h"
+#include "kernels/float_product.h"
 #include "kernels/unpack.h"
 
 namespace {
@@ -9,6 +10,7 @@ namespace {
 using sdpy::Product;
 
 constexpr int vectors = 2, block = vectors * lanes;
+static_assert(block == float_panel, "a LoRA is added to a block by one panel");
 constexpr int depth = 512;         // inputs in a panel: with its share of activations it stays in a core's first cache
 constexpr int most_tokens = 1024;  // that go by a panel: their sums stay in its second cache, and in a thread's stack
 
@@ -186,6 +188,10 @@ void multiply_block(const Product &product, const Rounded &rounded, float *out, 
         tiles<Type, rows_of_tile>(panel, rounded.from(first * inputs + begin, Type::group), inputs, last - first, count,
                                   sums, begin > 0);
     }
+    if (product.rank > 0) {
+        multiply_floats<F32, 1>(product.up + row * product.rank, product.rank, outs,
+                                product.inner + first * product.rank, last - first, sums[0], block, true);
+    }
     for (int64_t token = first; token < last; ++token) {
         __builtin_memcpy(out + token * product.outputs + row, sums[token - first], outs * sizeof(float));
     }
@@ -202,9 +208,34 @@ void multiply_type(const Product &product, const Rounded &rounded, float *out, i
     }
 }
 
+template <class Type>
+void multiply_float_type(const Product &product, const float *activations, float *out, int64_t from, int64_t to,
+                         int64_t first, int64_t last) {
+    for (int64_t row = from * float_block; row < to * float_block && row < product.outputs; row += float_block) {
+        const int64_t outs = product.outputs - row < float_block ? product.outputs - row : float_block;
+        float *sums = out + first * product.outputs + row;
+        multiply_floats<Type, float_panels>(
+            static_cast<const typename Type::Number *>(product.weights) + row * product.inputs, product.inputs, outs,
+            activations + first * product.inputs, last - first, sums, product.outputs, false);
+        if (product.rank > 0) {
+            multiply_floats<F32, float_panels>(product.up + row * product.rank, product.rank, outs,
+                                               product.inner + first * product.rank, last - first, sums,
+                                               product.outputs, true);
+        }
+    }
+}
+
 template <class Function>
 auto with_type(sdpy::WeightType type, Function &&function) {
     switch (type) {
+        case sdpy::weight_iq4_nl:
+            return function(Iq4_nl{});
+        case sdpy::weight_iq4_xs:
+            return function(Iq4_xs{});
+        case sdpy::weight_q2_k:
+            return function(Q2_K{});
+        case sdpy::weight_q3_k:
+            return function(Q3_K{});
         case sdpy::weight_q4_0:
             return function(Q4_0{});
         case sdpy::weight_q4_1:
@@ -224,9 +255,20 @@ auto with_type(sdpy::WeightType type, Function &&function) {
     }
 }
 
-void multiply(const Product &product, const void *rounded, float *out, int64_t from, int64_t to, int64_t first,
+void multiply(const Product &product, const void *activations, float *out, int64_t from, int64_t to, int64_t first,
               int64_t last) {
-    const Rounded parts(product, const_cast<void *>(rounded));
+    const auto *floats = static_cast<const float *>(activations);
+    switch (product.type) {
+        case sdpy::weight_f32:
+            return multiply_float_type<F32>(product, floats, out, from, to, first, last);
+        case sdpy::weight_f16:
+            return multiply_float_type<F16>(product, floats, out, from, to, first, last);
+        case sdpy::weight_bf16:
+            return multiply_float_type<Bf16>(product, floats, out, from, to, first, last);
+        default:
+            break;
+    }
+    const Rounded parts(product, const_cast<void *>(activations));
     with_type(product.type,
               [&](auto weight) { multiply_type<decltype(weight)>(product, parts, out, from, to, first, last); });
 }
@@ -291,4 +333,4 @@ void round(const Product &product, const char *activations, int64_t row_bytes, v
 
 }  // namespace
 
-const sdpy::ProductKernels sdpy::SDPY_KERNELS = {block, round, multiply};
+const sdpy::ProductKernels sdpy::SDPY_KERNELS = {block, float_block, round, multiply};

@@ -1,4 +1,4 @@
-// Products with quantized weights in the engine's graphs.
+// Products with weights in the engine's graphs.
 #include <algorithm>
 
 #include "ggml-backend.h"
@@ -34,9 +34,15 @@ void round(ggml_tensor *result, int thread, int threads, void *kernels) {
                               result->data, share(tokens, thread, threads), share(tokens, thread + 1, threads));
 }
 
-// Result (outputs, tokens, ...) of rounded activations and weights.
+// Result (outputs, tokens, ...) of activations, rounded ones for quantized weights, and weights; and, where there are two
+// more sources, of what a LoRA adds to it.
 void multiply(ggml_tensor *result, int, int threads, void *kernels) {
-    const Product product = product_of(result->src[1], ggml_nrows(result));
+    Product product = product_of(result->src[1], ggml_nrows(result));
+    if (const ggml_tensor *inner = result->src[2]) {
+        product.rank = inner->ne[0];
+        product.inner = static_cast<const float *>(inner->data);
+        product.up = static_cast<const float *>(result->src[3]->data);
+    }
     const int64_t blocks = block_count(product, kernels_of(kernels));
     const int64_t wanted = Pieces::wanted(threads, INT32_MAX);
     const int64_t most_parts = std::max<int64_t>(1, product.tokens / fewest_tokens_in_piece);
@@ -60,6 +66,20 @@ bool fits(const ggml_tensor *w, const ggml_tensor *x) {
 
 std::optional<WeightType> weight_type(int ggml_type_number) {
     switch (ggml_type_number) {
+        case GGML_TYPE_F32:
+            return weight_f32;
+        case GGML_TYPE_F16:
+            return weight_f16;
+        case GGML_TYPE_BF16:
+            return weight_bf16;
+        case GGML_TYPE_IQ4_NL:
+            return weight_iq4_nl;
+        case GGML_TYPE_IQ4_XS:
+            return weight_iq4_xs;
+        case GGML_TYPE_Q2_K:
+            return weight_q2_k;
+        case GGML_TYPE_Q3_K:
+            return weight_q3_k;
         case GGML_TYPE_Q4_0:
             return weight_q4_0;
         case GGML_TYPE_Q4_1:
@@ -83,18 +103,39 @@ std::optional<WeightType> weight_type(int ggml_type_number) {
 
 bool is_product(const ggml_tensor *node) { return runs(node, multiply); }
 
+namespace {
+
+// With what a LoRA adds: `inner` and `up`, or nothing.
+ggml_tensor *product_node(const Level &level, ggml_context *context, ggml_tensor *w, ggml_tensor *x,
+                          const std::vector<ggml_tensor *> &added = {}) {
+    const ProductKernels *kernels = level.product;
+    ggml_tensor *activations = x;
+    if (is_rounded(*weight_type(w->type))) {
+        activations = kernel_node(context, round, kernels, GGML_TYPE_I8, {x, w},
+                                  rounded_bytes(product_of(w, ggml_nrows(x))), 1, 1, 1);
+    }
+    std::vector<ggml_tensor *> sources{activations, w};
+    sources.insert(sources.end(), added.begin(), added.end());
+    return kernel_node(context, multiply, kernels, GGML_TYPE_F32, sources, w->ne[1], x->ne[1], x->ne[2], x->ne[3]);
+}
+
+}  // namespace
+
+ggml_tensor *product_and_low_rank(ggml_context *context, ggml_tensor *w, ggml_tensor *x, ggml_tensor *down,
+                                  ggml_tensor *up) {
+    const Level *level = Kernels::in_use();
+    if (level == nullptr || !fits(w, x) || !fits(down, x) || up->type != GGML_TYPE_F32) {
+        return nullptr;
+    }
+    return product_node(*level, context, w, x, {product_node(*level, context, down, x), up});
+}
+
 }  // namespace sdpy
 
 ggml_tensor *sdpy_mul_mat(ggml_context *context, ggml_tensor *w, ggml_tensor *x) {
     using namespace sdpy;
     const Level *level = Kernels::in_use();
-    if (level == nullptr || !fits(w, x)) {
-        return ggml_mul_mat(context, w, x);
-    }
-    const ProductKernels *kernels = level->product;
-    ggml_tensor *rounded = kernel_node(context, round, kernels, GGML_TYPE_I8, {x, w},
-                                       rounded_bytes(product_of(w, ggml_nrows(x))), 1, 1, 1);
-    return kernel_node(context, multiply, kernels, GGML_TYPE_F32, {rounded, w}, w->ne[1], x->ne[1], x->ne[2], x->ne[3]);
+    return level != nullptr && fits(w, x) ? product_node(*level, context, w, x) : ggml_mul_mat(context, w, x);
 }
 
 // Ours have but one precision.

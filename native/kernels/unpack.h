@@ -1,4 +1,4 @@
-/* Quantized weights as numbers of eight bits: for each type of ggml's, a group of 16 or 32 weights at a time. Part of
+/* Quantized weights as numbers of eight bits or fewer: for each type of ggml's, a group of 16 or 32 weights at a time. Part of
  * product.cpp, which is compiled once for each instruction set; everything has internal linkage.
  */
 #ifndef SDPY_KERNELS_UNPACK_H
@@ -10,6 +10,7 @@
 #include "kernels/dot.h"
 
 #define GGML_COMMON_DECL_C
+#define GGML_COMMON_IMPL_C
 #include "ggml-common.h"
 
 namespace {
@@ -86,6 +87,83 @@ struct Q8_0 {
             numbers[i] = static_cast<uint8_t>(signed_bytes ? block.qs[i] : block.qs[i] + 128);
         }
         scales[0] = _cvtsh_ss(block.d);
+    }
+};
+
+/* Nibbles that number the sixteen levels of a table, which are signed. */
+inline void unpack_levels(const uint8_t *nibbles, uint8_t *numbers) {
+    unpack_nibbles<16>(nibbles, numbers);
+    for (int i = 0; i < 32; ++i) {
+        const int8_t level = kvalues_iq4nl[numbers[i]];
+        numbers[i] = static_cast<uint8_t>(signed_bytes ? level : level + 128);
+    }
+}
+
+struct Iq4_nl {
+    using Block = block_iq4_nl;
+    static constexpr int weights = 32, group = 32, bits = 8, zero = 128;
+
+    static void unpack(const Block &block, uint8_t *numbers, float *scales, float *) {
+        unpack_levels(block.qs, numbers);
+        scales[0] = _cvtsh_ss(block.d);
+    }
+};
+
+struct Iq4_xs {
+    using Block = block_iq4_xs;
+    static constexpr int weights = 256, group = 32, bits = 8, zero = 128;
+
+    static void unpack(const Block &block, uint8_t *numbers, float *scales, float *) {
+        const float scale = _cvtsh_ss(block.d);
+        for (int i = 0; i < 8; ++i) {
+            unpack_levels(block.qs + 16 * i, numbers + 32 * i);
+            // Six bits, 32 of which stand for zero: four in nibbles, two in pairs of bits of their own.
+            const int low = block.scales_l[i / 2] >> i % 2 * 4 & 15, high = block.scales_h >> 2 * i & 3;
+            scales[i] = scale * static_cast<float>((low | high << 4) - 32);
+        }
+    }
+};
+
+/* Pairs of bits, 128 numbers of which lie in 32 bytes: the lowest pair has the first 32, and so on. */
+inline void unpack_pairs(const uint8_t *pairs, uint8_t *numbers) {
+    for (int pair = 0; pair < 4; ++pair) {
+        for (int i = 0; i < 32; ++i) {
+            numbers[32 * pair + i] = pairs[i] >> 2 * pair & 3;
+        }
+    }
+}
+
+struct Q2_K {
+    using Block = block_q2_K;
+    static constexpr int weights = 256, group = 16, bits = 2, zero = -1;
+
+    static void unpack(const Block &block, uint8_t *numbers, float *scales, float *minima) {
+        unpack_pairs(block.qs, numbers);
+        unpack_pairs(block.qs + 32, numbers + 128);
+        const float scale = _cvtsh_ss(block.d), minimum = _cvtsh_ss(block.dmin);
+        for (int i = 0; i < 16; ++i) {
+            scales[i] = scale * static_cast<float>(block.scales[i] & 15);
+            minima[i] = minimum * static_cast<float>(block.scales[i] >> 4);
+        }
+    }
+};
+
+struct Q3_K {
+    using Block = block_q3_K;
+    static constexpr int weights = 256, group = 16, bits = 3, zero = 4;
+
+    static void unpack(const Block &block, uint8_t *numbers, float *scales, float *) {
+        unpack_pairs(block.qs, numbers);
+        unpack_pairs(block.qs + 32, numbers + 128);
+        for (int i = 0; i < 256; ++i) {
+            numbers[i] = static_cast<uint8_t>(numbers[i] | (block.hmask[i % 32] >> i / 32 & 1) << 2);
+        }
+        const float scale = _cvtsh_ss(block.d);
+        for (int i = 0; i < 16; ++i) {
+            // Six bits, 32 of which stand for zero: nibbles, eight low ones first, and a pair of bits for each.
+            const int low = block.scales[i % 8] >> i / 8 * 4 & 15, high = block.scales[8 + i % 4] >> i / 4 * 2 & 3;
+            scales[i] = scale * static_cast<float>((low | high << 4) - 32);
+        }
     }
 };
 

@@ -14,6 +14,7 @@
 
 #include "base/errors.h"
 #include "devices/device_memory.h"
+#include "kernels/graph.h"
 #include "pipeline/pipeline.h"
 #include "weights/weight_batch.h"
 
@@ -147,11 +148,14 @@ class LoraLayers : public WeightAdapter {
     ggml_tensor *forward_with_lora(ggml_context *ctx, ggml_backend_t, ggml_tensor *x, ggml_tensor *w, ggml_tensor *b,
                                    const std::string &prefix, ForwardParams params) override {
         const auto pair = pairs_.find(prefix);
-        ggml_tensor *out = apply(ctx, x, w, b, params);
         if (pair == pairs_.end()) {
-            return out;
+            return apply(ctx, x, w, b, params);
         }
         used_.insert(prefix);
+        if (ggml_tensor *all = apply_at_once(ctx, x, w, b, pair->second, params)) {
+            return all;
+        }
+        ggml_tensor *out = apply(ctx, x, w, b, params);
         ggml_tensor *inner = apply(ctx, x, pair->second.down, nullptr, params);
         params.conv2d.s0 = params.conv2d.s1 = params.conv2d.d0 = params.conv2d.d1 = 1;
         params.conv2d.p0 = params.conv2d.p1 = 0;
@@ -198,6 +202,17 @@ class LoraLayers : public WeightAdapter {
         std::vector<ggml_fp16_t> half(static_cast<size_t>(ggml_nelements(tensor)));
         ggml_fp32_to_fp16_row(reinterpret_cast<const float *>(array.bytes.data()), half.data(), ggml_nelements(tensor));
         ggml_backend_tensor_set(tensor, half.data(), 0, ggml_nbytes(tensor));
+    }
+
+    // Where our kernels do it in one. Null otherwise, and for layers whose activations are scaled so that halves hold them,
+    // which floats do anyway.
+    static ggml_tensor *apply_at_once(ggml_context *ctx, ggml_tensor *x, ggml_tensor *w, ggml_tensor *b,
+                                      const Pair &pair, const ForwardParams &params) {
+        if (params.op_type != ForwardParams::op_type_t::OP_LINEAR) {
+            return nullptr;
+        }
+        ggml_tensor *out = product_and_low_rank(ctx, w, x, pair.down, pair.up);
+        return out == nullptr || b == nullptr ? out : ggml_add_inplace(ctx, out, b);
     }
 
     static ggml_tensor *apply(ggml_context *ctx, ggml_tensor *x, ggml_tensor *w, ggml_tensor *b,

@@ -1,4 +1,4 @@
-"""Products with quantized weights: against double precision, over every type, shape and division of the work."""
+"""Products with weights of every type: against double precision, over every type, shape and division of the work."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ HALVES = {
     Type.Q5_0: [0],
     Type.Q5_1: [0, 2],
     Type.Q8_0: [0],
+    Type.IQ4_NL: [0],
+    Type.IQ4_XS: [0],
+    Type.Q2_K: [80, 82],
+    Type.Q3_K: [108],
     Type.Q4_K: [0, 2],
     Type.Q5_K: [0, 2],
     Type.Q6_K: [208],
@@ -36,6 +40,15 @@ def random_weights(type_: Type, outputs: int, inputs: int, random: np.random.Gen
         values = random.uniform(-0.1, 0.1, len(blocks)).astype(np.float16)
         blocks[:, place : place + 2] = values[:, None].view(np.uint8)
     return blocks.reshape(outputs, -1)
+
+
+FLOATS = (Type.F32, Type.F16, Type.BF16)
+
+
+def float_weights(type_: Type, outputs: int, inputs: int, random: np.random.Generator) -> np.ndarray:
+    """Normal numbers as a file of that type holds them, one row after the other."""
+    numbers = random.standard_normal((outputs, inputs)).astype(np.float32)
+    return gguf.quants.quantize(numbers, type_).view(np.uint8).reshape(outputs, -1)
 
 
 def rounded(activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,6 +125,49 @@ def test_largest_numbers_do_not_overflow(level: str, type_: Type) -> None:
             )
 
 
+@pytest.mark.sample(4)
+@pytest.mark.parametrize("level", RUNNING)
+@pytest.mark.parametrize("type_", FLOATS)
+@settings(max_examples=examples(25))
+@given(
+    outputs=st.integers(1, 300), inputs=st.integers(1, 600), tokens=st.integers(1, 40), parts=st.integers(1, 4),
+    rank=st.integers(0, 40), seed=st.integers(0, 1000),
+)  # fmt: skip
+def test_float_weights_are_multiplied_as_they_are(
+    level: str, type_: Type, outputs: int, inputs: int, tokens: int, parts: int, rank: int, seed: int
+) -> None:
+    """Any shape, with what a LoRA adds and without: no number is rounded before it is multiplied."""
+    random = np.random.default_rng(seed)
+    weights = float_weights(type_, outputs, inputs, random)
+    activations = random.standard_normal((tokens, inputs)).astype(np.float32)
+    inner, up = (random.standard_normal((rows, rank)).astype(np.float32) for rows in (tokens, outputs))
+    low_rank = (inner, up) if rank else None
+    got = multiplied(level, int(type_), weights, activations, parts, low_rank)
+    exact = gguf.quants.dequantize(weights, type_).reshape(outputs, inputs).astype(float)
+    wanted = activations @ exact.T + inner.astype(float) @ up.T
+    terms = np.abs(activations) @ np.abs(exact.T) + np.abs(inner).astype(float) @ np.abs(up.T)
+    assert (np.abs(got - wanted) <= np.finfo(np.float32).eps * (inputs + rank) * terms).all()
+
+
+@pytest.mark.sample(4)
+@pytest.mark.parametrize("level", RUNNING)
+@pytest.mark.parametrize("type_", HALVES)
+@settings(max_examples=examples(10))
+@given(outputs=st.integers(1, 100), tokens=st.integers(1, 40), rank=st.integers(1, 300), seed=st.integers(0, 1000))
+def test_what_a_lora_adds_comes_on_top(
+    level: str, type_: Type, outputs: int, tokens: int, rank: int, seed: int
+) -> None:
+    """To a product of quantized weights is added, in float32, the product of two matrices of any rank."""
+    random = np.random.default_rng(seed)
+    weights = random_weights(type_, outputs, 256, random)
+    activations = random.standard_normal((tokens, 256)).astype(np.float32)
+    inner, up = (random.standard_normal((rows, rank)).astype(np.float32) for rows in (tokens, outputs))
+    without = multiplied(level, int(type_), weights, activations, 2).astype(float)
+    added = multiplied(level, int(type_), weights, activations, 2, (inner, up)) - without
+    terms = np.abs(without) + np.abs(inner).astype(float) @ np.abs(up.T)
+    assert (np.abs(added - inner.astype(float) @ up.T) <= np.finfo(np.float32).eps * (rank + 1) * terms).all()
+
+
 @pytest.mark.parametrize("level", RUNNING)
 def test_parts_do_not_change_a_bit(level: str) -> None:
     """However the work is divided among threads, the sums are the same to the last bit."""
@@ -120,23 +176,28 @@ def test_parts_do_not_change_a_bit(level: str) -> None:
     activations = random.standard_normal((41, 768)).astype(np.float32)
     one = multiplied(level, int(Type.Q4_K), weights, activations, 1)
     assert all((multiplied(level, int(Type.Q4_K), weights, activations, n) == one).all() for n in (2, 3, 7, 41))
+    halves = float_weights(Type.F16, 150, 768, random)
+    one = multiplied(level, int(Type.F16), halves, activations, 1)
+    assert all((multiplied(level, int(Type.F16), halves, activations, n) == one).all() for n in (2, 3, 7, 41))
 
 
 def test_types_that_no_kernel_reads_are_refused() -> None:
     """A type that is left to ggml, or rows that are no whole blocks, are an error and nothing is read."""
     failure, nothing = ffi.new("sdpy_failure *"), ffi.NULL
-    for type_, inputs in ((int(Type.F16), 32), (int(Type.Q4_K), 255), (9999, 32)):
-        status = lib.sdpy_multiply(b"avx2", type_, nothing, nothing, nothing, inputs, 1, 1, 1, failure)
+    for type_, inputs in ((int(Type.IQ3_S), 256), (int(Type.Q4_K), 255), (9999, 32)):
+        status = lib.sdpy_multiply(
+            b"avx2", type_, nothing, nothing, nothing, inputs, 1, 1, 1, nothing, nothing, 0, failure
+        )
         assert status == Status.BAD_SETTINGS
 
 
 @pytest.mark.parametrize("level", RUNNING)
-@pytest.mark.parametrize("type_", HALVES)
+@pytest.mark.parametrize("type_", [*HALVES, *FLOATS])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_no_number_stays_none(level: str, type_: Type, value: float) -> None:
     """One or all of a token's activations: every result of that token shows it, and no other token's."""
     random = np.random.default_rng(5)
-    weights = random_weights(type_, 40, 512, random)
+    weights = (float_weights if type_ in FLOATS else random_weights)(type_, 40, 512, random)
     for columns in (slice(3, 4), slice(511, 512), slice(None)):
         activations = random.standard_normal((9, 512)).astype(np.float32)
         activations[4, columns] = value

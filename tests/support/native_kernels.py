@@ -59,11 +59,20 @@ def _convolved(
 
 
 def multiplied(
-    level: str, type_: int, weights: NDArray[np.uint8], activations: NDArray[np.float32], parts: int
+    level: str,
+    type_: int,
+    weights: NDArray[Any],
+    activations: NDArray[np.float32],
+    parts: int,
+    low_rank: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
 ) -> NDArray[np.float32]:
-    """Activations (tokens, inputs) times weights (outputs, bytes of a row) of ggml's type of that number."""
+    """Activations (tokens, inputs) times weights (outputs, bytes of a row) of ggml's type of that number.
+
+    With ``low_rank``, (tokens, rank) and (outputs, rank), the product of these two is added.
+    """
     out = np.full((len(activations), len(weights)), np.nan, np.float32)
     failure = ffi.new("sdpy_failure *")
+    inner, up = (_pointer("float *", one) for one in low_rank) if low_rank else (ffi.NULL, ffi.NULL)
     status = lib.sdpy_multiply(
         level.encode(),
         type_,
@@ -74,6 +83,9 @@ def multiplied(
         len(weights),
         len(activations),
         parts,
+        inner,
+        up,
+        low_rank[0].shape[1] if low_rank else 0,
         failure,
     )
     assert status == Status.OK, ffi.string(failure.message)
