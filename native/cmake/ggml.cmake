@@ -35,6 +35,14 @@ function(sdcpp_add_ggml engine)
     # EXCLUDE_FROM_ALL keeps ggml's own install rules out of the wheel.
     add_subdirectory("${engine}/ggml" "${CMAKE_BINARY_DIR}/ggml" EXCLUDE_FROM_ALL)
 
+    set(main "${engine}/ggml/src/ggml.c")
+    file(STRINGS "${main}" allocations REGEX "= posix_memalign\\(")
+    if(NOT allocations)
+        message(FATAL_ERROR "${main} allocates by another function than native/overrides/large_pages.h re-points")
+    endif()
+    set_property(SOURCE "${main}" TARGET_DIRECTORY ggml-base APPEND PROPERTY COMPILE_OPTIONS
+                 -include "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../overrides/large_pages.h")
+
     # Another package in the same process may bring its own ggml. The dynamic linker takes two libraries of one
     # name for the same one, so ours must not be called what theirs is called; and a wheel cannot hold the symbolic
     # links that versioned names need.

@@ -6,8 +6,12 @@
 #include <string>
 
 #include "base/errors.h"
+#include "devices/devices.h"
 #include "ggml-backend.h"
+#include "kernels/levels.h"
+#include "util.h"
 #include "weights/block_stream.h"
+#include "weights/piece_reading.h"
 
 namespace sdpy {
 
@@ -20,6 +24,26 @@ std::map<std::string, std::vector<const PlannedWeight *>> by_file(const std::vec
         files[weight->file].push_back(weight);
     }
     return files;
+}
+
+bool is_table_of_words(const std::string &name) {
+    return ends_with(name, ".embed_tokens.weight") || ends_with(name, ".shared.weight");
+}
+
+// The engine has a table in float32 where some device that it knows looks no rows up in the file's type. A CPU looks them up
+// in every type, so there it stays as it is in the file: smaller, sooner read, and no number is rounded.
+void keep_table_as_stored(const PlannedWeight &weight) {
+    const TensorStorage &stored = weight.stored;
+    ggml_tensor *tensor = weight.tensor;
+    if (!is_table_of_words(stored.name) || is_widened(stored) || tensor->ne[0] % ggml_blck_size(stored.type) != 0) {
+        return;
+    }
+    tensor->type = stored.type;
+    tensor->nb[0] = ggml_type_size(stored.type);
+    tensor->nb[1] = ggml_row_size(stored.type, tensor->ne[0]);
+    for (int axis = 2; axis < GGML_MAX_DIMS; ++axis) {
+        tensor->nb[axis] = tensor->nb[axis - 1] * tensor->ne[axis - 1];
+    }
 }
 
 // Calls `visit` with every tensor that a node of the graph reads, behind all views.
@@ -41,6 +65,9 @@ PartWeights::PartWeights(const WeightPlace &place, std::vector<PlannedWeight> we
     : place_(place), weights_(std::move(weights)) {
     for (size_t i = 0; i < weights_.size(); ++i) {
         index_[weights_[i].tensor] = i;
+        if (runs_on_cpu(place.backend) && !switched_off()) {
+            keep_table_as_stored(weights_[i]);
+        }
     }
 }
 

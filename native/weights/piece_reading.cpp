@@ -31,6 +31,10 @@ int64_t rows_of(const TensorStorage &stored) { return stored.nelements() / store
 
 }  // namespace
 
+bool is_widened(const TensorStorage &stored) {
+    return stored.is_f8_e4m3 || stored.is_f8_e5m2 || stored.is_f64 || stored.is_i64;
+}
+
 uint64_t Piece::bytes() const { return static_cast<uint64_t>(stored->nbytes_to_read() / rows_of(*stored) * rows); }
 
 void cut_into_pieces(const WeightFile &file, const TensorStorage &stored, ggml_tensor *target, char *in_host,
@@ -60,7 +64,7 @@ class PieceReader {
 
         const bool host = piece.in_host != nullptr;
         char *place = host ? piece.in_host + target_offset : nullptr;
-        const bool as_stored = stored.type == piece.target->type && !widened(stored);
+        const bool as_stored = stored.type == piece.target->type && !is_widened(stored);
         if (as_stored && host) {
             piece.file->read(place, file_row * piece.rows, offset);
             return;
@@ -83,13 +87,9 @@ class PieceReader {
     }
 
    private:
-    static bool widened(const TensorStorage &stored) {
-        return stored.is_f8_e4m3 || stored.is_f8_e5m2 || stored.is_f64 || stored.is_i64;
-    }
-
     // Number formats that ggml does not have become the type that the engine gave the tensor.
     char *decode_number_format(const TensorStorage &stored, int64_t elements) {
-        if (!widened(stored)) {
+        if (!is_widened(stored)) {
             return raw_.data();
         }
         decoded_.resize(static_cast<size_t>(elements) * 4);

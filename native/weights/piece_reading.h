@@ -13,6 +13,9 @@ namespace sdpy {
 class Run;
 class WeightFile;
 
+// Whether its numbers are of a format that ggml does not have.
+bool is_widened(const TensorStorage &stored);
+
 // Some rows of a stored tensor, and the tensor in memory that they belong to.
 struct Piece {
     const WeightFile *file;
