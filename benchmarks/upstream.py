@@ -66,11 +66,12 @@ def draw_upstream(program: Path, files: SyntheticSet, folder: Path, size: int, s
         text = log.read()
     if status:
         raise SystemExit(f"sd-cli ended with status {status}:\n{text[-2000:]}")
-    times = {name: _seconds(text, pattern) for name, pattern in PHASES.items()}
+    times = {name: seconds_in(text, pattern) for name, pattern in PHASES.items()}
     return {**times, "step": times["denoise"] / steps, "peak": usage.ru_maxrss * 1024}
 
 
-def _seconds(log: str, pattern: str) -> float:
+def seconds_in(log: str, pattern: str) -> float:
+    """What the last line of the program's log that is like the pattern says."""
     found = re.findall(pattern, log)
     if not found:
         raise SystemExit(f"sd-cli's log has no line like {pattern!r}")

@@ -98,7 +98,7 @@ int sdpy_multiply(const char *level, int type, const void *weights, const float 
             throw sdpy::BadSettings("no kernel multiplies weights of this type and shape");
         }
         const auto row = static_cast<int64_t>(ggml_row_size(static_cast<ggml_type>(type), inputs));
-        const sdpy::Product product{inputs, outputs, tokens, *kind, weights, row, rank, inner, up};
+        const sdpy::Product product{inputs, outputs, tokens, *kind, weights, row, inputs, rank, inner, up};
         std::vector<char> rounded(sdpy::is_rounded(*kind) ? sdpy::rounded_bytes(product) : 0);
         in_parts(rounded.empty() ? 0 : parts, tokens, [&](int64_t from, int64_t to) {
             kernels.round(product, reinterpret_cast<const char *>(activations), inputs * sizeof(float), rounded.data(),

@@ -168,20 +168,29 @@ void float_tiles(const FloatPanel *panels, const float *activations, int64_t str
     }
 }
 
+/* Float numbers (rows, inputs), whose rows are `stride` numbers apart. */
+template <class Number>
+struct Rows {
+    const Number *numbers;
+    int64_t stride;
+
+    const Number *at(int64_t row, int64_t column) const { return numbers + row * stride + column; }
+};
+
 /* Weights (outs, inputs) times activations (tokens, inputs) into, or added to, sums (tokens, outs) whose rows are
  * `sums_stride` apart; outs: at most `wide` panels of outputs. */
 template <class Type, int wide>
-void multiply_floats(const typename Type::Number *weights, int64_t inputs, int64_t outs, const float *activations,
+void multiply_floats(Rows<typename Type::Number> weights, int64_t inputs, int64_t outs, Rows<float> activations,
                      int64_t tokens, float *sums, int64_t sums_stride, bool added) {
     alignas(64) FloatPanel panels[wide];
     for (int64_t begin = 0; begin < inputs; begin += float_depth) {
         const int64_t count = inputs - begin < float_depth ? inputs - begin : float_depth;
         for (int64_t out = 0; out < outs; out += float_panel) {
             const int64_t rows = outs - out < float_panel ? outs - out : float_panel;
-            pack_floats<Type>(weights + out * inputs + begin, inputs, rows, count, panels[out / float_panel]);
+            pack_floats<Type>(weights.at(out, begin), weights.stride, rows, count, panels[out / float_panel]);
         }
-        float_tiles<float_rows>(panels, activations + begin, inputs, tokens, count, sums, sums_stride, outs,
-                                added || begin > 0);
+        float_tiles<float_rows>(panels, activations.at(0, begin), activations.stride, tokens, count, sums, sums_stride,
+                                outs, added || begin > 0);
     }
 }
 

@@ -174,6 +174,17 @@ void tiles(const Panel &panel, Rounded rounded, int64_t inputs, int64_t tokens, 
     }
 }
 
+// What a LoRA adds to the sums of some outputs and tokens, whose rows are `stride` apart.
+template <int wide>
+void add_low_rank(const Product &product, int64_t row, int64_t outs, int64_t first, int64_t last, float *sums,
+                  int64_t stride) {
+    const int64_t rank = product.rank;
+    if (rank > 0) {
+        multiply_floats<F32, wide>({product.up + row * rank, rank}, rank, outs, {product.inner + first * rank, rank},
+                                   last - first, sums, stride, true);
+    }
+}
+
 // A block of outputs from `row` on, for tokens `first` to `last`, at most `most_tokens`. Their sums stay together until all
 // inputs went by: in the result, one token's lie pages away from the next one's.
 template <class Type>
@@ -188,10 +199,7 @@ void multiply_block(const Product &product, const Rounded &rounded, float *out, 
         tiles<Type, rows_of_tile>(panel, rounded.from(first * inputs + begin, Type::group), inputs, last - first, count,
                                   sums, begin > 0);
     }
-    if (product.rank > 0) {
-        multiply_floats<F32, 1>(product.up + row * product.rank, product.rank, outs,
-                                product.inner + first * product.rank, last - first, sums[0], block, true);
-    }
+    add_low_rank<1>(product, row, outs, first, last, sums[0], block);
     for (int64_t token = first; token < last; ++token) {
         __builtin_memcpy(out + token * product.outputs + row, sums[token - first], outs * sizeof(float));
     }
@@ -211,17 +219,17 @@ void multiply_type(const Product &product, const Rounded &rounded, float *out, i
 template <class Type>
 void multiply_float_type(const Product &product, const float *activations, float *out, int64_t from, int64_t to,
                          int64_t first, int64_t last) {
+    using Number = typename Type::Number;
+    const Rows<Number> weights{static_cast<const Number *>(product.weights),
+                               product.row_bytes / static_cast<int64_t>(sizeof(Number))};
+    const Rows<float> tokens{activations, product.token_stride};
     for (int64_t row = from * float_block; row < to * float_block && row < product.outputs; row += float_block) {
         const int64_t outs = product.outputs - row < float_block ? product.outputs - row : float_block;
         float *sums = out + first * product.outputs + row;
-        multiply_floats<Type, float_panels>(
-            static_cast<const typename Type::Number *>(product.weights) + row * product.inputs, product.inputs, outs,
-            activations + first * product.inputs, last - first, sums, product.outputs, false);
-        if (product.rank > 0) {
-            multiply_floats<F32, float_panels>(product.up + row * product.rank, product.rank, outs,
-                                               product.inner + first * product.rank, last - first, sums,
-                                               product.outputs, true);
-        }
+        multiply_floats<Type, float_panels>({weights.at(row, 0), weights.stride}, product.inputs, outs,
+                                            {tokens.at(first, 0), tokens.stride}, last - first, sums, product.outputs,
+                                            false);
+        add_low_rank<float_panels>(product, row, outs, first, last, sums, product.outputs);
     }
 }
 

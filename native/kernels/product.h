@@ -36,8 +36,9 @@ enum WeightType {
 struct Product {
     int64_t inputs, outputs, tokens; /* inputs: a multiple of the type's block */
     WeightType type;
-    const void *weights; /* (outputs, inputs), rows `row_bytes` apart, which of float weights are without gaps */
+    const void *weights; /* (outputs, inputs), rows `row_bytes` apart */
     int64_t row_bytes;
+    int64_t token_stride; /* numbers from one token's activations to the next one's, where they are not rounded */
     /* What a LoRA adds while a result is in the cache: float32 (tokens, rank), times the transposed (outputs, rank). */
     int64_t rank = 0;
     const float *inner = nullptr, *up = nullptr;
@@ -58,7 +59,7 @@ struct ProductKernels {
     void (*round)(const Product &product, const char *activations, int64_t row_bytes, void *rounded, int64_t from,
                   int64_t to);
     /* Blocks `from` to `to` of outputs, for tokens `first` to `last`, of the result (tokens, outputs). Activations are
-     * rounded ones, or for float weights as they are, without gaps. */
+     * rounded ones, or for float weights as they are. */
     void (*multiply)(const Product &product, const void *activations, float *out, int64_t from, int64_t to,
                      int64_t first, int64_t last);
 };

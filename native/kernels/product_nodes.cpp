@@ -1,4 +1,4 @@
-// Products with weights in the engine's graphs.
+// Products with weights, and of two matrices that are computed, in the engine's graphs.
 #include <algorithm>
 
 #include "ggml-backend.h"
@@ -23,7 +23,7 @@ constexpr int64_t fewest_tokens_in_piece = 128;
 const ProductKernels &kernels_of(void *user_data) { return *static_cast<const ProductKernels *>(user_data); }
 
 Product product_of(const ggml_tensor *w, int64_t tokens) {
-    return {w->ne[0], w->ne[1], tokens, *weight_type(w->type), w->data, static_cast<int64_t>(w->nb[1])};
+    return {w->ne[0], w->ne[1], tokens, *weight_type(w->type), w->data, static_cast<int64_t>(w->nb[1]), w->ne[0]};
 }
 
 // Result: bytes, as many as rounding activations (inputs, tokens, ...) takes for the weights that are the second source.
@@ -34,6 +34,27 @@ void round(ggml_tensor *result, int thread, int threads, void *kernels) {
                               result->data, share(tokens, thread, threads), share(tokens, thread + 1, threads));
 }
 
+// What a node's threads share: some products of one shape, each cut into blocks of outputs and parts of the tokens.
+struct Shares {
+    int64_t blocks, parts, products;
+
+    Shares(const Product &product, int64_t count, const ProductKernels &kernels, int threads)
+        : blocks(block_count(product, kernels)), products(count) {
+        const int64_t wanted = Pieces::wanted(threads, INT32_MAX), all = blocks * products;
+        parts = std::min((wanted + all - 1) / all, std::max<int64_t>(1, product.tokens / fewest_tokens_in_piece));
+    }
+
+    int64_t count() const { return blocks * parts * products; }
+    int64_t product_of(int64_t piece) const { return piece / parts / blocks; }
+
+    void compute(const Product &product, const ProductKernels &kernels, const void *activations, float *out,
+                 int64_t piece) const {
+        const int64_t block = piece / parts % blocks, part = piece % parts;
+        kernels.multiply(product, activations, out, block, block + 1, share(product.tokens, part, parts),
+                         share(product.tokens, part + 1, parts));
+    }
+};
+
 // Result (outputs, tokens, ...) of activations, rounded ones for quantized weights, and weights; and, where there are two
 // more sources, of what a LoRA adds to it.
 void multiply(ggml_tensor *result, int, int threads, void *kernels) {
@@ -43,16 +64,33 @@ void multiply(ggml_tensor *result, int, int threads, void *kernels) {
         product.inner = static_cast<const float *>(inner->data);
         product.up = static_cast<const float *>(result->src[3]->data);
     }
-    const int64_t blocks = block_count(product, kernels_of(kernels));
-    const int64_t wanted = Pieces::wanted(threads, INT32_MAX);
-    const int64_t most_parts = std::max<int64_t>(1, product.tokens / fewest_tokens_in_piece);
-    const int64_t parts = std::min((wanted + blocks - 1) / blocks, most_parts);
-    const Pieces pieces(result, threads, blocks * parts);
+    const Shares shares(product, 1, kernels_of(kernels), threads);
+    const Pieces pieces(result, threads, shares.count());
     for (int64_t piece = pieces.next(); piece >= 0; piece = pieces.next()) {
-        const int64_t block = piece / parts, part = piece % parts;
-        kernels_of(kernels).multiply(product, result->src[0]->data, static_cast<float *>(result->data), block,
-                                     block + 1, share(product.tokens, part, parts),
-                                     share(product.tokens, part + 1, parts));
+        shares.compute(product, kernels_of(kernels), result->src[0]->data, static_cast<float *>(result->data), piece);
+    }
+}
+
+// The matrix of a tensor of several that goes with the matrix of that number of another tensor, which may have a multiple of
+// them on each axis.
+char *matrix_for(const ggml_tensor *tensor, const ggml_tensor *other, int64_t number) {
+    const int64_t i2 = number % other->ne[2] / (other->ne[2] / tensor->ne[2]);
+    const int64_t i3 = number / other->ne[2] / (other->ne[3] / tensor->ne[3]);
+    return static_cast<char *>(tensor->data) + i2 * tensor->nb[2] + i3 * tensor->nb[3];
+}
+
+// Result (outputs, tokens, ...) of two tensors that are computed: activations, and matrices in the place of weights.
+void multiply_matrices(ggml_tensor *result, int, int threads, void *kernels) {
+    const ggml_tensor *x = result->src[0], *w = result->src[1];
+    Product product = product_of(w, x->ne[1]);
+    product.token_stride = static_cast<int64_t>(x->nb[1] / sizeof(float));
+    const Shares shares(product, x->ne[2] * x->ne[3], kernels_of(kernels), threads);
+    const Pieces pieces(result, threads, shares.count());
+    for (int64_t piece = pieces.next(); piece >= 0; piece = pieces.next()) {
+        const int64_t number = shares.product_of(piece);
+        product.weights = matrix_for(w, x, number);
+        shares.compute(product, kernels_of(kernels), matrix_for(x, x, number),
+                       reinterpret_cast<float *>(matrix_for(result, x, number)), piece);
     }
 }
 
@@ -60,6 +98,17 @@ bool fits(const ggml_tensor *w, const ggml_tensor *x) {
     return w->op == GGML_OP_NONE && w->view_src == nullptr && w->buffer != nullptr &&
            ggml_backend_buffer_is_host(w->buffer) && weight_type(w->type) && ggml_is_contiguous(w) && w->ne[2] == 1 &&
            w->ne[3] == 1 && x->type == GGML_TYPE_F32 && ggml_is_contiguous(x) && ggml_nrows(x) >= fewest_tokens;
+}
+
+bool is_computed(const ggml_tensor *tensor) {
+    return tensor->op != GGML_OP_NONE || (tensor->view_src != nullptr && tensor->view_src->op != GGML_OP_NONE);
+}
+
+bool are_matrices(const ggml_tensor *w, const ggml_tensor *x) {
+    const auto in_rows = [](const ggml_tensor *one) {
+        return one->type == GGML_TYPE_F32 && one->nb[0] == sizeof(float) && one->nb[1] % sizeof(float) == 0;
+    };
+    return is_computed(w) && in_rows(w) && in_rows(x) && w->ne[1] >= fewest_tokens && x->ne[1] >= fewest_tokens;
 }
 
 }  // namespace
@@ -101,7 +150,7 @@ std::optional<WeightType> weight_type(int ggml_type_number) {
     }
 }
 
-bool is_product(const ggml_tensor *node) { return runs(node, multiply); }
+bool is_product(const ggml_tensor *node) { return runs(node, multiply) || runs(node, multiply_matrices); }
 
 namespace {
 
@@ -135,7 +184,14 @@ ggml_tensor *product_and_low_rank(ggml_context *context, ggml_tensor *w, ggml_te
 ggml_tensor *sdpy_mul_mat(ggml_context *context, ggml_tensor *w, ggml_tensor *x) {
     using namespace sdpy;
     const Level *level = Kernels::in_use();
-    return level != nullptr && fits(w, x) ? product_node(*level, context, w, x) : ggml_mul_mat(context, w, x);
+    if (level != nullptr && fits(w, x)) {
+        return product_node(*level, context, w, x);
+    }
+    if (level != nullptr && are_matrices(w, x)) {
+        return kernel_node(context, multiply_matrices, level->product, GGML_TYPE_F32, {x, w}, w->ne[1], x->ne[1],
+                           x->ne[2], x->ne[3]);
+    }
+    return ggml_mul_mat(context, w, x);
 }
 
 // Ours have but one precision.
