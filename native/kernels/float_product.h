@@ -22,7 +22,9 @@ constexpr int float_rows = 12;
 constexpr int float_rows = 6;
 #endif
 
-using FloatPanel = float[float_depth][float_panel];
+/* Rows of a panel, one for each input. */
+using PanelRow = float[float_panel];
+using FloatPanel = PanelRow[float_depth];
 
 /* Eight numbers of a row, and one. */
 struct F32 {
@@ -75,7 +77,7 @@ inline void turn_eight(const __m256 (&rows)[8], float *to) {
 
 /* Lays `count` numbers of `rows` rows, which are `stride` numbers apart, side by side; zeros where a panel has more. */
 template <class Type>
-void pack_floats(const typename Type::Number *weights, int64_t stride, int64_t rows, int64_t count, FloatPanel &panel) {
+void pack_floats(const typename Type::Number *weights, int64_t stride, int64_t rows, int64_t count, PanelRow *panel) {
     for (int64_t out = 0; out < float_panel; out += 8) {
         int64_t i = 0;
         if (out + 8 <= rows) {
@@ -97,7 +99,7 @@ void pack_floats(const typename Type::Number *weights, int64_t stride, int64_t r
 
 /* Some tokens' activations times a panel, added to what they have or not. Of the panel's outputs the first vectors. */
 template <int rows, int vectors>
-inline void float_tile(const FloatPanel &panel, const float *activations, int64_t stride, int64_t count, float *sums,
+inline void float_tile(const PanelRow *panel, const float *activations, int64_t stride, int64_t count, float *sums,
                        int64_t sums_stride, bool added) {
     Floats total[rows][vectors];
 #pragma GCC unroll 12
@@ -133,7 +135,7 @@ inline void float_tile(const FloatPanel &panel, const float *activations, int64_
 
 /* The same where the result has `outs` columns left, which may be fewer than the panel's. */
 template <int rows>
-inline void float_tile_of(const FloatPanel &panel, const float *activations, int64_t stride, int64_t count, float *sums,
+inline void float_tile_of(const PanelRow *panel, const float *activations, int64_t stride, int64_t count, float *sums,
                           int64_t sums_stride, int64_t outs, bool added) {
     if (outs >= float_panel) {
         float_tile<rows, float_vectors>(panel, activations, stride, count, sums, sums_stride, added);

@@ -26,11 +26,14 @@ double kernel_cost(const ggml_tensor *node) {
     if (is_winograd(node)) {
         return winograd_cost(node);
     }
+    if (is_attention(node)) {
+        return attention_cost(node);
+    }
     return is_product(node) ? 2.0 * static_cast<double>(ggml_nelements(node) * weights_of(node)->ne[0]) : 0;
 }
 
 void heed_cancelling(ggml_tensor *node, const std::atomic<bool> &cancelled) {
-    if (is_convolution(node) || is_winograd(node) || is_product(node)) {
+    if (is_convolution(node) || is_winograd(node) || is_product(node) || is_attention(node)) {
         Pieces::heed(node, &cancelled);
     }
 }

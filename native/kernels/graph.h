@@ -27,7 +27,11 @@ class Kernels {
  * added while a result is in the cache. Null where our kernels do not fit. */
 ggml_tensor *product_and_low_rank(ggml_context *context, ggml_tensor *w, ggml_tensor *x, ggml_tensor *down,
                                   ggml_tensor *up);
-/* Operations of a node that is one of our convolutions or products, else 0. */
+/* Attention of queries, keys and values (head size, tokens, heads, batch), where keys and values may have fewer heads: their
+ * products over the root of the head size, plus a mask (keys, queries, heads or 1), are the logarithms of weights. Gives
+ * (head size * heads, tokens, batch). Null where our kernels do not fit. */
+ggml_tensor *attention_node(ggml_context *context, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v, ggml_tensor *mask);
+/* Operations of a node that is one of our convolutions, products or attention, else 0. */
 double kernel_cost(const ggml_tensor *node);
 /* Lets a node that is one of ours, and may take seconds, end early where the flag is set, with no result. The flag must live
  * until the node was computed. */

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/errors.h"
+#include "kernels/attention.h"
 #include "kernels/convolution.h"
 #include "kernels/product.h"
 #include "kernels/winograd.h"
@@ -26,16 +27,16 @@ namespace {
 // The fastest first. A build for one machine has those of this machine alone.
 const std::vector<Level> levels = {
 #ifdef SDPY_HAS_AVX512_VNNI
-    {"avx512_vnni", runs_avx512_vnni, &convolution_avx512, &winograd_avx512, &product_avx512_vnni},
+    {"avx512_vnni", runs_avx512_vnni, &convolution_avx512, &winograd_avx512, &product_avx512_vnni, &attention_avx512},
 #endif
 #ifdef SDPY_HAS_AVX512
-    {"avx512", runs_avx512, &convolution_avx512, &winograd_avx512, &product_avx512},
+    {"avx512", runs_avx512, &convolution_avx512, &winograd_avx512, &product_avx512, &attention_avx512},
 #endif
 #ifdef SDPY_HAS_AVX_VNNI
-    {"avx_vnni", runs_avx_vnni, &convolution_avx2, &winograd_avx2, &product_avx_vnni},
+    {"avx_vnni", runs_avx_vnni, &convolution_avx2, &winograd_avx2, &product_avx_vnni, &attention_avx2},
 #endif
 #ifdef SDPY_HAS_AVX2
-    {"avx2", runs_avx2, &convolution_avx2, &winograd_avx2, &product_avx2},
+    {"avx2", runs_avx2, &convolution_avx2, &winograd_avx2, &product_avx2, &attention_avx2},
 #endif
 };
 
@@ -49,7 +50,7 @@ const Level *fastest() {
 }
 
 bool never() { return false; }
-const Level off = {"off", never, nullptr, nullptr, nullptr};
+const Level off = {"off", never, nullptr, nullptr, nullptr, nullptr};
 
 // Read on the engines' threads, for every graph that is built.
 std::atomic<const Level *> chosen{fastest()};

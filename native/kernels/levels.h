@@ -4,6 +4,7 @@
 
 namespace sdpy {
 
+struct AttentionKernels;
 struct ConvolutionKernels;
 struct ProductKernels;
 struct WinogradKernels;
@@ -15,6 +16,7 @@ struct Level {
     const ConvolutionKernels *convolution;
     const WinogradKernels *winograd;
     const ProductKernels *product;
+    const AttentionKernels *attention;
 };
 
 /* By its name, or null where this CPU cannot run it. */

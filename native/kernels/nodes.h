@@ -34,6 +34,8 @@ inline int64_t share(int64_t all, int64_t number, int64_t count) { return all * 
 bool is_product(const ggml_tensor *node);
 bool is_convolution(const ggml_tensor *node);
 double convolution_cost(const ggml_tensor *node);
+bool is_attention(const ggml_tensor *node);
+double attention_cost(const ggml_tensor *node);
 bool is_winograd(const ggml_tensor *node);
 double winograd_cost(const ggml_tensor *node);
 

@@ -18,6 +18,7 @@
 #include "llm.hpp"
 #undef ggml_ext_attention_ext
 #undef ggml_add_inplace
+#define ggml_ext_attention_ext sdpy::fused_attention
 #define Qwen2Tokenizer sdpy::PromptTokenizer
 #define parse_prompt_attention sdpy::whole_prompt
 #include "overrides/sizes/clip_t5.h"

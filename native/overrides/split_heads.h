@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "ggml_extend.hpp"
+#include "overrides/fused_attention.h"
 
 namespace sdpy {
 
@@ -28,10 +29,10 @@ inline ggml_tensor *attention_in_parts(GGMLRunnerContext *ctx, ggml_tensor *q, g
     const int64_t heads = v->ne[1];
     const uint64_t bytes = static_cast<uint64_t>(q->ne[1]) * static_cast<uint64_t>(k->ne[1]) * sizeof(float) *
                            static_cast<uint64_t>(heads);
-    if (heads == 1 || parts >= most_parts || bytes <= attention_room() || ctx->flash_attn_enabled || v->ne[3] != 1 ||
-        q->ne[2] != heads || k->ne[2] != heads) {
-        return ggml_ext_attention_ext(ctx->ggml_ctx, ctx->backend, q, k, v, heads, mask, true, ctx->flash_attn_enabled,
-                                      kv_scale);
+    if (Kernels::on() || heads == 1 || parts >= most_parts || bytes <= attention_room() || ctx->flash_attn_enabled ||
+        v->ne[3] != 1 || q->ne[2] != heads || k->ne[2] != heads) {
+        return fused_attention(ctx->ggml_ctx, ctx->backend, q, k, v, heads, mask, true, ctx->flash_attn_enabled,
+                               kv_scale);
     }
     const auto part = [&](int64_t first, int64_t count) {
         const auto of = [&](ggml_tensor *x) {

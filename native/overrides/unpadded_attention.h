@@ -3,6 +3,7 @@
 
 #include "ggml_extend.hpp"
 #include "kernels/graph.h"
+#include "overrides/fused_attention.h"
 #include "tokenizer/tokenizers.h"
 
 namespace sdpy {
@@ -23,7 +24,7 @@ inline ggml_tensor *prompt_attention(ggml_context *context, ggml_backend_t backe
         v = ggml_view_4d(context, v, v->ne[0], v->ne[1], keys, v->ne[3], v->nb[1], v->nb[2], v->nb[3], 0);
         mask = ggml_view_2d(context, mask, keys, mask->ne[1], mask->nb[1], 0);
     }
-    return ggml_ext_attention_ext(context, backend, q, k, v, heads, mask, by_heads, flash);
+    return fused_attention(context, backend, q, k, v, heads, mask, by_heads, flash);
 }
 
 }  // namespace sdpy
