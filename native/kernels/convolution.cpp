@@ -16,9 +16,10 @@ constexpr int64_t band_bytes = 512 << 10;  // rows of the input that should stay
 
 typedef float Vector __attribute__((vector_size(lanes * sizeof(float)), aligned(sizeof(float)), may_alias));
 
-// A tile of `tiles` vectors of one row, for a block of out channels, added up over all channels and taps.
+// A tile of `tiles` vectors, which are `apart` floats from each other, for a block of out channels, added up over all
+// channels and taps.
 template <int edge, int tiles>
-inline void add_up(const float *padded, int64_t channels, int64_t width, const float *weights,
+inline void add_up(const float *padded, int64_t channels, int64_t width, int64_t apart, const float *weights,
                    Vector (&sum)[block][tiles]) {
     for (int o = 0; o < block; ++o) {
         for (int t = 0; t < tiles; ++t) {
@@ -32,7 +33,7 @@ inline void add_up(const float *padded, int64_t channels, int64_t width, const f
             Vector value[tiles];
 #pragma GCC unroll 3
             for (int t = 0; t < tiles; ++t) {
-                value[t] = *reinterpret_cast<const Vector *>(from + t * lanes);
+                value[t] = *reinterpret_cast<const Vector *>(from + t * apart);
             }
 #pragma GCC unroll 8
             for (int o = 0; o < block; ++o) {
@@ -45,23 +46,41 @@ inline void add_up(const float *padded, int64_t channels, int64_t width, const f
     }
 }
 
-template <int edge, int tiles>
+// The vectors of a tile lie side by side in a row of `pixels` pixels, or, in a picture that is no wider than one, below each
+// other.
+template <int edge, int tiles, bool below>
 inline void tile(const Convolution &shape, const float *padded, const float *weights, float *out, int64_t outs,
                  int64_t pixels) {
+    const int64_t width = sdpy::padded_width(shape);
     Vector sum[block][tiles];
-    add_up<edge, tiles>(padded, shape.channels, sdpy::padded_width(shape), weights, sum);
-    for (int o = 0; o < block; ++o) {
-        if (o < outs) {
-            float *to = out + o * shape.height * shape.width;
-            for (int t = 0; t < tiles; ++t) {
-                if (pixels >= (t + 1) * lanes) {
-                    *reinterpret_cast<Vector *>(to + t * lanes) = sum[o][t];
-                } else {
-                    for (int64_t x = t * lanes; x < pixels; ++x) {
-                        to[x] = sum[o][t][x - t * lanes];
-                    }
+    add_up<edge, tiles>(padded, shape.channels, width, below ? shape.channels * width : lanes, weights, sum);
+    for (int o = 0; o < block && o < outs; ++o) {
+        float *to = out + o * shape.height * shape.width;
+        for (int t = 0; t < tiles; ++t) {
+            const int64_t left = below ? pixels : pixels - t * lanes;
+            float *at = to + t * (below ? shape.width : lanes);
+            if (left >= lanes) {
+                *reinterpret_cast<Vector *>(at) = sum[o][t];
+            } else {
+                for (int64_t x = 0; x < left; ++x) {
+                    at[x] = sum[o][t][x];
                 }
             }
+        }
+    }
+}
+
+// A row, vectors by vectors.
+template <int edge>
+void convolve_row(const Convolution &shape, const float *source, const float *weights, float *target, int64_t outs) {
+    for (int64_t x = 0; x < shape.width; x += widest * lanes) {
+        const int64_t left = shape.width - x;
+        if (left > (widest - 1) * lanes) {
+            tile<edge, widest, false>(shape, source + x, weights, target + x, outs, left);
+        } else if (widest > 2 && left > lanes) {
+            tile<edge, 2, false>(shape, source + x, weights, target + x, outs, left);
+        } else {
+            tile<edge, 1, false>(shape, source + x, weights, target + x, outs, left);
         }
     }
 }
@@ -103,25 +122,20 @@ void convolve_edge(const Convolution &shape, const float *padded, const float *p
     const int64_t width = sdpy::padded_width(shape), line = shape.channels * width;
     const int64_t size = shape.channels * edge * edge * block;
     const int64_t fitting = band_bytes / static_cast<int64_t>(sizeof(float)) / line - (edge - 1);
-    const int64_t rows = fitting > 1 ? fitting : 1;
+    // The weights of all channels go by for a band; of a narrow picture they are more than its rows.
+    const int64_t fewest = shape.width <= 16 ? 8 : 1, rows = fitting > fewest ? fitting : fewest;
     for (int64_t first = from; first < to; first += rows) {
         const int64_t last = first + rows < to ? first + rows : to;
         for (int64_t o = 0; o < shape.out_channels; o += block) {
             const float *weights = packed + o / block * size;
-            for (int64_t y = first; y < last; ++y) {
-                float *target = out + (o * shape.height + y) * shape.width;
-                const float *source = padded + y * line;
-                const int64_t outs = shape.out_channels - o;
-                for (int64_t x = 0; x < shape.width; x += widest * lanes) {
-                    const int64_t left = shape.width - x;
-                    if (left > (widest - 1) * lanes) {
-                        tile<edge, widest>(shape, source + x, weights, target + x, outs, left);
-                    } else if (widest > 2 && left > lanes) {
-                        tile<edge, 2>(shape, source + x, weights, target + x, outs, left);
-                    } else {
-                        tile<edge, 1>(shape, source + x, weights, target + x, outs, left);
-                    }
-                }
+            const int64_t outs = shape.out_channels - o;
+            int64_t y = first;
+            const auto target = [&] { return out + (o * shape.height + y) * shape.width; };
+            for (; shape.width <= lanes && y + widest <= last; y += widest) {
+                tile<edge, widest, true>(shape, padded + y * line, weights, target(), outs, shape.width);
+            }
+            for (; y < last; ++y) {
+                convolve_row<edge>(shape, padded + y * line, weights, target(), outs);
             }
         }
     }

@@ -10,7 +10,7 @@ namespace sdpy {
 namespace {
 
 // With fewer, transforming tiles and weights takes what the products save.
-constexpr int64_t fewest_channels = 64, fewest_pixels = 48 * 48;
+constexpr int64_t fewest_channels = 64, fewest_pixels = 24 * 24;
 // All packed weights go by for a piece.
 constexpr int64_t fewest_tiles = 24;
 // Each of them has some 8 MiB of room; others wait.
