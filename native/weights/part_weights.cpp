@@ -13,11 +13,11 @@ namespace sdpy {
 
 namespace {
 
-// Weights by the file that they are in.
+// Weights by the file that they are in, or by the files where each is in several.
 std::map<std::string, std::vector<const PlannedWeight *>> by_file(const std::vector<const PlannedWeight *> &weights) {
     std::map<std::string, std::vector<const PlannedWeight *>> files;
     for (const PlannedWeight *weight : weights) {
-        files[weight->file].push_back(weight);
+        files[weight->identity].push_back(weight);
     }
     return files;
 }
@@ -82,7 +82,7 @@ std::vector<const PlannedWeight *> PartWeights::used_in_order() const {
 uint64_t PartWeights::bytes() const {
     std::map<std::pair<std::string, std::string>, uint64_t> batches;  // as share_weights makes them
     for (const PlannedWeight *weight : used()) {
-        batches[{weight->file, block_of(weight->stored.name)}] += place_.bytes_of(weight->tensor);
+        batches[{weight->identity, block_of(weight->stored.name)}] += place_.bytes_of(weight->tensor);
     }
     return std::accumulate(batches.begin(), batches.end(), uint64_t{0},
                            [&](uint64_t sum, const auto &batch) { return sum + place_.taken_for(batch.second); });
@@ -104,7 +104,7 @@ void PartWeights::rest() {
 
 uint64_t PartWeights::bytes_to_read() const {
     uint64_t bytes = 0;
-    for (const auto &[file, weights] : by_file(used())) {
+    for (const auto &[identity, weights] : by_file(used())) {
         bytes += sdpy::bytes_to_read(place_, weights);
     }
     return bytes;
@@ -123,8 +123,8 @@ void PartWeights::bring(int threads, ReadingProgress &progress) {
         evict();  // before reading, which may fail: the tensors must not point at what is gone
     }
     WeightBatches batches;
-    for (const auto &[file, weights] : by_file(used())) {
-        const WeightBatches some = share_weights(file, place_, weights, threads, progress);
+    for (const auto &[identity, weights] : by_file(used())) {
+        const WeightBatches some = share_weights(place_, weights, threads, progress);
         batches.insert(batches.end(), some.begin(), some.end());
     }
     evict();  // what had fewer blocks
