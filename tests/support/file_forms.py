@@ -165,6 +165,12 @@ def _named(names: Plain, stem: str = "model") -> Written:
 
 
 _FLUX, _QWEN, _VAE = diffusers_names.flux, diffusers_names.qwen, diffusers_names.vae
+
+
+def _bare_qwen(tensors: Tensors) -> Tensors:
+    return {name.removeprefix("model."): tensor for name, tensor in _QWEN(tensors).items()}
+
+
 FORMS = (
     Form("safetensors in F32", "diffusion_model", _single(as_type("F32")), as_type("F32")),
     Form("safetensors in BF16", "diffusion_model", _single(as_type("BF16")), as_type("BF16")),
@@ -203,6 +209,7 @@ FORMS = (
         "text_encoder",
         lambda folder, tensors: write_sharded(folder, "model", _QWEN(tensors)),
     ),
+    Form("a Qwen3 without its head (`Qwen3Model`)", "text_encoder", _named(_bare_qwen)),
     Form(
         "a Qwen3 in fp8, e4m3fn",
         "text_encoder",

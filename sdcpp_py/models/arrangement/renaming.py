@@ -1,6 +1,6 @@
-"""Denoisers and VAEs in the names of diffusers, under those that the engine reads.
+"""Denoisers, VAEs and language models in other programs' names, under those that the engine reads.
 
-Which names these are stands with each family (``families.family.OtherNames``).
+Which names denoisers have stands with each family (``families.family.OtherNames``).
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from sdcpp_py.models.families.naming import OtherNames
 _DENOISER = "model.diffusion_model."
 # What a denoiser's names begin with in a checkpoint, where a program saved it from memory, and in a file of its own.
 _SAVED = ("diffusion_model.", "transformer.")
+# What a language model's names begin with where it was saved without its head, or with its image half.
+_LANGUAGE_MODELS = ("", "model.language_model.", "language_model.model.")
+_TABLE = "embed_tokens.weight"
 _WHOLE = (_DENOISER, *_SAVED, "")
 
 
@@ -37,7 +40,15 @@ def renamed(tensors: Mapping[str, Arranged]) -> tuple[Mapping[str, Arranged], bo
     for prefix in _SAVED:
         if tensors and all(name.startswith(prefix) for name in tensors):
             return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}, True
+    for prefix in _LANGUAGE_MODELS:
+        if prefix + _TABLE in tensors and f"{prefix}layers.0.input_layernorm.weight" in tensors:
+            return {_in_transformers(name, prefix): tensor for name, tensor in tensors.items()}, True
     return _as_convolutions(tensors)
+
+
+def _in_transformers(name: str, prefix: str) -> str:
+    """The name that a language model's tensor has where the model has a head beside it."""
+    return f"model.{name.removeprefix(prefix)}" if name.startswith(prefix) else name
 
 
 def _names_of(tensors: Mapping[str, Arranged]) -> OtherNames | None:
