@@ -52,6 +52,7 @@ int sdpy_begin_open(sdpy_engine *handle, const sdpy_open_request *request, sdpy_
     return begin(handle, failure, [&](sdpy_engine *engine) {
         sdpy::OpenRequest copy;
         copy.files = paths_of(request->files);
+        copy.arrangements = paths_of(request->arrangements);
         std::transform(request->devices, request->devices + SDPY_PART_COUNT, copy.devices.begin(), text_of);
         copy.threads = request->threads;
         for (int part = 0; part < SDPY_PART_COUNT; ++part) {

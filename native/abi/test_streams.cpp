@@ -59,10 +59,10 @@ class ByteBlocks {
     void add_tensor(sdpy::ReadAhead::Block &block, uint64_t bytes, uint64_t offset, uint64_t offset_in_place) {
         const auto size = static_cast<int64_t>(bytes);
         stored_.emplace_back();
-        stored_.back().type = GGML_TYPE_I8;
-        stored_.back().n_dims = 1;
-        stored_.back().ne[0] = size;
-        stored_.back().offset = offset;
+        stored_.back().stored.type = GGML_TYPE_I8;
+        stored_.back().stored.n_dims = 1;
+        stored_.back().stored.ne[0] = size;
+        stored_.back().stored.offset = offset;
         ggml_tensor *tensor = ggml_new_tensor_1d(context_.get(), GGML_TYPE_I8, size);
         tensor->data = places_[static_cast<size_t>(block.place)].data() + offset_in_place;
         sdpy::cut_into_pieces(file_, stored_.back(), tensor, static_cast<char *>(tensor->data), block.pieces);
@@ -71,7 +71,7 @@ class ByteBlocks {
     sdpy::WeightFile file_;
     std::unique_ptr<ggml_context, sdpy::FreedByGgml> context_;
     std::vector<std::vector<uint8_t>> places_;
-    std::vector<TensorStorage> stored_;
+    std::vector<sdpy::StoredRows> stored_;
     std::vector<sdpy::ReadAhead::Block> blocks_;
     std::vector<uint64_t> bytes_;
 };

@@ -106,7 +106,9 @@ typedef enum {
 } sdpy_file;
 
 typedef struct {
-    const char *files[SDPY_FILE_COUNT];   /* UTF-8 paths; null or "" where there is none */
+    const char *files[SDPY_FILE_COUNT]; /* UTF-8 paths; null or "" where there is none */
+    /* What lies where, of those that are not to be read as a plain file (weights/arranged_files.h); else null or "". */
+    const char *arrangements[SDPY_FILE_COUNT];
     const char *devices[SDPY_PART_COUNT]; /* device names as sdpy_device_at gives them */
     int threads;                          /* CPU threads of this and all further jobs, 1 or more */
     /* Of parts on GPUs, otherwise than by the engine: */

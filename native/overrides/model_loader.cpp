@@ -36,8 +36,13 @@ void check_shape(const TensorStorage &stored, const ggml_tensor *target) {
         throw LoadFailed("tensor '" + stored.name + "' has shape " + shape_text(stored.ne) + " in the file, and " +
                          shape_text(target->ne) + " is needed");
     }
-    // Rows are read one by one, and a quantized block never crosses a row.
+}
+
+// Rows are read one by one, and a quantized block never crosses a row.
+void check_rows(const StoredRows &rows, const ggml_tensor *target) {
+    const TensorStorage &stored = rows.stored;
     if (stored.nelements() <= 0 || stored.ne[0] % ggml_blck_size(stored.type) != 0 ||
+        stored.ne[0] % ggml_blck_size(target->type) != 0 ||
         stored.nbytes_to_read() % (stored.nelements() / stored.ne[0]) != 0) {
         throw LoadFailed("tensor '" + stored.name + "' has a shape that its type cannot have");
     }
@@ -198,7 +203,13 @@ std::vector<std::string> places_of(const std::string &prefix) {
 bool PlanningLoader::init_from_file(const std::string &path, const std::string &prefix) {
     String2TensorStorage file;
     std::swap(file, tensor_storage_map);
-    const bool read = ::ModelLoader::init_from_file(path, prefix);
+    const std::string *arrangement = ArrangedFiles::find(path);
+    bool read = true;
+    if (arrangement != nullptr) {
+        take_arranged(*arrangement, prefix);
+    } else {
+        read = ::ModelLoader::init_from_file(path, prefix);
+    }
     std::swap(file, tensor_storage_map);
     // A part of a checkpoint goes as a whole: layers that are left of it would count as those of the part that replaces it.
     for (const std::string &place : places_of(prefix)) {
@@ -218,6 +229,19 @@ bool PlanningLoader::init_from_file(const std::string &path, const std::string &
     return read;
 }
 
+void PlanningLoader::take_arranged(const std::string &text, const std::string &prefix) {
+    for (ArrangedTensor &tensor : read_arrangement(text)) {
+        TensorStorage &whole = tensor.whole;
+        if (is_unused_tensor(whole.name)) {
+            continue;
+        }
+        whole.name = starts_with(whole.name, prefix) ? whole.name : prefix + whole.name;
+        whole.storage_key = std::to_string(arranged_.size());
+        add_tensor_storage(whole);
+        arranged_.push_back(std::move(tensor));
+    }
+}
+
 void PlanningLoader::convert_tensors_name() {
     check_numbers(tensor_storage_map);
     ::ModelLoader::convert_tensors_name();
@@ -229,6 +253,24 @@ void PlanningLoader::convert_tensors_name() {
             stored.expected_type = GGML_TYPE_Q8_0;
         }
     }
+}
+
+ArrangedTensor PlanningLoader::stored_rows(const TensorStorage &stored,
+                                           const std::vector<std::unique_ptr<WeightFile>> &files) const {
+    if (!stored.storage_key.empty()) {
+        ArrangedTensor tensor = arranged_.at(std::stoul(stored.storage_key));
+        for (StoredRows &rows : tensor.rows) {
+            rows.stored.name = stored.name;
+        }
+        return tensor;
+    }
+    const WeightFile &file = *files[stored.file_index];
+    const uint64_t size = file.size(), bytes = static_cast<uint64_t>(stored.nbytes_to_read());
+    if (stored.offset > size || bytes > size - stored.offset) {
+        throw LoadFailed(file.path() + " is truncated: tensor '" + stored.name + "' ends " +
+                         std::to_string(stored.offset + bytes - size) + " bytes past the end of the file");
+    }
+    return {stored, file.identity(), {{stored, file.path(), file.identity()}}};
 }
 
 bool PlanningLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors, std::set<std::string> ignored,
@@ -257,15 +299,13 @@ bool PlanningLoader::load_tensors(std::map<std::string, ggml_tensor *> &tensors,
             }
             continue;
         }
-        const WeightFile &file = *files[stored.file_index];
-        check_type(stored, file.path());
         check_shape(stored, target->second);
-        const uint64_t size = file.size(), bytes = static_cast<uint64_t>(stored.nbytes_to_read());
-        if (stored.offset > size || bytes > size - stored.offset) {
-            throw LoadFailed(file.path() + " is truncated: tensor '" + name + "' ends " +
-                             std::to_string(stored.offset + bytes - size) + " bytes past the end of the file");
+        ArrangedTensor tensor = stored_rows(stored, files);
+        for (const StoredRows &rows : tensor.rows) {
+            check_type(rows.stored, rows.file);
+            check_rows(rows, target->second);
         }
-        plan->weights.push_back({stored, target->second, file.path(), file.identity()});
+        plan->weights.push_back({stored, target->second, std::move(tensor.identity), std::move(tensor.rows)});
     }
     plan->reads_pictures = std::any_of(present.begin(), present.end(), [](const std::string &name) {
         return starts_with(name, "first_stage_model.encoder.") || starts_with(name, "tae.encoder.");

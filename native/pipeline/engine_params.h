@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "base/errors.h"
 #include "base/numbers.h"
@@ -33,6 +35,17 @@ inline sd_ctx_params_t context_params(const ModelPaths &files) {
     params.vae_path = files[SDPY_FILE_VAE].c_str();
     params.taesd_path = files[SDPY_FILE_TAE].c_str();
     return params;
+}
+
+// What lies where, by the paths that the engine is given.
+inline std::map<std::string, std::string> arrangements_of(const OpenRequest &request) {
+    std::map<std::string, std::string> texts;
+    for (int file = 0; file < SDPY_FILE_COUNT; ++file) {
+        if (!request.arrangements[file].empty()) {
+            texts[request.files[file]] = request.arrangements[file];
+        }
+    }
+    return texts;
 }
 
 // What the engine takes the files for, by the names of their tensors.

@@ -35,6 +35,7 @@ class EnginePipeline : public Pipeline {
         : sd_(std::make_unique<StableDiffusionGGML>()), thread_count_(request.threads), rules_(request.rules) {
         check_threads(thread_count_);
         PartDevices devices(request.devices);
+        const ArrangedFiles arranged(arrangements_of(request));
         sd_ctx_params_t params = context_params(request.files);
         params.n_threads = thread_count_;
         // The encoder's half costs nothing until a picture is encoded.

@@ -37,6 +37,7 @@ using ModelPaths = std::array<std::string, SDPY_FILE_COUNT>;
 
 struct OpenRequest {
     ModelPaths files;
+    ModelPaths arrangements;  // in place of paths, texts of weights/arranged_files.h
     EachPart<std::string> devices;
     int threads;
     EachPart<GpuRules> rules;  // for parts on GPUs

@@ -60,7 +60,9 @@ WeightStream::WeightStream(const WeightPlace &place, const std::vector<const Pla
     : place_(place), threads_(threads) {
     const std::vector<Block> blocks = blocks_of(place, weights);
     const StreamLayout layout = lay_out(blocks.front().bytes, sizes_of(blocks), room, reads_ahead());
-    open_files(weights);
+    for (const PlannedWeight *weight : weights) {
+        files_.open(*weight);
+    }
     bring(blocks.front());
     for (const uint64_t bytes : layout.bytes) {
         make_place(bytes);
@@ -83,16 +85,6 @@ WeightStream::WeightStream(const WeightPlace &place, const std::vector<const Pla
     }
 }
 
-void WeightStream::open_files(const std::vector<const PlannedWeight *> &weights) {
-    for (const PlannedWeight *weight : weights) {
-        std::unique_ptr<WeightFile> &file = files_[weight->file];
-        if (file == nullptr) {
-            file = std::make_unique<WeightFile>(weight->file);
-            file->check_identity(weight->identity);
-        }
-    }
-}
-
 // Of a block that stays.
 void WeightStream::bring(const Block &block) {
     if (block.weights.empty()) {
@@ -106,7 +98,7 @@ void WeightStream::bring(const Block &block) {
     std::vector<Piece> pieces;
     for (const PlannedWeight *weight : block.weights) {
         batch.lend(*weight, place_.backend);
-        cut_into_pieces(file_of(*weight), weight->stored, weight->tensor, batch.in_host(batch.find(*weight)), pieces);
+        cut_into_pieces(files_, *weight, weight->tensor, batch.in_host(batch.find(*weight)), pieces);
     }
     read_pieces(std::move(pieces), threads_, nullptr, 0, 0);
 }
@@ -117,7 +109,7 @@ std::vector<Piece> WeightStream::placed(const Block &block, const Place &where) 
     char *address = static_cast<char *>(ggml_backend_buffer_get_base(where.buffer));
     for (const PlannedWeight *weight : block.weights) {
         ggml_backend_tensor_alloc(where.buffer, weight->tensor, address);
-        cut_into_pieces(file_of(*weight), weight->stored, weight->tensor, where.in_host(address), pieces);
+        cut_into_pieces(files_, *weight, weight->tensor, where.in_host(address), pieces);
         address += place_.bytes_of(weight->tensor);
     }
     return pieces;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -10,11 +9,11 @@
 
 #include "devices/device_memory.h"
 #include "devices/imported_memory.h"
-#include "weights/file_reading.h"
 #include "weights/load_plan.h"
 #include "weights/read_ahead.h"
 #include "weights/shared_store.h"
 #include "weights/stream_layout.h"
+#include "weights/weight_files.h"
 
 namespace sdpy {
 
@@ -58,11 +57,9 @@ class WeightStream {
 
     static std::vector<Block> blocks_of(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights);
     static std::vector<uint64_t> sizes_of(const std::vector<Block> &blocks);
-    void open_files(const std::vector<const PlannedWeight *> &weights);
     void bring(const Block &block);
     void make_place(uint64_t bytes);
     std::vector<Piece> placed(const Block &block, const Place &where) const;
-    const WeightFile &file_of(const PlannedWeight &weight) const { return *files_.at(weight.file); }
 
     WeightPlace place_;
     int threads_;
@@ -71,7 +68,7 @@ class WeightStream {
     std::vector<CountedBytes> counted_;
     uint64_t bytes_of_places_ = 0;
     std::unordered_map<const ggml_tensor *, int> block_of_tensor_;
-    std::map<std::string, std::unique_ptr<WeightFile>> files_;
+    WeightFiles files_;
     std::unique_ptr<ReadAhead> blocks_;  // after what it reads from and into
 };
 

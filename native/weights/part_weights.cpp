@@ -11,17 +11,17 @@
 #include "kernels/levels.h"
 #include "util.h"
 #include "weights/block_stream.h"
-#include "weights/piece_reading.h"
+#include "weights/number_formats.h"
 
 namespace sdpy {
 
 namespace {
 
-// Weights by the file that they are in.
+// Weights by the file that they are in, or by the files where each is in several.
 std::map<std::string, std::vector<const PlannedWeight *>> by_file(const std::vector<const PlannedWeight *> &weights) {
     std::map<std::string, std::vector<const PlannedWeight *>> files;
     for (const PlannedWeight *weight : weights) {
-        files[weight->file].push_back(weight);
+        files[weight->identity].push_back(weight);
     }
     return files;
 }
@@ -35,7 +35,10 @@ bool is_table_of_words(const std::string &name) {
 void keep_table_as_stored(const PlannedWeight &weight) {
     const TensorStorage &stored = weight.stored;
     ggml_tensor *tensor = weight.tensor;
-    if (!is_table_of_words(stored.name) || is_widened(stored) || tensor->ne[0] % ggml_blck_size(stored.type) != 0) {
+    const bool scaled = std::any_of(weight.rows.begin(), weight.rows.end(),
+                                    [](const StoredRows &rows) { return rows.scales != nullptr; });
+    if (!is_table_of_words(stored.name) || scaled || is_widened(stored) ||
+        tensor->ne[0] % ggml_blck_size(stored.type) != 0) {
         return;
     }
     tensor->type = stored.type;
@@ -109,7 +112,7 @@ std::vector<const PlannedWeight *> PartWeights::used_in_order() const {
 uint64_t PartWeights::bytes() const {
     std::map<std::pair<std::string, std::string>, uint64_t> batches;  // as share_weights makes them
     for (const PlannedWeight *weight : used()) {
-        batches[{weight->file, block_of(weight->stored.name)}] += place_.bytes_of(weight->tensor);
+        batches[{weight->identity, block_of(weight->stored.name)}] += place_.bytes_of(weight->tensor);
     }
     return std::accumulate(batches.begin(), batches.end(), uint64_t{0},
                            [&](uint64_t sum, const auto &batch) { return sum + place_.taken_for(batch.second); });
@@ -131,7 +134,7 @@ void PartWeights::rest() {
 
 uint64_t PartWeights::bytes_to_read() const {
     uint64_t bytes = 0;
-    for (const auto &[file, weights] : by_file(used())) {
+    for (const auto &[identity, weights] : by_file(used())) {
         bytes += sdpy::bytes_to_read(place_, weights);
     }
     return bytes;
@@ -150,8 +153,8 @@ void PartWeights::bring(int threads, ReadingProgress &progress) {
         evict();  // before reading, which may fail: the tensors must not point at what is gone
     }
     WeightBatches batches;
-    for (const auto &[file, weights] : by_file(used())) {
-        const WeightBatches some = share_weights(file, place_, weights, threads, progress);
+    for (const auto &[identity, weights] : by_file(used())) {
+        const WeightBatches some = share_weights(place_, weights, threads, progress);
         batches.insert(batches.end(), some.begin(), some.end());
     }
     evict();  // what had fewer blocks

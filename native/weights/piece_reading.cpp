@@ -13,12 +13,10 @@
 #include "ggml-backend.h"
 #include "jobs/run.h"
 #include "weights/file_reading.h"
+#include "weights/number_formats.h"
+#include "weights/weight_files.h"
 
 // Defined by the engine's model.cpp, declared in no header of it.
-void f8_e4m3_to_f16_vec(uint8_t *src, uint16_t *dst, int64_t n);
-void f8_e5m2_to_f16_vec(uint8_t *src, uint16_t *dst, int64_t n);
-void f64_to_f32_vec(double *src, float *dst, int64_t n);
-void i64_to_i32_vec(int64_t *src, int32_t *dst, int64_t n);
 void convert_tensor(void *src, ggml_type src_type, void *dst, ggml_type dst_type, int nrows, int n_per_row);
 
 namespace sdpy {
@@ -31,19 +29,25 @@ int64_t rows_of(const TensorStorage &stored) { return stored.nelements() / store
 
 }  // namespace
 
-bool is_widened(const TensorStorage &stored) {
-    return stored.is_f8_e4m3 || stored.is_f8_e5m2 || stored.is_f64 || stored.is_i64;
+uint64_t Piece::bytes() const {
+    return static_cast<uint64_t>(source->stored.nbytes_to_read() / rows_of(source->stored) * rows);
 }
 
-uint64_t Piece::bytes() const { return static_cast<uint64_t>(stored->nbytes_to_read() / rows_of(*stored) * rows); }
-
-void cut_into_pieces(const WeightFile &file, const TensorStorage &stored, ggml_tensor *target, char *in_host,
+void cut_into_pieces(const WeightFile &file, const StoredRows &source, ggml_tensor *target, char *in_host,
                      std::vector<Piece> &pieces) {
+    const TensorStorage &stored = source.stored;
     const int64_t rows = rows_of(stored);
     const int64_t row_bytes = std::max<int64_t>(1, stored.nbytes_to_read() / rows);
     const int64_t rows_at_once = std::max<int64_t>(1, piece_bytes / row_bytes);
     for (int64_t row = 0; row < rows; row += rows_at_once) {
-        pieces.push_back({&file, &stored, target, in_host, row, std::min(rows_at_once, rows - row)});
+        pieces.push_back({&file, &source, target, in_host, row, std::min(rows_at_once, rows - row)});
+    }
+}
+
+void cut_into_pieces(const WeightFiles &files, const PlannedWeight &weight, ggml_tensor *target, char *in_host,
+                     std::vector<Piece> &pieces) {
+    for (const StoredRows &rows : weight.rows) {
+        cut_into_pieces(files.of(rows), rows, target, in_host, pieces);
     }
 }
 
@@ -53,29 +57,34 @@ namespace {
 class PieceReader {
    public:
     void read(const Piece &piece) {
-        const TensorStorage &stored = *piece.stored;
+        const TensorStorage &stored = piece.source->stored;
         const int64_t rows = rows_of(stored);
         const int64_t elements = piece.rows * stored.ne[0];
         const uint64_t file_row = static_cast<uint64_t>(stored.nbytes_to_read() / rows);
-        const size_t target_row = ggml_row_size(piece.target->type, stored.ne[0]);
-        const size_t target_offset = target_row * static_cast<size_t>(piece.first_row);
-        const size_t target_bytes = target_row * static_cast<size_t>(piece.rows);
+        const int64_t first = piece.source->first_element + piece.first_row * stored.ne[0];
+        const size_t target_offset = ggml_row_size(piece.target->type, first);
+        const size_t target_bytes = ggml_row_size(piece.target->type, elements);
         const uint64_t offset = stored.offset + file_row * static_cast<uint64_t>(piece.first_row);
 
         const bool host = piece.in_host != nullptr;
         char *place = host ? piece.in_host + target_offset : nullptr;
-        const bool as_stored = stored.type == piece.target->type && !is_widened(stored);
+        const bool scaled = piece.source->scales != nullptr;
+        const bool as_stored = stored.type == piece.target->type && !is_widened(stored) && !scaled;
         if (as_stored && host) {
             piece.file->read(place, file_row * piece.rows, offset);
             return;
         }
         raw_.resize(file_row * piece.rows);
         piece.file->read(raw_.data(), raw_.size(), offset);
-        char *values = decode_number_format(stored, elements);
-        if (stored.type != piece.target->type) {
+        char *values = is_widened(stored) ? widen(stored, raw_.data(), elements, decoded_) : raw_.data();
+        if (scaled) {
+            values = scale(*piece.source, values, piece.first_row, piece.rows, scaled_);
+        }
+        const ggml_type type = scaled ? GGML_TYPE_F32 : stored.type;
+        if (type != piece.target->type) {
             converted_.resize(host ? 0 : target_bytes);
             char *out = host ? place : converted_.data();
-            convert_tensor(values, stored.type, out, piece.target->type, static_cast<int>(piece.rows),
+            convert_tensor(values, type, out, piece.target->type, static_cast<int>(piece.rows),
                            static_cast<int>(stored.ne[0]));
             values = out;
         }
@@ -87,29 +96,7 @@ class PieceReader {
     }
 
    private:
-    // Number formats that ggml does not have become the type that the engine gave the tensor.
-    char *decode_number_format(const TensorStorage &stored, int64_t elements) {
-        if (!is_widened(stored)) {
-            return raw_.data();
-        }
-        decoded_.resize(static_cast<size_t>(elements) * 4);
-        if (stored.is_f8_e4m3) {
-            f8_e4m3_to_f16_vec(reinterpret_cast<uint8_t *>(raw_.data()), reinterpret_cast<uint16_t *>(decoded_.data()),
-                               elements);
-        } else if (stored.is_f8_e5m2) {
-            f8_e5m2_to_f16_vec(reinterpret_cast<uint8_t *>(raw_.data()), reinterpret_cast<uint16_t *>(decoded_.data()),
-                               elements);
-        } else if (stored.is_f64) {
-            f64_to_f32_vec(reinterpret_cast<double *>(raw_.data()), reinterpret_cast<float *>(decoded_.data()),
-                           elements);
-        } else {
-            i64_to_i32_vec(reinterpret_cast<int64_t *>(raw_.data()), reinterpret_cast<int32_t *>(decoded_.data()),
-                           elements);
-        }
-        return decoded_.data();
-    }
-
-    std::vector<char> raw_, decoded_, converted_;
+    std::vector<char> raw_, decoded_, scaled_, converted_;
 };
 
 }  // namespace
@@ -120,8 +107,8 @@ bool fill_host(const std::vector<Piece> &pieces) {
 
 PieceQueue::PieceQueue(std::vector<Piece> pieces) : pieces_(std::move(pieces)) {
     std::sort(pieces_.begin(), pieces_.end(), [](const Piece &a, const Piece &b) {
-        return std::make_tuple(a.file, a.stored->offset, a.first_row) <
-               std::make_tuple(b.file, b.stored->offset, b.first_row);
+        return std::make_tuple(a.file, a.source->stored.offset, a.first_row) <
+               std::make_tuple(b.file, b.source->stored.offset, b.first_row);
     });
 }
 

@@ -6,29 +6,31 @@
 #include <vector>
 
 #include "ggml.h"
-#include "model_io/tensor_storage.h"
+#include "weights/stored_rows.h"
 
 namespace sdpy {
 
 class Run;
 class WeightFile;
+class WeightFiles;
+struct PlannedWeight;
 
-// Whether its numbers are of a format that ggml does not have.
-bool is_widened(const TensorStorage &stored);
-
-// Some rows of a stored tensor, and the tensor in memory that they belong to.
+// Some rows of what is stored, and the tensor in memory that they belong to.
 struct Piece {
     const WeightFile *file;
-    const TensorStorage *stored;
+    const StoredRows *source;
     ggml_tensor *target;
-    char *in_host;  // where the CPU finds the tensor's bytes; null: on a device that they are sent to
-    int64_t first_row, rows;
+    char *in_host;            // where the CPU finds the tensor's bytes; null: on a device that they are sent to
+    int64_t first_row, rows;  // of the source
 
     uint64_t bytes() const;  // in the file
 };
 
 // A tensor is cut into runs of whole rows, because quantized blocks never cross a row. `in_host` as a piece has it.
-void cut_into_pieces(const WeightFile &file, const TensorStorage &stored, ggml_tensor *target, char *in_host,
+void cut_into_pieces(const WeightFile &file, const StoredRows &source, ggml_tensor *target, char *in_host,
+                     std::vector<Piece> &pieces);
+// Of all its rows, from files that are open.
+void cut_into_pieces(const WeightFiles &files, const PlannedWeight &weight, ggml_tensor *target, char *in_host,
                      std::vector<Piece> &pieces);
 
 // Whether all of them go into the host's memory, and none is sent to a GPU.

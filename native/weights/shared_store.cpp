@@ -13,8 +13,8 @@
 #include "devices/devices.h"
 #include "jobs/run.h"
 #include "util.h"
-#include "weights/file_reading.h"
 #include "weights/piece_reading.h"
+#include "weights/weight_files.h"
 
 namespace sdpy {
 
@@ -162,8 +162,8 @@ void wait_for_turn(std::unique_lock<std::timed_mutex> &turn, const Run *run) {
 
 }  // namespace
 
-WeightBatches share_weights(const std::string &file, const WeightPlace &place,
-                            const std::vector<const PlannedWeight *> &weights, int threads, ReadingProgress &progress) {
+WeightBatches share_weights(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights, int threads,
+                            ReadingProgress &progress) {
     const std::string &identity = weights.front()->identity;
     const std::shared_ptr<Shelf> shelf = shelf_of(identity, place.backend);
     std::unique_lock<std::timed_mutex> turn(shelf->reading, std::defer_lock);
@@ -185,8 +185,7 @@ WeightBatches share_weights(const std::string &file, const WeightPlace &place,
     if (missing.empty()) {
         return held;
     }
-    const WeightFile opened(file);
-    opened.check_identity(identity);
+    WeightFiles files;
     std::vector<Piece> pieces;
     WeightBatches fresh;
     for (const auto &[block, tensors] : missing) {
@@ -195,8 +194,9 @@ WeightBatches share_weights(const std::string &file, const WeightPlace &place,
             continue;
         }
         for (const PlannedWeight *weight : tensors) {
+            files.open(*weight);
             ggml_tensor *own = fresh.back()->find(*weight);
-            cut_into_pieces(opened, weight->stored, own, fresh.back()->in_host(own), pieces);
+            cut_into_pieces(files, *weight, own, fresh.back()->in_host(own), pieces);
         }
     }
     const uint64_t after = std::accumulate(pieces.begin(), pieces.end(), progress.before,
@@ -224,9 +224,8 @@ uint64_t bytes_to_read(const WeightPlace &place, const std::vector<const Planned
     uint64_t bytes = 0;
     for (const auto &[block, tensors] : missing) {
         if (!others_have(place, tensors)) {
-            bytes = std::accumulate(tensors.begin(), tensors.end(), bytes, [](uint64_t sum, const PlannedWeight *one) {
-                return sum + static_cast<uint64_t>(one->stored.nbytes_to_read());
-            });
+            bytes = std::accumulate(tensors.begin(), tensors.end(), bytes,
+                                    [](uint64_t sum, const PlannedWeight *one) { return sum + one->bytes_to_read(); });
         }
     }
     return bytes;

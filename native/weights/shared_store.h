@@ -19,11 +19,11 @@ struct ReadingProgress {
     uint64_t before, total;
 };
 
-// Brings weights of one file to their place, unless they are there already, and returns what keeps them there.
+// Brings weights of one identity (one file's, or of the same several files) to their place, unless they are there already, and returns what keeps them there.
 // One reader at a time for each file and device: who comes second waits, and then finds what the first one read.
 // `progress` goes on by what was read. Throws LoadFailed (the file is no longer the one that was planned with, too), OutOfMemory, Cancelled.
-WeightBatches share_weights(const std::string &file, const WeightPlace &place,
-                            const std::vector<const PlannedWeight *> &weights, int threads, ReadingProgress &progress);
+WeightBatches share_weights(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights, int threads,
+                            ReadingProgress &progress);
 
 // Bytes of the file that `share_weights` would have to read.
 uint64_t bytes_to_read(const WeightPlace &place, const std::vector<const PlannedWeight *> &weights);

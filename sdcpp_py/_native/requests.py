@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcpp_py._native.library import ffi, lib, native_paths
-from sdcpp_py.parts import PARTS
+from sdcpp_py.parts import PARTS, ROLES
 
 _DTYPES: tuple[type[np.generic], ...] = (np.float32, np.int32, np.uint8)
 
@@ -52,6 +52,8 @@ class OpenRequest(Request):
         devices: native device names, by the part's name.
         threads: CPU threads of this and all further requests.
         direct_convolutions, float32_sums: names of parts on GPUs for which the rules of ``sdpy_open_request`` hold.
+        arrangements: by role, what lies where of a model that is not to be read as one plain file
+            (native/weights/arranged_files.h).
         imported_weights: names of parts whose weights lie in memory of this process, which their devices import.
         paces: operations a second of products, convolutions and others, by the part's name, where they were measured of
             its GPU; 0 where they were not.
@@ -64,16 +66,20 @@ class OpenRequest(Request):
     float32_sums: Collection[str] = ()
     imported_weights: Collection[str] = ()
     paces: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    arrangements: Mapping[str, str] = field(default_factory=dict, repr=False)
     begin = lib.sdpy_begin_open
 
     def native(self, measure: bool) -> tuple[Any, list[Any]]:
         """As in ``Request``."""
         paths = native_paths(self.files)
+        texts = [ffi.new("char[]", self.arrangements.get(role, "").encode()) for role in ROLES]
         names = [ffi.new("char[]", self.devices[part].encode()) for part in PARTS]
         named = (self.direct_convolutions, self.float32_sums, self.imported_weights)
         rules = [[part in parts for part in PARTS] for parts in named]
         paces = [list(self.paces.get(part, ())) for part in PARTS]
-        return ffi.new("sdpy_open_request *", [paths, names, self.threads, *rules, paces]), [paths, names]
+        return ffi.new("sdpy_open_request *", [paths, texts, names, self.threads, *rules, paces]), [
+            paths, texts, names,
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sdcpp_py.errors import ModelMismatchError
 from sdcpp_py.models import suggestions
+from sdcpp_py.models.arrangement import read_arranged
 from sdcpp_py.models.detect import describe
 from sdcpp_py.models.detect.described import Described, Part
 from sdcpp_py.models.detect.headers import read_header
@@ -25,8 +26,8 @@ def check_lora(path: StrPath, files: ModelFiles) -> None:
     if described.kind is None:
         return
     _check_family(Path(path), described, files)
-    (denoiser,) = files.of_part("diffusion_model")
-    width = describe(read_header(denoiser)).hidden_size
+    denoiser = files.sources.get("diffusion_model") or files.sources["model"]
+    width = describe(read_arranged(denoiser).header).hidden_size
     if width and described.hidden_size not in (0, width):
         raise ModelMismatchError(
             f"{path} was made for a {files.family.title} of width {described.hidden_size}, and {denoiser} has "

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from sdcpp_py.errors import ModelMismatchError
 from sdcpp_py.models import suggestions
+from sdcpp_py.models.arrangement import ReadModel
 from sdcpp_py.models.detect import denoiser_tensors
 from sdcpp_py.models.detect.described import Described, Kind, Part
 from sdcpp_py.models.detect.headers import FileHeader
-from sdcpp_py.models.detect.storage import fault_of
 from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, SD1, Z_IMAGE, Family
 from sdcpp_py.models.families.traits import DenoiserTensors
 from sdcpp_py.naming import named
@@ -31,12 +31,17 @@ _ARGUMENTS = {
 
 @dataclass(frozen=True)
 class Given:
-    """A file, the argument that it was given as, and what it is."""
+    """A model, the argument that it was given as, and what it is."""
 
     argument: str
     path: Path
-    header: FileHeader
+    model: ReadModel
     described: Described
+
+    @property
+    def header(self) -> FileHeader:
+        """As the engine is to see it."""
+        return self.model.header
 
 
 def check_denoiser(given: Given, encoders: Sequence[Given], vae: Given | None) -> Family:
@@ -47,9 +52,8 @@ def check_denoiser(given: Given, encoders: Sequence[Given], vae: Given | None) -
     family = described.family or _family_in_other_names(given.path, described, described.kind)
     right = family.denoiser_file(described.hidden_size)
     if described.foreign:
-        raise ModelMismatchError(
-            f"{given.path} is {described.title}, whose names the engine does not read; get {right}"
-        )
+        why = given.model.problem or "has names that the engine does not read"
+        raise ModelMismatchError(f"{given.path} is {described.title}, and {why}; get {right}")
     _check_storage(given, right)
     if lacks_heads(family, given.header):
         raise ModelMismatchError(f"{given.path} is only a part of {described.title}; get {right}")
@@ -135,9 +139,8 @@ def holds_vae(family: Family, checkpoint: Described) -> bool:
 
 
 def _check_storage(given: Given, right: str) -> None:
-    fault = fault_of(given.header)
-    if fault:
-        raise ModelMismatchError(f"{given.path} {fault}; get {right}")
+    if given.model.fault:
+        raise ModelMismatchError(f"{given.path} {given.model.fault}; get {right}")
 
 
 def check_encoders(family: Family, denoiser: Given, encoders: Sequence[Given]) -> dict[str, Given]:

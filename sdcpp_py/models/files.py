@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sdcpp_py.errors import ModelMismatchError
+from sdcpp_py.models.arrangement import ReadModel, read_arranged
 from sdcpp_py.models.compatibility import (
     Given,
     check_denoiser,
@@ -23,9 +24,7 @@ from sdcpp_py.models.compatibility import (
 )
 from sdcpp_py.models.detect import describe
 from sdcpp_py.models.detect.described import Described, Part
-from sdcpp_py.models.detect.headers import read_header
-from sdcpp_py.models.detect.shards import refuse_shard
-from sdcpp_py.models.detect.storage import fault_of
+from sdcpp_py.models.diffusers_folder import is_pipeline, parts_of
 from sdcpp_py.models.families import Family
 from sdcpp_py.models.local_paths import check_path
 from sdcpp_py.naming import named
@@ -44,6 +43,7 @@ class ModelFiles:
         context_width: of the text states that the denoiser reads.
         warnings: what works together, but was not trained so, in sentences.
         held: the roles whose weights lie in the checkpoint, whether they are used or not.
+        arranged: by role, of what the native library does not read as one plain file: what it is told instead.
     """
 
     family: Family
@@ -51,6 +51,12 @@ class ModelFiles:
     context_width: int
     warnings: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    arranged: Mapping[str, ReadModel] = field(default_factory=dict, repr=False)
+
+    @property
+    def arrangements(self) -> dict[str, str]:
+        """What the native library is told of models by role, where they are more than a plain file."""
+        return {role: model.text for role, model in self.arranged.items()}
 
     @property
     def vae_is_tiny(self) -> bool:
@@ -67,7 +73,11 @@ class ModelFiles:
         return self._files("diffusion_model", "model")
 
     def _files(self, *roles: str) -> tuple[Path, ...]:
-        return tuple(self.sources[role] for role in roles if role in self.sources)
+        found = [role for role in roles if role in self.sources]
+        return tuple(file for role in found for file in self._files_of(role))
+
+    def _files_of(self, role: str) -> tuple[Path, ...]:
+        return self.arranged[role].files if role in self.arranged else (self.sources[role],)
 
     @property
     def names(self) -> dict[str, str]:
@@ -79,8 +89,13 @@ class ModelFiles:
         keys = {"tae": "vae"}
         if len(encoders) == 1:
             keys[encoders[0]] = "text_encoder"
-        names = {keys.get(role, role): path.name for role, path in self.sources.items()}
+        names = {keys.get(role, role): _name_of(path) for role, path in self.sources.items()}
         return {"family": self.family.name, **names}
+
+
+def _name_of(path: Path) -> str:
+    """A file's name. The folders in a pipeline's folder are called the same in each, and so its name comes before."""
+    return f"{path.parent.name}/{path.name}" if path.is_dir() else path.name
 
 
 def check_files(
@@ -92,11 +107,14 @@ def check_files(
 ) -> ModelFiles:
     """Reads the headers of a model's files and refuses what cannot work, before any weight is read.
 
+    Each is a file, or one of the files, the index or the folder of a model in several (``read_arranged``).
+
     Args:
         diffusion_model: the denoiser. A whole checkpoint that has everything is taken as ``model``.
         text_encoder: one text encoder or several, in any order.
         vae: the autoencoder, full or tiny.
-        model: a whole checkpoint in place of the denoiser; the others take the places of its parts.
+        model: a whole checkpoint in place of the denoiser, or the folder of a pipeline of diffusers, which may also be
+            given as ``diffusion_model``; the others take the places of its parts.
 
     Raises:
         ModelNotFoundError: a file does not exist.
@@ -111,10 +129,15 @@ def check_files(
     argument, first = ("model", model) if diffusion_model is None else ("diffusion_model", diffusion_model)
     assert first is not None
     given_encoders = _sequence(text_encoder)
+    if is_pipeline(first):
+        parts = parts_of(first)
+        assert parts.denoiser is not None
+        argument, first = "diffusion_model", parts.denoiser
+        given_encoders = given_encoders or parts.encoders
+        vae = parts.vae if vae is None else vae
     for path in (first, *given_encoders, *(() if vae is None else (vae,))):
         check_path(absolute(path))
-    denoiser = _given(argument, first)
-    encoders = [_given("text_encoder", path) for path in given_encoders]
+    denoiser, *encoders = _given(argument, first), *(_given("text_encoder", path) for path in given_encoders)
     decoder = None if vae is None else _given("vae", vae)
     family = check_denoiser(denoiser, encoders, decoder)
     held = denoiser.described.holds
@@ -126,12 +149,14 @@ def check_files(
         )
     by_role = check_encoders(family, denoiser, encoders)
     vae_role = check_vae(family, denoiser, decoder)
-    sources = {"model" if whole else "diffusion_model": denoiser.path}
-    sources |= {role: by_role[role].path for role in family.encoders if role in by_role}
+    given = {"model" if whole else "diffusion_model": denoiser}
+    given |= {role: by_role[role] for role in family.encoders if role in by_role}
     if decoder is not None:
-        sources[vae_role] = decoder.path
+        given[vae_role] = decoder
+    sources = {role: one.path for role, one in given.items()}
+    arranged = {role: one.model for role, one in given.items() if one.model.text}
     warnings = warnings_of(family, encoders, decoder, {*held, *by_role})
-    return ModelFiles(family, sources, denoiser.described.context_width, warnings, held)
+    return ModelFiles(family, sources, denoiser.described.context_width, warnings, held, arranged)
 
 
 def arguments_of(files: Mapping[str, StrPath]) -> dict[str, Any]:
@@ -158,9 +183,8 @@ def check_text_encoder(path: StrPath) -> tuple[str, ...]:
     # The CLIP of Stable Diffusion 2 is none of the roles, and is read in the place of one.
     if given.described.foreign or (not given.described.role and given.described.encoder != "clip"):
         raise ModelMismatchError(f"{given.path} is {given.described.title}, which no family reads in this form")
-    fault = fault_of(given.header)
-    if fault:
-        raise ModelMismatchError(f"{given.path} {fault}; get a GGUF of it")
+    if given.model.fault:
+        raise ModelMismatchError(f"{given.path} {given.model.fault}; get a GGUF of it")
     return encoder_warnings(given.path, given.header, given.described)
 
 
@@ -177,7 +201,5 @@ def _has_everything(family: Family, checkpoint: Described) -> bool:
 
 
 def _given(argument: str, path: StrPath) -> Given:
-    file = absolute(path)
-    refuse_shard(file)
-    header = read_header(file)
-    return Given(argument, file, header, describe(header))
+    model = read_arranged(path)
+    return Given(argument, model.header.path, model, describe(model.header))

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sdcpp_py.errors import ModelMismatchError
 from sdcpp_py.models import suggestions
+from sdcpp_py.models.arrangement import ReadModel, read_arranged
 from sdcpp_py.models.compatibility import encoder_role, encoder_warnings, holds_vae, lacks_heads, vae_fits
 from sdcpp_py.models.detect import describe
 from sdcpp_py.models.detect.described import Described, Kind, Part
 from sdcpp_py.models.detect.headers import FileHeader
-from sdcpp_py.models.detect.shards import read_model, refuse_shard
-from sdcpp_py.models.detect.storage import fault_of, mix_of, parameters_of
+from sdcpp_py.models.detect.storage import is_inflated, mix_of, parameters_of
 from sdcpp_py.models.families import FAMILIES, FAMILIES_BY_NAME, Family
 from sdcpp_py.signatures import checked_names
 from sdcpp_py.system.paths import StrPath, absolute
@@ -87,32 +86,28 @@ def inspect(path: StrPath) -> Inspection:
     """Says what a model file is, from its header.
 
     Args:
-        path: a GGUF or safetensors file; or the index of a safetensors model in several files, or the folder it is in.
+        path: a GGUF or safetensors file; of a model in several, one of them, their index, or the folder they are in.
 
     Raises:
         ModelNotFoundError: there is no such file, or one that the index names is missing.
         ModelLoadError: it is unreadable, empty, truncated, damaged, or something else than a model.
     """
     path = absolute(path)
-    header = read_model(path)
-    return inspection_of(path, header, describe(header))
+    model = read_arranged(path)
+    return inspection_of(model, describe(model.header))
 
 
-def inspection_of(path: Path, header: FileHeader, described: Described) -> Inspection:
-    """What a model file is whose header was read; ``path`` is absolute."""
+def inspection_of(model: ReadModel, described: Described) -> Inspection:
+    """What a model is whose header was read."""
+    header = model.header
     kind = described.kind
     family = described.family
     encoder, vae = _needs(described, family)
-    fault = fault_of(header)
-    notes = list(_notes(header, described, fault))
+    fault = model.fault
+    notes = [*_notes(header, described, fault), *_how_read(model)]
     goes_with = _goes_with(described)
     drawable = not fault and not described.foreign and (family is not None or bool(goes_with))
     if family is not None and (_lacks_encoders(family, described) or lacks_heads(family, header)):
-        drawable = False
-    try:
-        refuse_shard(path)
-    except ModelMismatchError as refusal:
-        notes.append(str(refusal))
         drawable = False
     return Inspection(
         path=header.path,
@@ -121,8 +116,8 @@ def inspection_of(path: Path, header: FileHeader, described: Described) -> Inspe
         family=kind.name if kind is not None else "",
         drawable=drawable,
         parameters=parameters_of(header),
-        types=mix_of(header),
-        nbytes=header.nbytes,
+        types=mix_of(model.stored),
+        nbytes=model.stored.nbytes,
         encoder=encoder,
         vae=vae,
         goes_with=goes_with,
@@ -201,6 +196,18 @@ def _notes(header: FileHeader, described: Described, fault: str) -> tuple[str, .
         notes.append(f"it also holds {suggestions.listed(described.unread)}, which the engine does not read there")
     notes.extend(encoder_warnings(header.path, header, described))
     return tuple(notes)
+
+
+def _how_read(model: ReadModel) -> list[str]:
+    """What is done to a model when it is opened."""
+    notes = []
+    if len(model.files) > 1:
+        notes.append(f"it is in {len(model.files)} files, from {model.files[0].name} on")
+    if describe(model.stored).foreign and not describe(model.header).foreign:
+        notes.append("its names are those of the diffusers format")
+    if is_inflated(model.stored):
+        notes.append("its fp8 weights take twice their size in memory")
+    return notes
 
 
 def _cannot(kind: Kind) -> str:

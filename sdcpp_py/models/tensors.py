@@ -15,12 +15,14 @@ class TensorInfo:
         dtype: the name of its type.
         nbytes: bytes in the file; 0 where an axis is empty.
         offset: where they begin, in bytes from the file's begin.
+        file: the number of the file that they are in, of a model in several.
     """
 
     shape: tuple[int, ...]
     dtype: str
     nbytes: int
     offset: int
+    file: int = 0
 
 
 Tensors = Mapping[str, TensorInfo]

@@ -114,7 +114,8 @@ class EngineBeside:
     def _begin(self, job: Job) -> None:
         if not self._opened:
             devices = dict.fromkeys(PARTS, find_device("cpu").native_name)
-            self._engine.run(OpenRequest(self._files.sources, devices, self._threads), job.listen)
+            request = OpenRequest(self._files.sources, devices, self._threads, arrangements=self._files.arrangements)
+            self._engine.run(request, job.listen)
             self._opened = True
         if job.part in self.bytes_held:
             self._engine.begin(job.request)

@@ -18,4 +18,6 @@ def open_request(files: ModelFiles, placement: Placement, options: PipelineOptio
     in_float32 = [part for part, rule in rules.items() if rule.float32_sums]
     imported = [part for part, rule in rules.items() if rule.imported_weights]
     paces = gpu_paces(placement, rules)
-    return OpenRequest(files.sources, devices, options.threads, directly, in_float32, imported, paces)
+    return OpenRequest(
+        files.sources, devices, options.threads, directly, in_float32, imported, paces, files.arrangements
+    )

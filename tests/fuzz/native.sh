@@ -43,7 +43,9 @@ mkdir -p "$folder/corpus" "$folder/found"
 export ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=0:alloc_dealloc_mismatch=0
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 readers="$folder/native_readers"
+# It ends with a failure where the last input made a finding.
 "$readers" -fork=1 -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 -rss_limit_mb=0 -max_len=4096 \
-    -artifact_prefix="$folder/found/" "$@" "$folder/corpus" "$folder/seeds/models"
+    -artifact_prefix="$folder/found/" "$@" "$folder/corpus" "$folder/seeds/models" || true
+test -n "$(ls "$folder/corpus")"
 python -m tests.fuzz.accepted "$folder/accepted" "$folder/corpus" "$folder/found" "$folder/seeds/models"
 "$readers" -runs=0 -rss_limit_mb=0 -timeout=60 "$folder/accepted"

@@ -17,9 +17,9 @@ import atheris
 with atheris.instrument_imports(include=["sdcpp_py", "tomllib", "zipfile"]):
     from sdcpp_py import EncodedPrompt, MetadataWarning, SdcppError, read_metadata
     from sdcpp_py.image_files.png_chunks import Texts
+    from sdcpp_py.models.arrangement import read_arranged
     from sdcpp_py.models.catalogue import read_catalogues
     from sdcpp_py.models.detect import describe
-    from sdcpp_py.models.detect.headers import read_header
     from sdcpp_py.models.inspection import inspection_of
     from sdcpp_py.settings.png_text import record_of
 
@@ -33,8 +33,8 @@ def _written(data: bytes) -> Path:
 
 
 def _model(data: bytes) -> None:
-    header = read_header(_written(data))
-    inspection_of(header.path, header, describe(header))
+    model = read_arranged(_written(data))
+    inspection_of(model, describe(model.header))
 
 
 def _picture(data: bytes) -> None:

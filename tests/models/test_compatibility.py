@@ -69,9 +69,6 @@ VAES_OF = {"klein-4b": FLUX2_VAES, "klein-9b": FLUX2_VAES, "qwen-image": WAN_VAE
 VAES_OF |= dict.fromkeys(("sd1", "sd2", "sdxl", "ssd-1b"), SD_VAES)
 # Given as a denoiser: what is told of its own accord, whatever is given with it.
 NO_DENOISERS = {
-    "flux1-dev-diffusers": FLUX1_DEV,
-    "klein-4b-diffusers": KLEIN_4B,
-    "flux1-dev-fp8": FLUX1_DEV,
     "flux2-dev": KLEIN_4B,
     "hidream": FLUX1_DEV,
     "sdxl-unet": "sd_xl_base_1.0.safetensors",

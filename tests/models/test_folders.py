@@ -199,11 +199,12 @@ def test_a_pickle_is_never_run(work: Path) -> None:
 
 
 def test_a_model_in_several_files_is_one(tmp_path: Path) -> None:
-    """All files of a model in several are one line, which says that the engine opens single files only."""
+    """All files of a model in several are one line, which says in how many it is."""
     for number in (1, 2):
         hollow_safetensors(tmp_path / f"m-0000{number}-of-00002.safetensors", {f"t{number}": (4, 4)})
     [file] = inspect_folder(tmp_path).files
-    assert "single files" in file.problem
+    assert file.inspection is not None
+    assert "it is in 2 files, from m-00001-of-00002.safetensors on" in file.inspection.notes
 
 
 def test_copies_are_told_and_used_once(klein: SyntheticSet, tmp_path: Path) -> None:

@@ -475,18 +475,17 @@ def sharded(folder: Path, shapes: Shapes) -> Path:
 
 
 def test_a_model_in_several_files_is_inspected(tmp_path: Path, z_image: synth.SyntheticSet) -> None:
-    """By its index or its folder. The engine opens single files, so as a part it is refused."""
+    """By its index, its folder or any of its files, it is told and taken as the one file would be."""
     shapes = {name: tensor.shape for name, tensor in read_header(z_image.diffusion_model).tensors.items()}
     index = sharded(tmp_path / "model", shapes)
     whole = inspect(z_image.diffusion_model)
-    for path in (index, index.parent):
+    shards = tuple(sorted(index.parent.glob("*.safetensors")))
+    for path in (index, index.parent, *shards):
         inspection = inspect(path)
         assert (inspection.title, inspection.parameters) == (whole.title, whole.parameters)
-        assert not inspection.drawable
-        assert any("opens single files only" in note for note in inspection.notes)
-    for path in (index, index.parent, *index.parent.glob("*.safetensors")):
-        with pytest.raises(ModelMismatchError, match="single files only; get the model as one file"):
-            check_files(path, z_image.text_encoder, z_image.vae)
+        assert inspection.drawable
+        assert any("it is in 2 files" in note for note in inspection.notes)
+        assert check_files(path, z_image.text_encoder, z_image.vae).of_part("diffusion_model") == shards
 
 
 def test_a_shard_that_is_missing_is_named(tmp_path: Path, z_image: synth.SyntheticSet) -> None:
@@ -512,14 +511,17 @@ def test_a_shard_that_is_missing_is_named(tmp_path: Path, z_image: synth.Synthet
         inspect(tmp_path / "other.safetensors.index.json")
 
 
-@pytest.mark.parametrize(
-    ("pipeline", "right"),
-    [("FluxPipeline", "flux1-dev-Q4_K_S.gguf"), ("ZImagePipeline", "z_image_turbo"), ("OtherPipeline", "as one file")],
-)
-def test_a_folder_of_diffusers_is_refused(tmp_path: Path, pipeline: str, right: str) -> None:
-    """It is named for what it is, and the file to get is of the same family."""
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": pipeline, "vae": ["diffusers", "x"]}))
-    with pytest.raises(ModelMismatchError, match=f"a whole {pipeline} in the diffusers format; .*{right}"):
+def test_a_folder_of_diffusers_lacks_a_part(tmp_path: Path) -> None:
+    """What its model_index.json names and is not there is named; as one file it is none."""
+    index = tmp_path / "model_index.json"
+    index.write_text(json.dumps({"_class_name": "FluxPipeline", "vae": ["diffusers", "AutoencoderKL"]}))
+    with pytest.raises(ModelLoadError, match="names no transformer and no unet"):
+        check_files(tmp_path)
+    index.write_text(json.dumps({"_class_name": "FluxPipeline", "transformer": ["diffusers", "x"]}))
+    with pytest.raises(ModelNotFoundError, match=r"names the part .transformer., and .* has no folder"):
+        check_files(model=tmp_path)
+    (tmp_path / "transformer").mkdir()
+    with pytest.raises(ModelLoadError, match=r"without an index .*with no model in it"):
         check_files(tmp_path)
     with pytest.raises(ModelLoadError, match="give one of the folders inside it"):
         inspect(tmp_path)
@@ -535,11 +537,14 @@ def test_the_index_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
 
 
 STORED: dict[str, tuple[dict[str, Shapes], str]] = {
-    "scaled fp8": (
-        {"F8_E4M3": {"a.weight": (64, 64)}, "F32": {"a.scale_weight": (1,)}},
-        "scales the engine leaves out",
+    "scales of a type": (
+        {"F8_E4M3": {"a.weight": (64, 64)}, "U8": {"a.weight_scale": (64, 2)}},
+        "the scale 'a.weight_scale' of type U8, which is not read; known are F32, F16, BF16",
     ),
-    "fp8": ({"F8_E4M3": {"a.weight": (64, 64)}}, "F16 of twice their size"),
+    "scales of a shape": (
+        {"F8_E4M3": {"a.weight": (64, 64)}, "F32": {"a.scale_weight": (3,)}},
+        "known are one number, one for each row, and one for each square of 128 by 128",
+    ),
     "fp4": ({"U8": {"a.weight": (64, 64)}, "F8_E4M3": {"a.weight_scale": (64, 8)}}, "packed into bytes"),
     "mxfp4": ({"F8_E8M0": {"a.weight_scale": (64, 8)}}, "type F8_E8M0"),
     "int4": ({"I8": {"a.qweight": (64, 64)}}, "packed into bytes"),
@@ -547,8 +552,8 @@ STORED: dict[str, tuple[dict[str, Shapes], str]] = {
 
 
 @pytest.mark.parametrize("name", STORED)
-def test_weights_that_the_engine_inflates_or_refuses_are_named(tmp_path: Path, name: str) -> None:
-    """Fp8, scaled fp8, fp4 and others: as an encoder each is refused, and the GGUF to get is named."""
+def test_weights_that_cannot_be_read_are_named(tmp_path: Path, name: str) -> None:
+    """Fp4, scales of other kinds and others: as an encoder each is refused, and the GGUF to get is named."""
     types, says = STORED[name]
     table = {"model.embed_tokens.weight": (64, 2560), "model.layers.0.self_attn.q_norm.weight": (128,)}
     table |= {f"model.layers.{layer}.input_layernorm.weight": (2560,) for layer in range(36)}

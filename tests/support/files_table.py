@@ -13,6 +13,7 @@ from sdcpp_py.models.families import FAMILIES_BY_NAME
 from sdcpp_py.models.inspection import inspect
 from sdcpp_py.synth.formats import write_gguf, write_safetensors
 
+from .file_forms import FORMS
 from .made_pages import filled
 
 PAGE = Path(__file__).parents[2] / "docs/files.md"
@@ -50,9 +51,16 @@ def of_others() -> str:
     return "\n".join(lines)
 
 
+def of_forms() -> str:
+    """The forms with each of which a test draws."""
+    parts = {"diffusion_model": "denoiser", "text_encoder": "text encoder", "vae": "VAE"}
+    lines = ["| part | form |", "| --- | --- |", *(f"| {parts[form.part]} | {form.title} |" for form in FORMS)]
+    return "\n".join(lines)
+
+
 def page(text: str) -> str:
     """The page with its tables made anew."""
-    return filled(text, {"files": of_files(), "others": of_others()})
+    return filled(text, {"files": of_files(), "forms": of_forms(), "others": of_others()})
 
 
 if __name__ == "__main__":

@@ -29,19 +29,26 @@ _FOREIGN = (
 
 @dataclass(frozen=True)
 class FileHeader:
-    """What the header of a model file says.
+    """What the header of a model file says, or those of all the files of a model.
 
     Attributes:
-        path: the file.
+        path: the file; of a model in several, the index, the folder or the file that it was given as.
         format: "gguf" or "safetensors".
         tensors: name -> TensorInfo, in the file's order.
         metadata: the file's own scalar key-value pairs (lists are left out).
+        shards: the files of a model in several, by the numbers that tensors have; () where it is one.
     """
 
     path: Path
     format: str
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, Value]
+    shards: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files with its tensors."""
+        return self.shards or (self.path,)
 
     @property
     def nbytes(self) -> int:

@@ -1,57 +1,55 @@
-"""Models in several files: safetensors with an index, as the Hub keeps large ones, and whole folders of diffusers.
+"""Models in several files: safetensors with an index, as the Hub keeps large ones, GGUF files that were split, folders.
 
-They can be inspected. The engine opens single files only, so nothing can be generated with them.
+A folder of diffusers is a whole pipeline, of which ``models/diffusers_folder.py`` finds the parts; each of these is one
+of the folders here.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from sdcpp_py.errors import ModelLoadError, ModelMismatchError, ModelNotFoundError
+from sdcpp_py.errors import ModelLoadError, ModelNotFoundError
 from sdcpp_py.models.detect.headers import FileHeader, read_header
-from sdcpp_py.models.families import FAMILIES
 from sdcpp_py.models.local_paths import is_file, is_folder, not_found
 from sdcpp_py.models.tensors import TensorInfo
 from sdcpp_py.system.paths import StrPath, absolute
 
 INDEX = ".safetensors.index.json"
 PIPELINE = "model_index.json"
-_FAMILIES = {pipeline: family for family in FAMILIES for pipeline in family.pipelines}
-SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.(?:safetensors|gguf)$")
+SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.(safetensors|gguf)$")
+# What trainers call the file in the folder of a part, where there are several: whole weights before variants of them.
+_NAMES_IN_FOLDERS = ("diffusion_pytorch_model", "model")
+_MOST_FILES = 1000
 
 
 def read_model(file: StrPath) -> FileHeader:
-    """Reads the header of a model file, or those of all the files that an index or a folder with one names.
+    """Reads the header of a model: of one file, or of all the files that it is in.
+
+    Args:
+        file: a file, one of several (``-00001-of-00003``), an index, or a folder with one of these.
 
     Raises:
-        ModelNotFoundError: the file does not exist, or one that the index names.
-        ModelLoadError: a file or the index is unreadable or damaged; or a folder has no index, or several.
+        ModelNotFoundError: the file does not exist, or one that belongs to it.
+        ModelLoadError: a file or the index is unreadable or damaged; or a folder has no model, or several.
     """
     path = absolute(file)
-    index = _index_of(path)
-    return read_header(path) if index is None else _read_index(path, index)
-
-
-def refuse_shard(path: Path) -> None:
-    """Raises ModelMismatchError where a path is one of several files of a model, an index or a folder of them."""
-    shard = SHARD.search(path.name)
-    advice = "the engine opens single files only; get the model as one file, best a GGUF"
+    inside = _model_in(path) if is_folder(path) else path
+    if inside.name.endswith(INDEX):
+        return _read_index(path, inside)
+    shard = SHARD.search(inside.name)
     if shard is not None and int(shard[2]) > 1:
-        raise ModelMismatchError(f"{path} is file {int(shard[1])} of {int(shard[2])} of a model; {advice}")
-    if path.name.endswith(INDEX) or (is_folder(path) and list(path.glob(f"*{INDEX}"))):
-        raise ModelMismatchError(f"{path} is a model in several files; {advice}")
-    pipeline = _pipeline_of(path)
-    if pipeline:
-        family = _FAMILIES.get(pipeline)
-        if family is not None:
-            advice = f"the engine opens single files only; get {family.denoiser_file()}"
-        raise ModelMismatchError(f"{path} is a whole {pipeline} in the diffusers format; {advice}")
+        return _read_split(path, inside, shard)
+    return read_header(inside)
 
 
-def _pipeline_of(path: Path) -> str:
+def pipeline_of(path: Path) -> str:
     """The class of the pipeline whose folder a path is; "" where it is none."""
+    if not is_folder(path):
+        return ""
     try:
         content = json.loads((path / PIPELINE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -59,22 +57,27 @@ def _pipeline_of(path: Path) -> str:
     return str(content.get("_class_name") or "") if isinstance(content, dict) else ""
 
 
-def _index_of(path: Path) -> Path | None:
-    if path.name.endswith(INDEX):
-        return path
-    if not is_folder(path):
-        return None
-    found = sorted(path.glob(f"*{INDEX}"))
+def _model_in(folder: Path) -> Path:
+    """The index in a folder, or its only model. Raises ModelLoadError."""
+    indices = sorted(folder.glob(f"*{INDEX}"))
+    if len(indices) == 1:
+        return indices[0]
+    if indices:
+        raise ModelLoadError(f"{folder} has {len(indices)} indices; give one of them, such as {indices[0].name}")
+    pipeline = pipeline_of(folder)
+    if pipeline:
+        raise ModelLoadError(
+            f"{folder} is a whole {pipeline} in the diffusers format; give one of the folders inside it"
+        )
+    models = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.gguf"))
+    first_of_split = [path for path in models if (shard := SHARD.search(path.name)) and int(shard[1]) == 1]
+    whole = [path for path in models if not SHARD.search(path.name)]
+    named = [path for name in _NAMES_IN_FOLDERS for path in whole if path.name == f"{name}.safetensors"]
+    found = named[:1] or [*whole, *first_of_split]
     if len(found) == 1:
         return found[0]
-    if found:
-        raise ModelLoadError(f"{path} has {len(found)} indices; give one of them, such as {found[0].name}")
-    pipeline = _pipeline_of(path)
-    if pipeline:
-        raise ModelLoadError(f"{path} is a whole {pipeline} in the diffusers format; give one of the folders inside it")
-    single = sorted(path.glob("*.safetensors")) + sorted(path.glob("*.gguf"))
-    hint = f"; give a file inside it, such as {single[0].name}" if single else ", with no model in it"
-    raise ModelLoadError(f"{path} is a directory without an index{hint}")
+    hint = f"; give a file inside it, such as {found[0].name}" if found else ", with no model in it"
+    raise ModelLoadError(f"{folder} is a directory without an index and without a {PIPELINE}{hint}")
 
 
 def _read_index(path: Path, index: Path) -> FileHeader:
@@ -85,22 +88,56 @@ def _read_index(path: Path, index: Path) -> FileHeader:
         files = {str(name): str(file) for name, file in content["weight_map"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelLoadError(f"{index} is no index of a model: it has no weight_map; download it again") from error
-    shards = sorted(set(files.values()))
-    absent = [name for name in shards if Path(name).name != name or not is_file(index.parent / name)]
+    if not files:
+        raise ModelLoadError(f"{index} is no index of a model: it names no tensor; download it again")
+    names = sorted(set(files.values()))
+    absent = [name for name in names if Path(name).name != name or not is_file(index.parent / name)]
     if absent:
         raise ModelNotFoundError(
-            f"{index} names {len(shards)} files, and {len(absent)} of them are missing, {absent[0]} first; "
+            f"{index} names {len(names)} files, and {len(absent)} of them are missing, {absent[0]} first; "
             "download them into the same folder"
         )
-    tensors: dict[str, TensorInfo] = {}
-    metadata: dict[str, str | int | float | bool] = {}
-    for shard in shards:
-        header = read_header(index.parent / shard)
-        tensors.update(header.tensors)
-        metadata.update(header.metadata)
-    lacking = next((name for name in files if name not in tensors), None)
+    header = _together(path, [index.parent / name for name in names])
+    lacking = next((name for name in files if name not in header.tensors), None)
     if lacking is not None:
         raise ModelLoadError(
             f"{index} names the tensor '{lacking}', which is in none of its files; download them again"
         )
-    return FileHeader(path, "safetensors", tensors, metadata)
+    return header
+
+
+def _read_split(path: Path, shard: Path, match: re.Match[str]) -> FileHeader:
+    """The header of a model of whose files one was given, and the others lie beside it."""
+    count = int(match[2])
+    if count > _MOST_FILES:
+        raise ModelLoadError(f"{shard} is one of {count} files, and {_MOST_FILES} are the most that are read")
+    begin = shard.name[: match.start()]
+    files = [shard.with_name(f"{begin}-{number:05}-of-{match[2]}.{match[3]}") for number in range(1, count + 1)]
+    absent = [file for file in files if not is_file(file)]
+    if absent:
+        raise ModelNotFoundError(
+            f"{shard} is file {int(match[1])} of {count} of a model, and {len(absent)} of them are missing, "
+            f"{absent[0].name} first; download them into the same folder"
+        )
+    return _together(path, files)
+
+
+def _together(path: Path, files: Iterable[Path]) -> FileHeader:
+    headers = [read_header(file) for file in files]
+    tensors: dict[str, TensorInfo] = {}
+    metadata: dict[str, str | int | float | bool] = {}
+    for number, header in enumerate(headers):
+        if header.format != headers[0].format:
+            raise ModelLoadError(f"{headers[0].path} and {header.path} are of two formats, and belong to one model")
+        _check_new(tensors, header)
+        tensors.update({name: replace(tensor, file=number) for name, tensor in header.tensors.items()})
+        metadata.update({key: value for key, value in header.metadata.items() if key not in metadata})
+    return FileHeader(path, headers[0].format, tensors, metadata, tuple(header.path for header in headers))
+
+
+def _check_new(tensors: Mapping[str, TensorInfo], header: FileHeader) -> None:
+    twice = next((name for name in header.tensors if name in tensors), None)
+    if twice is not None:
+        raise ModelLoadError(
+            f"{header.path} holds the tensor '{twice}', which another file of the model holds too; download them again"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sdcpp_py.models.families.family import Family
-from sdcpp_py.models.families.flux import FLUX_VAE, has_heads
+from sdcpp_py.models.families.flux import FLUX1_NAMES, FLUX_VAE, has_heads
 from sdcpp_py.models.families.traits import DenoiserTensors, DenoiserTraits, LoraLayers
 
 
@@ -42,6 +42,7 @@ CHROMA = Family(
     engine_version="Flux",
     recognise=_recognise,
     recognise_diffusers=_recognise_diffusers,
+    other_names=FLUX1_NAMES,
     recognise_lora=_recognise_lora,
     loras_of=("flux1", "flux1-fill"),
     pipelines=("ChromaPipeline",),

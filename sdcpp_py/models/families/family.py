@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from sdcpp_py.models.families.naming import OtherNames
 from sdcpp_py.models.families.traits import DenoiserTensors, DenoiserTraits, LoraLayers
 from sdcpp_py.models.sigmas import Schedule
 from sdcpp_py.settings import FAMILY_DEFAULTS, MAX_EDGE, MIN_EDGE
@@ -85,7 +86,8 @@ class Family:
         has_heads: whether tensors tell how many heads the denoiser has; the engine divides by it. Always, for most.
         engine_version: what the engine calls it.
         recognise: how its denoisers are told.
-        recognise_diffusers: how they are told in the names of the diffusers format, which the engine does not read.
+        recognise_diffusers: how they are told in the names of the diffusers format.
+        other_names: what those names are in the engine's; None where they are not read.
         recognise_lora: how LoRAs that were made for it are told.
         loras_of: the names of other families whose LoRAs fit it: their blocks have equal names and shapes.
         pipelines: the names of its pipeline classes in diffusers.
@@ -130,6 +132,7 @@ class Family:
     whole_only: bool = False
     has_heads: Callable[[DenoiserTensors], bool] = field(default=lambda tensors: True, repr=False)
     recognise_diffusers: Recognise = field(default=never, repr=False)
+    other_names: OtherNames | None = field(default=None, repr=False)
     recognise_lora: RecogniseLora = field(default=never, repr=False)
     loras_of: tuple[str, ...] = ()
     pipelines: tuple[str, ...] = ()

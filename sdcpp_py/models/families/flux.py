@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from sdcpp_py.models.families.naming import OtherNames
 from sdcpp_py.models.families.traits import DenoiserTensors, LoraLayers
 
 FLUX_VAE = "ae.safetensors (Comfy-Org/z_image_turbo)"
@@ -18,6 +19,66 @@ _RATIOS = (
     (("img_mlp_0", "txt_mlp_0", "ff_net_0_proj", "ff_context_net_0_proj", "ff_linear_in"), (4, 1), (6, 1)),
     (("img_mlp_2", "txt_mlp_2", "ff_net_2", "ff_context_net_2", "ff_linear_out"), (1, 4), (1, 3)),
 )
+
+
+def attention_names(block: str) -> dict[str, str]:
+    """What attention has in a double block of diffusers', and in the original's; but for what it has in one."""
+    return {
+        f"{block}.attn.norm_q.weight": "double_blocks.{}.img_attn.norm.query_norm.scale",
+        f"{block}.attn.norm_k.weight": "double_blocks.{}.img_attn.norm.key_norm.scale",
+        f"{block}.attn.norm_added_q.weight": "double_blocks.{}.txt_attn.norm.query_norm.scale",
+        f"{block}.attn.norm_added_k.weight": "double_blocks.{}.txt_attn.norm.key_norm.scale",
+        f"{block}.attn.to_out.0": "double_blocks.{}.img_attn.proj",
+        f"{block}.attn.to_add_out": "double_blocks.{}.txt_attn.proj",
+    }
+
+
+def attention_joined(block: str) -> dict[str, tuple[str, ...]]:
+    """What the original has in one: queries, keys and values of the picture, and of the text."""
+    return {
+        "double_blocks.{}.img_attn.qkv": tuple(f"{block}.attn.to_{letter}" for letter in "qkv"),
+        "double_blocks.{}.txt_attn.qkv": tuple(f"{block}.attn.add_{letter}_proj" for letter in "qkv"),
+    }
+
+
+_DOUBLE, _SINGLE = "transformer_blocks.{}", "single_transformer_blocks.{}"
+FLUX1_NAMES = OtherNames(
+    plain={
+        "x_embedder": "img_in",
+        "context_embedder": "txt_in",
+        **{
+            f"time_text_embed.{embedder}_embedder.linear_{number}": f"{own}_in.{layer}_layer"
+            for embedder, own in (("timestep", "time"), ("text", "vector"), ("guidance", "guidance"))
+            for number, layer in ((1, "in"), (2, "out"))
+        },
+        "norm_out.linear": "final_layer.adaLN_modulation.1",
+        "proj_out": "final_layer.linear",
+        f"{_DOUBLE}.norm1.linear": "double_blocks.{}.img_mod.lin",
+        f"{_DOUBLE}.norm1_context.linear": "double_blocks.{}.txt_mod.lin",
+        **attention_names(_DOUBLE),
+        f"{_DOUBLE}.ff.net.0.proj": "double_blocks.{}.img_mlp.0",
+        f"{_DOUBLE}.ff.net.2": "double_blocks.{}.img_mlp.2",
+        f"{_DOUBLE}.ff_context.net.0.proj": "double_blocks.{}.txt_mlp.0",
+        f"{_DOUBLE}.ff_context.net.2": "double_blocks.{}.txt_mlp.2",
+        f"{_SINGLE}.norm.linear": "single_blocks.{}.modulation.lin",
+        f"{_SINGLE}.attn.norm_q.weight": "single_blocks.{}.norm.query_norm.scale",
+        f"{_SINGLE}.attn.norm_k.weight": "single_blocks.{}.norm.key_norm.scale",
+        f"{_SINGLE}.proj_out": "single_blocks.{}.linear2",
+        # Of Chroma, which has these in place of each block's own modulation.
+        "distilled_guidance_layer.layers.{}.linear_1": "distilled_guidance_layer.layers.{}.in_layer",
+        "distilled_guidance_layer.layers.{}.linear_2": "distilled_guidance_layer.layers.{}.out_layer",
+        "distilled_guidance_layer.norms.{}.weight": "distilled_guidance_layer.norms.{}.scale",
+    },
+    joined={
+        **attention_joined(_DOUBLE),
+        "single_blocks.{}.linear1": (
+            *(f"{_SINGLE}.attn.to_{letter}" for letter in "qkv"),
+            f"{_SINGLE}.proj_mlp",
+        ),
+    },
+    swapped=("final_layer.adaLN_modulation.1",),
+)
+"""The names of FLUX.1 in diffusers, and of Chroma."""
 
 
 def has_heads(seen: DenoiserTensors) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sdcpp_py.models.families.family import Family, never
-from sdcpp_py.models.families.flux import FLUX_VAE, has_heads, lora_of_flux
+from sdcpp_py.models.families.flux import FLUX1_NAMES, FLUX_VAE, has_heads, lora_of_flux
 from sdcpp_py.models.families.traits import DenoiserTensors, DenoiserTraits, LoraLayers
 from sdcpp_py.models.sigmas import even_sigmas, flux1_sigmas
 
@@ -82,6 +82,7 @@ FLUX1 = Family(
     engine_version="Flux",
     recognise=_recognise,
     recognise_diffusers=_recognise_diffusers,
+    other_names=FLUX1_NAMES,
     recognise_lora=_recognise_lora,
     loras_of=("flux1-fill", "chroma"),
     pipelines=("FluxPipeline", "FluxKontextPipeline"),

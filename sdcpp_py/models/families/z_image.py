@@ -4,8 +4,25 @@ from __future__ import annotations
 
 from sdcpp_py.models.families.family import Family, LanguageModel
 from sdcpp_py.models.families.flux import FLUX_VAE
+from sdcpp_py.models.families.naming import OtherNames
 from sdcpp_py.models.families.traits import DenoiserTensors, DenoiserTraits, LoraLayers
 from sdcpp_py.models.sigmas import z_image_sigmas
+
+_BLOCKS = ("layers.{}", "noise_refiner.{}", "context_refiner.{}")
+_NAMES = OtherNames(
+    plain={
+        "all_x_embedder.2-1": "x_embedder",
+        "all_final_layer.2-1.linear": "final_layer.linear",
+        "all_final_layer.2-1.adaLN_modulation.{}": "final_layer.adaLN_modulation.{}",
+        **{
+            f"{block}.attention.norm_{letter}": f"{block}.attention.{letter}_norm"
+            for block in _BLOCKS
+            for letter in "qk"
+        },
+        **{f"{block}.attention.to_out.0": f"{block}.attention.out" for block in _BLOCKS},
+    },
+    joined={f"{block}.attention.qkv": tuple(f"{block}.attention.to_{letter}" for letter in "qkv") for block in _BLOCKS},
+)
 
 
 def _recognise(seen: DenoiserTensors) -> DenoiserTraits | None:
@@ -45,6 +62,7 @@ Z_IMAGE = Family(
     engine_version="Z-Image",
     recognise=_recognise,
     recognise_diffusers=_recognise_diffusers,
+    other_names=_NAMES,
     recognise_lora=_recognise_lora,
     pipelines=("ZImagePipeline",),
     denoiser_files={0: "z_image_turbo-Q4_K.gguf (leejet/Z-Image-Turbo-GGUF)"},

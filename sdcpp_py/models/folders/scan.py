@@ -10,14 +10,14 @@ from types import MappingProxyType
 from typing import Any
 
 from sdcpp_py.errors import ModelError
+from sdcpp_py.models.arrangement import ReadModel, read_arranged
 from sdcpp_py.models.compatibility import Given
 from sdcpp_py.models.detect import describe
 from sdcpp_py.models.detect.described import Part
-from sdcpp_py.models.detect.headers import read_header
-from sdcpp_py.models.detect.shards import INDEX, SHARD, refuse_shard
-from sdcpp_py.models.detect.storage import fault_of
+from sdcpp_py.models.detect.shards import INDEX, SHARD, pipeline_of
+from sdcpp_py.models.files import check_files
 from sdcpp_py.models.folders.walking import FoundFile, Walked, walk
-from sdcpp_py.models.inspection import Inspection, inspect, inspection_of
+from sdcpp_py.models.inspection import Inspection, inspection_of
 from sdcpp_py.models.local_paths import PICKLES, check_path
 
 _GENERATING = (Part.DENOISER, Part.CHECKPOINT)
@@ -91,14 +91,18 @@ def scan(root: Path, *, additions: bool = True) -> tuple[tuple[FolderFile, ...],
 
 def tell(file: FoundFile) -> FolderFile:
     """What a file is."""
-    told = FolderFile(file.path, file.name, file.size)
+    return _told_of(FolderFile(file.path, file.name, file.size))
+
+
+def _told_of(file: FolderFile) -> FolderFile:
+    """The same file or model in several, with what it is."""
     try:
         check_path(file.path)
         if not str(file.path).isprintable():
-            return replace(told, problem="has a name with characters that cannot be shown; rename it")
-        header = read_header(file.path)
-        described = describe(header)
-        inspection = inspection_of(file.path, header, described)
+            return replace(file, problem="has a name with characters that cannot be shown; rename it")
+        model = read_arranged(file.path)
+        described = describe(model.header)
+        inspection = inspection_of(model, described)
     except ModelError as error:
         problem = str(error).removeprefix(f"{file.path} ")
         if file.path.name.lower().endswith(PICKLES) and file.size:
@@ -106,13 +110,13 @@ def tell(file: FoundFile) -> FolderFile:
                 "seems to be a PyTorch pickle, which may run any code when it is opened, so that it was not; get the "
                 "model as safetensors or GGUF"
             )
-        return replace(told, problem=problem)
-    serves = described.part in _SERVING and not described.foreign and not fault_of(header)
+        return replace(file, problem=problem)
+    serves = described.part in _SERVING and not described.foreign and not model.fault
     if not serves and not (described.part in _GENERATING and inspection.drawable):
-        return replace(told, inspection=inspection)
+        return replace(file, inspection=inspection)
     # Whatever asks for tensors has been answered; thousands of files of them would fill the memory.
-    slim = replace(header, tensors=MappingProxyType({}))
-    return replace(told, inspection=inspection, given=Given("", file.path, slim, described))
+    slim = replace(model.header, tensors=MappingProxyType({}))
+    return replace(file, inspection=inspection, given=Given("", file.path, ReadModel(slim, slim), described))
 
 
 def _as_copy(file: FoundFile, original: FolderFile) -> FolderFile:
@@ -146,23 +150,17 @@ def _tell_set(shards: Mapping[int, FoundFile], indices: Sequence[FoundFile]) -> 
         return replace(told, problem=f"is {len(shards)} of the {total} files of a model; {numbers} is missing")
     for index in indices:
         if index.name == f"{stem}{INDEX}":
-            try:
-                return replace(told, path=index.path, name=index.name, inspection=inspect(index.path))
-            except ModelError as error:
-                return replace(told, problem=str(error).removeprefix(f"{index.path} "))
-    return replace(told, problem=_refusal(first.path))
+            return _told_of(replace(told, path=index.path, name=index.name))
+    return _told_of(told)
 
 
 def _tell_pipeline(folder: Path, name: str) -> FolderFile:
-    return FolderFile(folder, name, 0, problem=_refusal(folder) or "is a whole model in the diffusers format")
-
-
-def _refusal(path: Path) -> str:
+    what = f"is a whole {pipeline_of(folder) or 'model'} in the diffusers format"
     try:
-        refuse_shard(path)
+        check_files(folder)
     except ModelError as error:
-        return str(error).removeprefix(f"{path} ")
-    return ""
+        return FolderFile(folder, name, 0, problem=f"{what}, and cannot be opened: {error}")
+    return FolderFile(folder, name, 0, problem=f"{what}; give the folder itself as the model")
 
 
 def first_of_copies(files: Sequence[FoundFile]) -> list[FoundFile]:
