@@ -18,17 +18,17 @@ from sdcpp_py.memory.requirements import LONG_PROMPT, Demand
 from sdcpp_py.memory.tested_gpus import SelfTest
 from sdcpp_py.models.files import check_files
 from sdcpp_py.models.loras import LoraInput, given_loras
-from sdcpp_py.pipeline.arguments import ENCODING, GENERATION, GenerationArguments, check_noise, prompt_and_loras
+from sdcpp_py.pipeline.arguments import ENCODING, GENERATION, EncodingArguments, GenerationArguments, prompt_and_loras
 from sdcpp_py.pipeline.batch import encode_prompt, generate_images
 from sdcpp_py.pipeline.isolation import Isolation
 from sdcpp_py.pipeline.open import GivenEncoder, find_pretrained, open_pipeline, shared_encoder
 from sdcpp_py.pipeline.open_model import OpenModel
 from sdcpp_py.pipeline.options import PipelineOptions
-from sdcpp_py.pipeline.wanted import Prompt, make_requests, requests_and_pictures
-from sdcpp_py.progress import ProgressCallback
+from sdcpp_py.pipeline.wanted import Prompt, check_noise, encoding_wanted, make_requests, requests_and_pictures
+from sdcpp_py.progress import OnProgress, ProgressCallback
 from sdcpp_py.prompts.cache import chosen_cache
 from sdcpp_py.prompts.encoded import EncodedPrompt
-from sdcpp_py.settings import GenerationSettings, SettingsArguments
+from sdcpp_py.settings import GenerationSettings
 from sdcpp_py.settings.domains import check_one_of
 from sdcpp_py.signatures import checked_names, spelt_out
 from sdcpp_py.signatures.foreign import ClassAnswering, answering
@@ -38,10 +38,8 @@ from sdcpp_py.system.paths import StrPath
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-OnProgress = ProgressCallback | None
 OnCancel = Literal["raise", "return"]
 """What ``Generator.generate_batch(on_cancel=...)`` takes."""
-ON_CANCEL: tuple[str, ...] = get_args(OnCancel)
 
 
 @answering
@@ -71,8 +69,7 @@ class Generator(OpenModel, metaclass=ClassAnswering):
             for parts whose device was left open; its ``events`` say so. Where False, the loss is an error.
         self_test: "auto" tests a GPU once before it is first used, in up to a minute, and heeds what it finds: how it
             computes rightly, or that it does not (then "auto" is the CPU). "off" uses it as if nothing were known.
-        cache_prompts: keeps prompt embeddings in memory (256 MiB of them at most), so that none is encoded twice.
-        cache_dir: keeps them on disk too, for other processes and days.
+        cache_prompts, cache_dir: keep prompt embeddings in memory (256 MiB at most), and on disk for other processes.
         loras: for all pictures that have none of their own, as ``generate`` takes them.
         timeout: seconds that opening may take, a self-test included; None: as long as it takes.
         on_progress: is called with a ``Progress`` while the weights are read.
@@ -266,17 +263,16 @@ class Generator(OpenModel, metaclass=ClassAnswering):
     ) -> list[GeneratedImage]:
         """Generates ``count`` pictures of a prompt, or of each of several, with the seeds seed, seed + 1, ...
 
-        Each prompt is encoded once. Picture i of a prompt is what ``generate`` makes with its seed.
-        Further arguments and errors are those of ``generate``; ``count`` is 1 to 10,000, of all prompts together.
-        ``overlap``: whether the CPU decodes pictures and encodes prompts while a GPU denoises others, if VAE and text
-        encoder are there and have room. Else all prompts are encoded before the first picture.
-        ``on_image`` is called with each picture as soon as it is decoded, in this thread, so that it can be saved
-        before the next one is there. What it raises stops the batch and comes out. ``on_cancel``, after ``cancel``,
-        ``close`` or the end of ``timeout``: "raise" raises, "return" returns the pictures that are finished.
+        Picture i of a prompt is what ``generate`` makes with its seed, whose further arguments and errors these are.
+        ``count`` is 1 to 10,000, of all prompts together. ``overlap``: whether the CPU decodes pictures and encodes
+        prompts while a GPU denoises others, if VAE and text encoder are there and have room; else all prompts are
+        encoded before the first picture. ``on_image`` is called with each picture as soon as it is decoded, in this
+        thread, to be saved before the next one is there; what it raises stops the batch and comes out. ``on_cancel``,
+        after ``cancel``, ``close`` or the end of ``timeout``: "raise" raises, "return" returns the finished pictures.
         """
         self._lock.check_open()
         deadline = Deadline.of(timeout)
-        check_one_of("on_cancel", on_cancel, ON_CANCEL)
+        check_one_of("on_cancel", on_cancel, get_args(OnCancel))
         prompt, loras = prompt_and_loras(prompt, arguments, self._loras)
         requests, pictures = requests_and_pictures(self.family, prompt, count, arguments)
         finished = GeneratedImages()
@@ -292,24 +288,25 @@ class Generator(OpenModel, metaclass=ClassAnswering):
         return finished
 
     @checked_names
-    @spelt_out(ENCODING, SettingsArguments)
+    @spelt_out(ENCODING, EncodingArguments)
     def encode(
         self,
         prompt: str,
         *,
         timeout: float | None = None,
         on_progress: OnProgress = None,
-        **options: Unpack[SettingsArguments],
+        **options: Unpack[EncodingArguments],
     ) -> EncodedPrompt:
         """What the text encoder makes of a prompt: to be saved, and to be given in a prompt's place, anywhere.
 
         ``timeout``, ``on_progress`` and errors are those of ``generate``, the options those that encoding reads: Stable
-        Diffusion XL's states hold the picture's size, and others have no use for it.
+        Diffusion XL's states hold the picture's size. LoRAs are applied to the text encoder; ``generate`` applies those
+        that it is given to the denoiser.
         """
         deadline = Deadline.of(timeout)
-        settings = make_requests(self.family, [prompt], None, **options)[0].settings
+        settings, loras = encoding_wanted(self.family, prompt, options, self._loras)
         with self._turn(on_progress, deadline=deadline) as meter:
-            return encode_prompt(self._pipeline, settings, meter, self._loras)
+            return encode_prompt(self._pipeline, settings, meter, loras)
 
     @checked_names
     def plan(
@@ -319,12 +316,15 @@ class Generator(OpenModel, metaclass=ClassAnswering):
         height: int | None = None,
         prompt: Prompt | None = None,
         vae_tile_size: int = 0,
+        loras: LoraInput | Sequence[LoraInput] | None = None,
     ) -> MemoryPlan:
         """What will be in memory in each phase: each part's weights, each phase's compute buffer, and what is resident.
 
         As ``generate``, but a plan that does not fit says so by ``fits``. Without a prompt, the longest is meant.
+        LoRAs lie beside the weights then: what they take is off what there is for all else.
         """
         text = LONG_PROMPT if prompt is None else prompt
         [request] = make_requests(self.family, [text], None, width=width, height=height, vae_tile_size=vae_tile_size)
         with self._turn(None):
+            self._pipeline.wear(given_loras(loras, self._loras))
             return self._pipeline.plan(Demand(request.settings, (text,)))

@@ -51,6 +51,7 @@ class Progress:
 
 
 ProgressCallback = Callable[[Progress], object]
+OnProgress = ProgressCallback | None
 """Is called in the thread that generates. What it returns is ignored; what it raises stops the run and comes out."""
 
 

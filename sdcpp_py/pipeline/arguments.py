@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.loading import ImageInput
 from sdcpp_py.images.resizing import Resize
-from sdcpp_py.models.families import Family
 from sdcpp_py.models.loras import Lora, LoraInput, given_loras
 from sdcpp_py.models.prompt_loras import loras_in_prompt
 from sdcpp_py.progress import Phase
 from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.settings import OPTIONS, GenerationSettings, SettingsArguments
 from sdcpp_py.system.paths import StrPath
+
+
+class EncodingArguments(SettingsArguments, total=False):
+    """What decides a prompt's states, besides its text."""
+
+    loras: LoraInput | Sequence[LoraInput] | None
+    lora_dir: StrPath | None
 
 
 class GenerationArguments(SettingsArguments, total=False):
@@ -35,8 +38,15 @@ class GenerationArguments(SettingsArguments, total=False):
 
 GENERATION = tuple(GenerationArguments.__annotations__)
 """The keyword arguments that decide a picture, in the order in which ``help`` shows them."""
-ENCODING = tuple(name for name, option in OPTIONS.items() if option.phase is Phase.ENCODE)
-"""The options that decide what encoding a prompt gives."""
+LORAS = ("loras", "lora_dir")
+"""Those that say which LoRAs are applied."""
+ENCODING = (*(name for name, option in OPTIONS.items() if option.phase is Phase.ENCODE), *LORAS)
+"""Those that decide what encoding a prompt gives."""
+
+
+def without_loras(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments but those that say which LoRAs are applied."""
+    return {name: value for name, value in arguments.items() if name not in LORAS}
 
 
 def prompt_and_loras(
@@ -69,17 +79,3 @@ def _without_loras(prompt: Any, folder: StrPath) -> tuple[Any, tuple[Lora, ...]]
         return prompt, ()
     plain, found = loras_in_prompt(text, folder)
     return prompt.replace(prompt=plain) if isinstance(prompt, GenerationSettings) else plain, found
-
-
-def check_noise(noise: ArrayLike, family: Family, settings: GenerationSettings) -> NDArray[np.float32]:
-    """``noise`` as contiguous float32. Raises SettingsError where it is not finite, or of another shape."""
-    shape = family.latent_shape(settings.width, settings.height)
-    try:
-        array = np.ascontiguousarray(noise, dtype=np.float32)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise SettingsError(f"noise must be an array of numbers of shape {shape}") from error
-    if array.shape != shape:
-        raise SettingsError(f"noise must have shape {shape} for a picture of this size, not {array.shape}")
-    if not np.isfinite(array).all():
-        raise SettingsError("noise must be finite; it holds NaN or infinity")
-    return array

@@ -7,10 +7,15 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from sdcpp_py.errors import SettingsError
 from sdcpp_py.images.conditioning import GivenPictures, Pictures
 from sdcpp_py.models.families import Family
+from sdcpp_py.models.loras import Lora
 from sdcpp_py.naming import named
+from sdcpp_py.pipeline.arguments import prompt_and_loras, without_loras
 from sdcpp_py.prompts.encoded import EncodedPrompt
 from sdcpp_py.settings import MAX_SEED, GenerationSettings, check_whole
 
@@ -88,7 +93,7 @@ def requests_and_pictures(
 
     Raises SettingsError, ImageError, ImageNotFoundError.
     """
-    given = {name: value for name, value in arguments.items() if name not in ("loras", "lora_dir")}
+    given = without_loras(arguments)
     pictures = GivenPictures.of(
         family,
         given.pop("image", None),
@@ -156,6 +161,31 @@ def make_requests(
             raise SettingsError(f"{named('seed')} + {named('count')} - 1 must not be above {MAX_SEED}; seed is {first}")
         requests += [request.with_seed(first + i) for i in range(count)]
     return requests
+
+
+def encoding_wanted(
+    family: Family, prompt: str, options: Mapping[str, Any], loras: tuple[Lora, ...]
+) -> tuple[GenerationSettings, tuple[Lora, ...]]:
+    """The settings and the LoRAs that the arguments of ``Generator.encode`` make, whose default ``loras`` are.
+
+    Raises SettingsError.
+    """
+    plain, loras = prompt_and_loras(prompt, options, loras)
+    return make_requests(family, [plain], None, **without_loras(options))[0].settings, loras
+
+
+def check_noise(noise: ArrayLike, family: Family, settings: GenerationSettings) -> NDArray[np.float32]:
+    """``noise`` as contiguous float32. Raises SettingsError where it is not finite, or of another shape."""
+    shape = family.latent_shape(settings.width, settings.height)
+    try:
+        array = np.ascontiguousarray(noise, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SettingsError(f"noise must be an array of numbers of shape {shape}") from error
+    if array.shape != shape:
+        raise SettingsError(f"noise must have shape {shape} for a picture of this size, not {array.shape}")
+    if not np.isfinite(array).all():
+        raise SettingsError("noise must be finite; it holds NaN or infinity")
+    return array
 
 
 def _size_of(request: GenerationRequest) -> tuple[int, int]:

@@ -349,18 +349,19 @@ def test_streamed_weights_take_it_too(tmp_path: Path, lora: Path) -> None:
 
 
 def test_its_bytes_count(model: SyntheticSet, tmp_path: Path) -> None:
-    """What a LoRA takes is not there for the model."""
+    """What a LoRA takes is not there for the model, and plans say so."""
     large = tmp_path / "large.safetensors"
     name, (outputs, inputs) = next(iter(matrices(model).items()))
     save_file(comfyui(name, random((4096, inputs), 0), random((outputs, 4096), 1)), large)
     with open_generator(model, memory="40MiB") as generator:
         before = generator.plan(width=64, height=64).limits["cpu"]
+        taken = large.stat().st_size
+        with_it = generator.plan(width=64, height=64, loras=large)
+        assert before - with_it.limits["cpu"] == pytest.approx(taken, rel=0.01)
         with pytest.raises(OutOfMemoryError):
             latent(generator, loras=large, width=1024, height=1024)
-        taken = large.stat().st_size
-        assert before - generator.plan(width=64, height=64).limits["cpu"] == pytest.approx(taken, rel=0.01)
-        generator.generate("cat", **SMALL)
         assert generator.plan(width=64, height=64).limits["cpu"] == before
+        generator.generate("cat", **SMALL)
 
 
 def test_text_encoders_have_loras(generator: Generator, model: SyntheticSet, tmp_path: Path) -> None:
@@ -379,6 +380,15 @@ def test_text_encoders_have_loras(generator: Generator, model: SyntheticSet, tmp
     assert changed.tobytes() != plain.tobytes()
     assert latent(generator).tobytes() == plain.tobytes()
     assert latent(generator, loras=file).tobytes() == changed.tobytes()
+
+    states = generator.encode("cat", loras=file)
+    assert states.arrays["crossattn"].tobytes() != generator.encode("cat").arrays["crossattn"].tobytes()
+    named = generator.encode(f"cat <lora:{file.stem}>", lora_dir=tmp_path)
+    assert named.prompt == "cat"
+    assert named.arrays["crossattn"].tobytes() == states.arrays["crossattn"].tobytes()
+    of_states = generator.generate(states, **SMALL).latent  # the file changes nothing of the denoiser
+    assert of_states is not None
+    assert of_states.tobytes() == changed.tobytes()
 
 
 def test_layers_without_a_place_are_told_of(generator: Generator, lora: Path, model: SyntheticSet) -> None:
