@@ -241,6 +241,39 @@ def test_layers_are_found_by_the_names_of_diffusers(family: dict[str, Any], styl
     assert off(found, expected) < 1e-4
 
 
+# Layers outside of the blocks, in diffusers and in the model's own names, and whether their halves are swapped there.
+LAST: Mapping[str, Mapping[str, tuple[str, bool]]] = {
+    "klein": {
+        "norm_out.linear": ("final_layer.adaLN_modulation.1", True),
+        "time_guidance_embed.timestep_embedder.linear_2": ("time_in.out_layer", False),
+    },
+    "flux1-schnell": {"norm_out.linear": ("final_layer.adaLN_modulation.1", True)},
+    "chroma": {"proj_out": ("final_layer.linear", False)},
+    "z-image": {"all_final_layer.2-1.adaLN_modulation.1": ("final_layer.adaLN_modulation.1", False)},
+    "sd3": {
+        "norm_out.linear": ("final_layer.adaLN_modulation.1", True),
+        "transformer_blocks.1.norm1_context.linear": ("joint_blocks.1.context_block.adaLN_modulation.1", True),
+        "transformer_blocks.0.norm1_context.linear": ("joint_blocks.0.context_block.adaLN_modulation.1", False),
+    },
+    "qwen-image": {"norm_out.linear": ("norm_out.linear", False)},
+}
+
+
+def test_scale_and_shift_of_diffusers(family: dict[str, Any]) -> None:
+    """Where diffusers writes scale before shift, and the model shift before scale, each goes where it belongs."""
+    (denoiser,) = (family["folder"] / "merged").iterdir()
+    stored = read_header(denoiser).tensors
+    for seed, (name, (layer, swapped)) in enumerate(LAST[family["name"]].items()):
+        down, up = pair(stored[f"{layer}.weight"].shape, seed)
+        ours = np.concatenate(np.split(up, 2)[::-1]) if swapped else up
+        files = [family["folder"] / f"{whose}-last.safetensors" for whose in ("own", "diffusers")]
+        save_file(comfyui(layer, down, ours), files[0])
+        save_file({f"transformer.{name}.lora_A.weight": down, f"transformer.{name}.lora_B.weight": up}, files[1])
+        expected, found = (latent(family["generator"], loras=file) for file in files)
+        assert off(found, family["plain"]) > 1e-3
+        assert off(found, expected) < 1e-5
+
+
 @pytest.fixture
 def lora(model: SyntheticSet, tmp_path: Path) -> Path:
     """A LoRA for two layers of the model."""
