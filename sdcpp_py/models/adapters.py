@@ -25,7 +25,7 @@ def check_lora(path: StrPath, files: ModelFiles) -> None:
     described = _described(Path(path), Part.LORA)
     if described.kind is None:
         return
-    _check_family(Path(path), described, files)
+    _check_family(Path(path), described, files, files.family.loras_of)
     denoiser = files.sources.get("diffusion_model") or files.sources["model"]
     width = describe(read_arranged(denoiser).header).hidden_size
     if width and described.hidden_size not in (0, width):
@@ -68,10 +68,10 @@ def _described(path: Path, wanted: Part) -> Described:
     return described
 
 
-def _check_family(path: Path, described: Described, files: ModelFiles) -> None:
+def _check_family(path: Path, described: Described, files: ModelFiles, others: tuple[str, ...] = ()) -> None:
+    """Refuses what was made for another family, unless that is one of ``others``."""
     assert described.kind is not None
-    made_for, present = described.kind.name, files.family.name
-    if made_for == present or made_for in files.family.loras_of:
+    if described.kind.name in (files.family.name, *others):
         return
     noun = described.part.value
     message = (

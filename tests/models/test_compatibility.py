@@ -351,13 +351,15 @@ def test_a_lora_for_another_model_is_refused(files: dict[str, Path]) -> None:
     check_lora(files["klein-4b-lora"], klein)
     check_lora(files["flux1-lora"], flux1)
     check_lora(files["flux1-lora"], fill)
-    check_lora(files["sdxl-lora"], check_files(model=files["sdxl"]))
+    for checkpoint in ("sdxl", "ssd-1b"):
+        check_lora(files["sdxl-lora"], check_files(model=files[checkpoint]))
     for lora, drawn, says in (
         ("klein-4b-lora", flux1, "get a LoRA for FLUX.1, or take the denoiser flux-2-klein-4b-Q4_0.gguf"),
         ("klein-4b-lora", larger, "of width 3072, and .* has 4096; .* take the denoiser flux-2-klein-4b-Q4_0.gguf"),
         ("flux1-lora", klein, "get a LoRA for FLUX.2 Klein, or take the denoiser flux1-dev-Q4_K_S.gguf"),
         ("sdxl-lora", klein, "get a LoRA for FLUX.2 Klein, or take the denoiser sd_xl_base_1.0.safetensors"),
         ("sdxl-lora", check_files(model=files["sd1"]), "get a LoRA for Stable Diffusion 1, or"),
+        ("sdxl-lora", check_files(model=files["sdxs-512"]), "get a LoRA for SDXS-512-DreamShaper, or"),
         ("esrgan", klein, "it is an upscaler .*; get a LoRA"),
     ):
         with pytest.raises(ModelMismatchError, match=says):
@@ -368,8 +370,10 @@ def test_other_additions_are_checked(files: dict[str, Path]) -> None:
     """A ControlNet and an upscaler, and others in their places."""
     check_upscaler(files["esrgan"])
     check_controlnet(files["sd1-controlnet"], check_files(model=files["sd1"]))
-    with pytest.raises(ModelMismatchError, match="get a ControlNet for Stable Diffusion XL, or take the denoiser v1-5"):
-        check_controlnet(files["sd1-controlnet"], check_files(model=files["sdxl"]))
+    # SDXS has fewer blocks than a ControlNet for Stable Diffusion 1 adds to.
+    for checkpoint, title in (("sdxl", "Stable Diffusion XL"), ("sdxs-512", "SDXS-512-DreamShaper")):
+        with pytest.raises(ModelMismatchError, match=f"get a ControlNet for {title}, or take the denoiser v1-5"):
+            check_controlnet(files["sd1-controlnet"], check_files(model=files[checkpoint]))
     with pytest.raises(ModelMismatchError, match=r"it is a LoRA .*; get RealESRGAN_x4plus.safetensors"):
         check_upscaler(files["klein-4b-lora"])
 

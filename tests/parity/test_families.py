@@ -49,15 +49,23 @@ def ignore(_written: int) -> None:
     """Hears how many bytes of a file are written."""
 
 
-def drawn_by_sd_cli(sd_cli: Path, files: Mapping[str, Path], *options: object) -> np.ndarray:
-    """What the program draws with files by role, each of which it takes under the same name."""
+def run_sd_cli(
+    sd_cli: Path, files: Mapping[str, Path], *options: object, prompt: str = PROMPT
+) -> tuple[np.ndarray, str]:
+    """What the program draws with files by role, each of which it takes under the same name, and what it says."""
     command: list[object] = [sd_cli]
     for role, path in files.items():
         command += [f"--{role.replace('_m', '-m')}", path]
-    command += ["-p", PROMPT, "-s", 42, "-t", 2, "-o", "theirs.png", *options]
+    command += ["-p", prompt, "-s", 42, "-t", 2, "-o", "theirs.png", *options]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return np.asarray(Image.open("theirs.png"))
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said
+    return np.asarray(Image.open("theirs.png")), said
+
+
+def drawn_by_sd_cli(sd_cli: Path, files: Mapping[str, Path], *options: object) -> np.ndarray:
+    """The picture alone."""
+    return run_sd_cli(sd_cli, files, *options)[0]
 
 
 @pytest.fixture(scope="module")

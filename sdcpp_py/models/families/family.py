@@ -89,7 +89,7 @@ class Family:
         recognise_diffusers: how they are told in the names of the diffusers format.
         other_names: what those names are in the engine's; None where they are not read.
         recognise_lora: how LoRAs that were made for it are told.
-        loras_of: the names of other families whose LoRAs fit it: their blocks have equal names and shapes.
+        loras_of: the names of other families whose LoRAs fit it: blocks that both have are equal in names and shapes.
         pipelines: the names of its pipeline classes in diffusers.
         trained_on: the bounds of its training, where they are narrow; None for models of the whole world.
         distilled_word: a word in a file's name by which a denoiser generates without classifier-free guidance.

@@ -39,6 +39,7 @@ SDXS_512 = replace(
     recognise=_recognise,
     recognise_diffusers=_recognise_diffusers,
     recognise_lora=never,  # by its layers, a LoRA for it is one for Stable Diffusion 1
+    loras_of=("sd1",),
     pipelines=(),
     denoiser_files={0: "sdxs.safetensors (akleine/sdxs-512)"},
     vae_file="diffusion_pytorch_model.safetensors (madebyollin/taesd)",

@@ -36,6 +36,7 @@ SSD_1B = replace(
     recognise=_recognise,
     recognise_diffusers=_recognise_diffusers,
     recognise_lora=never,  # by its layers, a LoRA for it is one for Stable Diffusion XL
+    loras_of=("sdxl",),
     pipelines=(),
     denoiser_files={0: "SSD-1B-A1111.safetensors (segmind/SSD-1B)"},
 )

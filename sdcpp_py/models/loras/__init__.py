@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sdcpp_py.errors import ModelMismatchError, SettingsError
-from sdcpp_py.models.loras.aliases import alias_of
+from sdcpp_py.models.loras.aliases import alias_of, scale_is_first
 from sdcpp_py.models.loras.files import LoraLayer
 from sdcpp_py.models.loras.numbers import Floats
 from sdcpp_py.naming import excerpt, named
@@ -131,6 +131,8 @@ class Sum:
                 f"{lora.path} changes '{layer.key}' by {rows}x{down.size // max(1, rank)} values, and the model has "
                 f"{place.outputs}x{inputs} there; it was trained on another model"
             )
+        if scale_is_first(layer.key, place.layer, place.outputs, place.inputs):
+            up = np.roll(up, rows // 2, axis=0)
         whole = np.zeros((place.outputs, rank), np.float32)
         np.multiply(up, np.float32(lora.weight), out=whole[first : first + rows])
         self._pairs.setdefault(place.layer, []).append((down.reshape(rank, *_shape(place)), whole))

@@ -14,6 +14,10 @@ _FLUX2 = (
     (r"(?<!single_)transformer_blocks_(\d+)_ff_context_linear_out", r"double_blocks.\1.txt_mlp.2"),
     (r"double_stream_modulation_(img|txt)_linear", r"double_stream_modulation_\1.lin"),
     (r"single_stream_modulation_linear", r"single_stream_modulation.lin"),
+    (r"time_guidance_embed_timestep_embedder_linear_1", r"time_in.in_layer"),
+    (r"time_guidance_embed_timestep_embedder_linear_2", r"time_in.out_layer"),
+    (r"time_guidance_embed_guidance_embedder_linear_1", r"guidance_in.in_layer"),
+    (r"time_guidance_embed_guidance_embedder_linear_2", r"guidance_in.out_layer"),
 )
 # Of Z-Image, with underscores. The engine finds them behind this prefix alone.
 _Z_IMAGE = (
@@ -25,6 +29,24 @@ _ENDS = tuple((re.compile(pattern + r"\Z"), name) for pattern, name in _FLUX2 + 
 
 # The engine reads names with underscores behind the other prefix alone.
 _UNDERSCORES, _READ = "lora_transformer_", "lora_unet_"
+
+
+def scale_is_first(key: str, layer: str, outputs: int, inputs: int) -> bool:
+    """Whether a LoRA's layer writes scale and shift of a modulation, and the model's layer shift and scale.
+
+    It is so in diffusers for the last modulation of a FLUX and of Stable Diffusion 3, and there for the text's in the
+    last block, the only one of its kind that writes no more than these two.
+
+    Args:
+        key: what the LoRA calls the layer.
+        layer: what the engine calls it.
+        outputs, inputs: of the model's weight.
+    """
+    flat = key.replace(".", "_")
+    if layer.endswith("final_layer.adaLN_modulation.1"):
+        return flat.endswith("norm_out_linear")
+    of_text = layer.endswith("context_block.adaLN_modulation.1") and flat.endswith("norm1_context_linear")
+    return of_text and outputs == 2 * inputs
 
 
 def alias_of(key: str) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 from sdcpp_py.errors import ModelLoadError, ModelMismatchError
 from sdcpp_py.models.detect.headers import FileHeader, read_header
 from sdcpp_py.models.detect.storage import parameters_of
+from sdcpp_py.models.loras.adapter_settings import adapter_settings
 from sdcpp_py.models.loras.layers import SCALES, LayerTensors, Recipe
 from sdcpp_py.models.loras.names import place_of, refusal_of
 from sdcpp_py.models.loras.numbers import Floats, TensorReader
@@ -104,5 +105,6 @@ def _layers(header: FileHeader) -> list[LayerTensors]:
         parts[part] = name
         if len(found) > MOST_LAYERS:
             raise ModelLoadError(f"{header.path} has more than {MOST_LAYERS:,} layers, which no LoRA has")
+    settings = adapter_settings(header)
     # A scale of nothing is no layer.
-    return [LayerTensors(header, key, parts) for key, parts in found.items() if not parts.keys() <= SCALES]
+    return [LayerTensors(header, key, parts, settings) for key, parts in found.items() if not parts.keys() <= SCALES]

@@ -11,6 +11,7 @@ import numpy as np
 from sdcpp_py.errors import ModelLoadError
 from sdcpp_py.models.detect.headers import FileHeader
 from sdcpp_py.models.loras import algebra
+from sdcpp_py.models.loras.adapter_settings import AdapterSettings
 from sdcpp_py.models.loras.algebra import Pair
 from sdcpp_py.models.loras.numbers import WEIGHTS, Floats, TensorReader, is_number
 from sdcpp_py.models.tensors import TensorInfo
@@ -59,6 +60,7 @@ class LayerTensors:
     header: FileHeader
     key: str
     parts: Mapping[str, str]
+    settings: AdapterSettings
 
     def recipe(self) -> Recipe:
         """How the layer's pair is made. Raises ModelLoadError where its tensors do not make one difference."""
@@ -201,7 +203,9 @@ class LayerTensors:
     def _scale(self, reader: TensorReader, rank: int) -> float:
         if "scale" in self.parts:
             return reader.number(self.parts["scale"], self._tensor("scale"))
-        return reader.number(self.parts["alpha"], self._tensor("alpha")) / rank if "alpha" in self.parts else 1.0
+        if "alpha" in self.parts:
+            return reader.number(self.parts["alpha"], self._tensor("alpha")) / rank
+        return self.settings.scale_of(self.key, rank)
 
     # Refusing.
 
