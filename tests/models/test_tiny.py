@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_model.lora.scores import rewritten
 from tiny_model.scores import drawn_scores, held_out_prompts, share_right
 from tiny_model.world.scoring import read_picture
 
@@ -156,29 +157,10 @@ def test_quantizing_the_denoiser_keeps_the_meaning(tiny: Generator, quant: str, 
     """With the blocks of the denoiser in another type than the package's Q8_0, the score moves by 3 points at most."""
     files = bundled_files(TINY)
     other = tmp_path / f"denoiser-{quant}.gguf"
-    requantize(files.diffusion_model, other, quant)
+    rewritten(files.diffusion_model, other, quant)
+    assert quant in {tensor.dtype for tensor in read_header(other).tensors.values()}
     with Generator(other, files.text_encoder, files.vae, device="cpu") as generator:
         assert abs(right(generator, len(PROMPTS)) - right(tiny, len(PROMPTS))) <= 0.03
-
-
-def requantize(source: Path, target: Path, quant: str) -> None:
-    """Writes a denoiser again with its blocks' matrices in another type."""
-    from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, dequantize, quantize
-
-    writer = GGUFWriter(target, "flux")
-    for key in ("sdcpp_py.default_width", "sdcpp_py.default_height"):
-        writer.add_uint32(key, 128)
-    for tensor in GGUFReader(source).tensors:
-        kind = tensor.tensor_type
-        if kind == GGMLQuantizationType.Q8_0:
-            kind = GGMLQuantizationType[quant]
-        weights = dequantize(tensor.data, tensor.tensor_type).reshape([int(n) for n in reversed(tensor.shape)])
-        writer.add_tensor(tensor.name, quantize(np.ascontiguousarray(weights, np.float32), kind), raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    assert quant in {tensor.dtype for tensor in read_header(target).tensors.values()}
 
 
 def test_the_command_line_draws_with_it_when_no_model_is_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

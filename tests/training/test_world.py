@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tiny_model.scores import held_out_prompts, shares
 from tiny_model.sizes import SIZES
 from tiny_model.world.captions import random_caption
+from tiny_model.world.novelties import NOVELTIES, has, random_novel_scene
 from tiny_model.world.palette import COLORS, KINDS, SYNONYMS
 from tiny_model.world.rendering import draw_placed, draw_scene, outline
 from tiny_model.world.scenes import (
@@ -36,6 +37,28 @@ def test_the_scorer_reads_drawn_truth_without_a_mistake(seed: int, size: tuple[i
     scene = random_scene(random)
     result = score(scene, draw_scene(scene, random.standard_normal(JITTERS), *size))
     assert all(all(values) for values in vars(result).values()), (scene, result)
+
+
+@given(seed=seeds, size=sizes, words=st.sets(st.sampled_from(NOVELTIES), min_size=1))
+def test_the_scorer_reads_what_is_new_where_it_is_told_of_it(seed: int, size: tuple[int, int], words: set[str]) -> None:
+    """Scenes with new colours and kinds are read without mistakes, which a scorer of the old ones alone does not do."""
+    random = np.random.default_rng(seed)
+    scene = random_novel_scene(random, sorted(words), held_out=bool(random.integers(2)))
+    assert sum(all(has(thing, word) for word in words) for thing in scene.things) == 1
+    picture = draw_scene(scene, random.standard_normal(JITTERS), *size)
+    result = score(scene, picture, NOVELTIES)
+    assert all(all(values) for values in vars(result).values()), (scene, result)
+    old = score(scene, picture)
+    assert not all((*old.colors, *old.kinds)), (scene, old)
+
+
+@given(seed=seeds)
+def test_new_words_change_nothing_of_old_scenes(seed: int) -> None:
+    """A scorer that is told of new colours and kinds reads them in no picture that has none."""
+    random = np.random.default_rng(seed)
+    scene = random_scene(random)
+    picture = draw_scene(scene, random.standard_normal(JITTERS), 128, 128)
+    assert read_picture(picture, NOVELTIES) == read_picture(picture)
 
 
 @given(seed=seeds)

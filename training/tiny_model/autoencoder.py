@@ -23,6 +23,7 @@ from .world.rendering import draw_scene
 from .world.scenes import JITTERS, random_scene
 
 LATENT_CHANNELS = 32
+TRAINED_CHANNELS = 32
 FORMAT_CHANNELS = 64
 _BLOCKS = 3  # in each stage but the outermost
 # A latent should know its surroundings and no more: what all of the picture has a say in is hard to predict.
@@ -75,7 +76,7 @@ class Autoencoder(nn.Module):
         channels: width of all layers.
     """
 
-    def __init__(self, channels: int = 32) -> None:
+    def __init__(self, channels: int = TRAINED_CHANNELS) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
             nn.Conv2d(3, channels, 3, padding=1),
@@ -236,16 +237,17 @@ def widened(tensors: Mapping[str, torch.Tensor], channels: int = FORMAT_CHANNELS
     return wide
 
 
-def from_format(tensors: Mapping[str, torch.Tensor]) -> Autoencoder:
-    """An ``Autoencoder`` of the format's width, from the tensors of a file."""
-    autoencoder = Autoencoder(channels=FORMAT_CHANNELS)
+def from_format(tensors: Mapping[str, torch.Tensor], channels: int = FORMAT_CHANNELS) -> Autoencoder:
+    """An ``Autoencoder`` from the tensors of a file; of fewer channels where the others are silent."""
+    autoencoder = Autoencoder(channels)
     state = autoencoder.state_dict()
     for name, tensor in state.items():
         if not name.startswith("norm."):
             half, _, rest = name.partition(".")
             whole = tensors[f"{half}.layers.{rest}"].float()
             middle = tensor.ndim == 4 and tensor.shape[2] < whole.shape[2]
-            tensor.copy_(whole[:, :, 1:2, 1:2] if middle else whole)
+            trained = whole[:, :, 1:2, 1:2] if middle else whole
+            tensor.copy_(trained[tuple(slice(extent) for extent in tensor.shape)])
     return autoencoder.eval()
 
 

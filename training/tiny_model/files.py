@@ -9,7 +9,7 @@ from diffusers import Flux2Transformer2DModel
 from safetensors.torch import load_file, save_file
 from transformers import Qwen3Model
 
-from .autoencoder import Autoencoder, from_format, widened
+from .autoencoder import FORMAT_CHANNELS, Autoencoder, from_format, widened
 from .flow import small_klein
 from .gguf_file import read_gguf, write_gguf
 from .naming import diffusers_names, klein_names, llama_name, transformers_name
@@ -97,6 +97,6 @@ def write_autoencoder(autoencoder: Autoencoder, path: Path) -> None:
     save_file({name: tensor.half().contiguous() for name, tensor in tensors.items()}, path, {"license": "mit"})
 
 
-def read_autoencoder(path: Path) -> Autoencoder:
-    """The autoencoder of a file, as wide as it stands there, in float32."""
-    return from_format(load_file(path))
+def read_autoencoder(path: Path, channels: int = FORMAT_CHANNELS) -> Autoencoder:
+    """The autoencoder of a file in float32: as wide as it stands there, or its first channels, where those are all."""
+    return from_format(load_file(path), channels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,15 +135,26 @@ class Lesson:
         return Lesson(self.latents[rows], self.jitter[rows], self.truth.pick(rows), self.text.pick(rows))
 
 
+def _learned(random: np.random.Generator) -> Scene:
+    return random_scene_of(random, held_out=False)
+
+
 @torch.no_grad()
-def paint(autoencoder: Autoencoder, *, count: int, batch: int, seed: int) -> list[Canvas]:
-    """Batches of scenes that are not held out, each batch of one size."""
+def paint(
+    autoencoder: Autoencoder,
+    *,
+    count: int,
+    batch: int,
+    seed: int,
+    scene_of: Callable[[np.random.Generator], Scene] = _learned,
+) -> list[Canvas]:
+    """Batches of scenes, each batch of one size; ``scene_of`` gives scenes that are not held out."""
     random = np.random.default_rng(seed)
     begun = time.monotonic()
     canvases = []
     for index in range(count):
         width, height = random_size(random)
-        scenes = [random_scene_of(random, held_out=False) for _ in range(batch)]
+        scenes = [scene_of(random) for _ in range(batch)]
         jitter = random.standard_normal((batch, JITTERS))
         pictures = np.stack([draw_scene(s, j, width, height) for s, j in zip(scenes, jitter, strict=True)])
         latents = patchify(autoencoder.encode(as_input(pictures).contiguous(memory_format=torch.channels_last)))

@@ -112,7 +112,7 @@ SMOKE = Recipe(
 )
 """A few steps of everything: that it runs, and that its files load."""
 
-_SEEDS = {"vocabulary": 7, "scenes": 3, "captions": 5, "denoiser": 4, "finishing": 6}
+SEEDS = {"vocabulary": 7, "scenes": 3, "captions": 5, "denoiser": 4, "finishing": 6}
 _SAVE_EVERY = 200
 
 
@@ -121,14 +121,14 @@ def train(recipe: Recipe, work: Path, output: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     output.mkdir(parents=True, exist_ok=True)
     autoencoder = _autoencoder(recipe, work / "autoencoder.pt")
-    vocabulary = make_vocabulary(_SEEDS["vocabulary"], recipe.vocabulary_captions)
+    vocabulary = make_vocabulary(SEEDS["vocabulary"], recipe.vocabulary_captions)
     encoder = _text_encoder(recipe, vocabulary, work / "text_encoder.pt")
     write_text_encoder(encoder, vocabulary, output / TEXT_ENCODER)
     _log.info("text encoder written")
     # Read back from its file, so that the denoiser learns to live with the encoder's quantization.
     encoder = trained_part(read_text_encoder(output / TEXT_ENCODER).state_dict(), vocabulary)
     canvases = _canvases(recipe, autoencoder, work / "canvases.pt")
-    lessons = caption(canvases, encoder, vocabulary, seed=_SEEDS["captions"])
+    lessons = caption(canvases, encoder, vocabulary, seed=SEEDS["captions"])
     training = _denoiser(recipe, lessons, work / "denoiser.pt")
     write_denoiser(training.average, output / DENOISER)
     denoiser = read_denoiser(output / DENOISER)
@@ -173,7 +173,7 @@ def _canvases(recipe: Recipe, autoencoder: Autoencoder, kept: Path) -> list[Canv
     if kept.exists():
         canvases: list[Canvas] = torch.load(kept, weights_only=False)
         return canvases
-    canvases = paint(autoencoder, count=recipe.canvases, batch=recipe.batch, seed=_SEEDS["scenes"])
+    canvases = paint(autoencoder, count=recipe.canvases, batch=recipe.batch, seed=SEEDS["scenes"])
     torch.save(canvases, kept)
     return canvases
 
@@ -184,7 +184,7 @@ def _denoiser(recipe: Recipe, lessons: list[Lesson], kept: Path) -> DenoiserTrai
         steps=recipe.denoiser_steps,
         batch=recipe.denoiser_batch,
         rollouts=recipe.denoiser_rollouts,
-        seed=_SEEDS["denoiser"],
+        seed=SEEDS["denoiser"],
     )
     if kept.exists():
         training.load_state_dict(torch.load(kept, weights_only=True))
@@ -207,5 +207,5 @@ def _finish(
         model.load_state_dict(torch.load(kept, weights_only=True))
         return
     drafts = draft(denoiser, canvases, lessons)
-    finish_decoder(model, drafts, steps=stage.steps, batch=stage.batch, seed=_SEEDS["finishing"], peak=stage.peak)
+    finish_decoder(model, drafts, steps=stage.steps, batch=stage.batch, seed=SEEDS["finishing"], peak=stage.peak)
     torch.save(model.state_dict(), kept)

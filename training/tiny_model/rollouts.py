@@ -15,13 +15,14 @@ from collections.abc import Iterator
 
 import torch
 from diffusers import Flux2Transformer2DModel
+from torch import nn
 
 from sdcpp_py.models.families import FLUX2_KLEIN
 
 from .coupling import noise_for
 from .flow import velocity
 from .hints import Hints
-from .lessons import PATCH, Lesson
+from .lessons import PATCH, Lesson, TextStates
 
 STEPS = (4, 4, 4, 4, 3, 6)
 """How many steps a run has, one of these at random: four are the model's own."""
@@ -34,14 +35,19 @@ def rollout_losses(
 
     The model may be changed between one loss and the next.
     """
-    latents = lesson.latents.float()
+    for now, loss in run_losses(model, lesson.latents, lesson.jitter, lesson.text):
+        yield loss + hints_weight * hints.loss(lesson).mean() if now == 1 else loss
+
+
+def run_losses(
+    model: nn.Module, latents: torch.Tensor, jitter: torch.Tensor, text: TextStates
+) -> Iterator[tuple[float, torch.Tensor]]:
+    """Each noise level of a run of the model's own, with the squared error of the latents that it expects there."""
+    latents = latents.float()
     rows, columns = latents.shape[2:]
     steps = STEPS[int(torch.randint(len(STEPS), ()))]
-    noisy = noise_for(lesson.jitter, *latents.shape[1:])
+    noisy = noise_for(jitter, *latents.shape[1:])
     for now, after in itertools.pairwise(FLUX2_KLEIN.sigmas(steps, PATCH * columns, PATCH * rows)):
-        guess = velocity(model, noisy, lesson.text, torch.full((len(latents),), now))
-        loss = (noisy - now * guess - latents).square().mean()
-        if now == 1:
-            loss = loss + hints_weight * hints.loss(lesson).mean()
-        yield loss
+        guess = velocity(model, noisy, text, torch.full((len(latents),), now))
+        yield now, (noisy - now * guess - latents).square().mean()
         noisy = (noisy + (after - now) * guess).detach()

@@ -18,7 +18,12 @@ COLORS: Mapping[str, tuple[int, int, int]] = {
 }
 """Name and sRGB value of each colour."""
 
+NEW_COLORS: Mapping[str, tuple[int, int, int]] = {"magenta": (220, 60, 200)}
+"""Colours that the model does not know, for LoRAs to teach it."""
+
 KINDS = ("circle", "square", "triangle", "diamond", "star", "cross")
+NEW_KINDS = ("ring",)
+"""Shapes that the model does not know, for LoRAs to teach it."""
 SIZES = ("small", "medium", "large")
 PLACES = (
     "center", "left", "right", "top", "bottom", "top left", "top right", "bottom left", "bottom right",
@@ -42,6 +47,8 @@ SYNONYMS: Mapping[str, Sequence[str]] = {
     "diamond": ("diamond", "diamond", "rhombus"),
     "star": ("star", "star", "five-pointed star"),
     "cross": ("cross", "cross", "plus sign"),
+    "magenta": ("magenta",),
+    "ring": ("ring",),
     "small": ("small", "small", "little", "tiny"),
     "medium": ("medium", "medium-sized"),
     "large": ("large", "large", "big", "huge"),

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .palette import COLORS
+from .palette import COLORS, NEW_COLORS
 from .scenes import Placed, Scene, layout
 
 _SUPERSAMPLING = 4
+_VALUES = {**COLORS, **NEW_COLORS}
 
 
 def outline(kind: str) -> list[tuple[float, float]]:
     """The corners of a shape of radius 1 around (0, 0), y pointing down; shapes of one radius look equally large."""
-    if kind == "circle":
+    if kind in ("circle", "ring"):
         return _regular(64, 1.0, 0.0)
     if kind == "square":
         return [(-0.89, -0.89), (0.89, -0.89), (0.89, 0.89), (-0.89, 0.89)]
@@ -37,6 +39,11 @@ def outline(kind: str) -> list[tuple[float, float]]:
     raise ValueError(f"no shape is called {kind!r}")
 
 
+def hole(kind: str) -> list[tuple[float, float]]:
+    """The corners of what is cut out of a shape of radius 1; none where it is whole."""
+    return _regular(64, 0.55, 0.0) if kind == "ring" else []
+
+
 def _regular(corners: int, radius: float, start: float) -> list[tuple[float, float]]:
     angles = (start + 2 * math.pi * corner / corners for corner in range(corners))
     return [(radius * math.cos(angle), radius * math.sin(angle)) for angle in angles]
@@ -45,25 +52,32 @@ def _regular(corners: int, radius: float, start: float) -> list[tuple[float, flo
 def coverage(item: Placed, width: int, height: int, cell: int) -> NDArray[np.uint8]:
     """How much of each cell of ``cell`` pixels the shape covers, of 255: shape (height / cell, width / cell)."""
     image = Image.new("L", (width, height))
-    ImageDraw.Draw(image).polygon(_corners(item, width, height, 1), fill=255)
+    _fill(ImageDraw.Draw(image), item, (width, height), 1, (255, 0))
     return np.asarray(image.reduce(cell))
 
 
-def _corners(item: Placed, width: int, height: int, scale: int) -> list[tuple[float, float]]:
+Fill = TypeVar("Fill", int, tuple[int, int, int])
+
+
+def _fill(draw: ImageDraw.ImageDraw, item: Placed, size: tuple[int, int], scale: int, fills: tuple[Fill, Fill]) -> None:
+    """Draws a shape in the first of the fills, and its hole in the second."""
+    width, height = size
     radius = item.radius * min(width, height)
-    return [
-        (scale * (item.x * width + radius * x), scale * (item.y * height + radius * y))
-        for x, y in outline(item.thing.kind)
-    ]
+    for corners, fill in zip((outline(item.thing.kind), hole(item.thing.kind)), fills, strict=True):
+        if corners:
+            draw.polygon(
+                [(scale * (item.x * width + radius * x), scale * (item.y * height + radius * y)) for x, y in corners],
+                fill=fill,
+            )
 
 
 def draw_placed(placed: Sequence[Placed], background: str, width: int, height: int) -> NDArray[np.uint8]:
     """The picture of placed shapes, of shape (height, width, 3)."""
     scale = _SUPERSAMPLING
-    large = Image.new("RGB", (width * scale, height * scale), COLORS[background])
+    large = Image.new("RGB", (width * scale, height * scale), _VALUES[background])
     draw = ImageDraw.Draw(large)
     for item in placed:
-        draw.polygon(_corners(item, width, height, scale), fill=COLORS[item.thing.color])
+        _fill(draw, item, (width, height), scale, (_VALUES[item.thing.color], _VALUES[background]))
     return np.asarray(large.reduce(scale))
 
 

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from .palette import COLORS, KINDS
-from .rendering import outline
+from .palette import COLORS, KINDS, NEW_COLORS, NEW_KINDS
+from .rendering import hole, outline
 from .scenes import JITTERS, Placed, Scene, layout
 
-_NAMES = tuple(COLORS)
-_VALUES = np.array(list(COLORS.values()), dtype=np.int64)
 _BORDER = 3  # pixels
 _SMALLEST = 0.005  # of the picture
 _NEAR = 0.12  # of a side: how far from the middle of its place a shape may lie
@@ -64,13 +62,21 @@ class Score:
     sizes: tuple[bool, ...]
 
 
-def read_picture(picture: Image.Image | NDArray[np.uint8]) -> Reading:
-    """Finds background and shapes in a picture of at least 48 x 48 pixels."""
+def read_picture(picture: Image.Image | NDArray[np.uint8], new: Sequence[str] = ()) -> Reading:
+    """Finds background and shapes in a picture of at least 48 x 48 pixels.
+
+    Args:
+        picture: of this world.
+        new: colours and kinds that it may show besides those of the world.
+    """
+    colors = {**COLORS, **{name: value for name, value in NEW_COLORS.items() if name in new}}
+    kinds = (*KINDS, *(kind for kind in NEW_KINDS if kind in new))
+    names, values = tuple(colors), np.array(list(colors.values()), dtype=np.int64)
     pixels = np.asarray(picture.convert("RGB") if isinstance(picture, Image.Image) else picture).astype(np.int64)
-    nearest = np.argmin(((pixels[:, :, None, :] - _VALUES) ** 2).sum(axis=-1), axis=-1)
+    nearest = np.argmin(((pixels[:, :, None, :] - values) ** 2).sum(axis=-1), axis=-1)
     inner = np.zeros(nearest.shape, dtype=bool)
     inner[_BORDER:-_BORDER, _BORDER:-_BORDER] = True
-    background = int(np.bincount(nearest[~inner], minlength=len(_NAMES)).argmax())
+    background = int(np.bincount(nearest[~inner], minlength=len(names)).argmax())
     found = []
     for color in set(np.unique(nearest).tolist()) - {background}:
         # Between two colours lies a rim of mixtures, a pixel or two wide, which may be nearest to a third.
@@ -79,23 +85,25 @@ def read_picture(picture: Image.Image | NDArray[np.uint8]) -> Reading:
         for label in range(1, count + 1):
             blob = labels == label
             if blob.mean() >= _SMALLEST:
-                found.append((int(blob.sum()), _recognised(blob, _NAMES[color])))
+                found.append((int(blob.sum()), _recognised(blob, names[color], kinds)))
     shapes = [shape for _, shape in sorted(found, key=lambda item: -item[0])]
-    return Reading(_NAMES[background], tuple(shapes))
+    return Reading(names[background], tuple(shapes))
 
 
-def _recognised(blob: NDArray[np.bool_], color: str) -> Found:
+def _recognised(blob: NDArray[np.bool_], color: str, kinds: Sequence[str]) -> Found:
     """The kind whose outline, of the blob's area and centre, covers it best."""
     height, width = blob.shape
     area = float(blob.sum())
     mass_y, mass_x = ndimage.center_of_mass(blob)
     best_overlap, best = -1.0, None
-    for kind in KINDS:
-        unit_area, unit_x, unit_y = _area_and_center(outline(kind))
+    for kind in kinds:
+        unit_area, unit_x, unit_y = _unit(kind)
         radius = (area / unit_area) ** 0.5
         x, y = float(mass_x - radius * unit_x), float(mass_y - radius * unit_y)
         ideal = Image.new("1", (width, height))
-        ImageDraw.Draw(ideal).polygon([(x + radius * dx, y + radius * dy) for dx, dy in outline(kind)], fill=1)
+        for corners, fill in ((outline(kind), 1), (hole(kind), 0)):
+            if corners:
+                ImageDraw.Draw(ideal).polygon([(x + radius * dx, y + radius * dy) for dx, dy in corners], fill=fill)
         drawn = np.asarray(ideal)
         overlap = float((drawn & blob).sum() / (drawn | blob).sum())
         if overlap > best_overlap:
@@ -103,6 +111,13 @@ def _recognised(blob: NDArray[np.bool_], color: str) -> Found:
             best = Found(kind, color, (x + 0.5) / width, (y + 0.5) / height, radius / min(width, height))
     assert best is not None
     return best
+
+
+def _unit(kind: str) -> tuple[float, float, float]:
+    """Area and centre of a shape of radius 1; a hole lies in its middle."""
+    area, x, y = _area_and_center(outline(kind))
+    inside = hole(kind)
+    return (area - _area_and_center(inside)[0] if inside else area), x, y
 
 
 def _area_and_center(corners: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
@@ -115,9 +130,9 @@ def _area_and_center(corners: Sequence[tuple[float, float]]) -> tuple[float, flo
     return abs(float(area)), float(center_x), float(center_y)
 
 
-def score(scene: Scene, picture: Image.Image | NDArray[np.uint8]) -> Score:
-    """Compares a picture with the scene that was asked for."""
-    reading = read_picture(picture)
+def score(scene: Scene, picture: Image.Image | NDArray[np.uint8], new: Sequence[str] = ()) -> Score:
+    """Compares a picture with the scene that was asked for, in which there may be ``new`` colours and kinds."""
+    reading = read_picture(picture, new)
     width, height = picture.size if isinstance(picture, Image.Image) else picture.shape[1::-1]
     wanted = layout(scene, np.zeros(JITTERS), width, height)
     pairs = _matched(wanted, reading.shapes)

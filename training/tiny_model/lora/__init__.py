@@ -1,0 +1,1 @@
+"""LoRAs that teach the tiny model what it does not know."""
