@@ -2,9 +2,9 @@
 
     python benchmarks/kernels.py [--tokens 768] [--inputs 3072] [--outputs 1024] [--repeat 20] [--record FILE.md]
 
-Everything runs on one thread. numpy's product of float32 matrices comes close to what the CPU's multiply-add units can
-do, so it stands for the machine's limit: the shares in the table mean the same on a machine that is faster, or busier.
-Products are by lock, round after round; the best round counts.
+Everything runs on one thread; ggml's own products are timed by themselves too. numpy's product of float32 matrices
+comes close to what the CPU's multiply-add units can do, so it stands for the machine's limit: the shares in the table
+mean the same on a machine that is faster, or busier. Products are by lock, round after round; the best round counts.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # befo
 
 import numpy as np
 from full_size import record, section
+from numpy.typing import NDArray
 
 from sdcpp_py._native.library import ffi, lib, start
+from sdcpp_py._native.operations import Operation, StoredWeights, compute
 
 LEVELS = ("avx2", "avx_vnni", "avx512", "avx512_vnni")
 FLOATS = ("F32", "F16", "BF16")
@@ -32,6 +34,20 @@ CONVOLUTION = (256, 64, 64, 256)  # channels, height, width, out channels: of th
 def best(rounds: list[dict[str, float]]) -> dict[str, float]:
     """The least seconds of each piece of work."""
     return {name: min(one[name] for one in rounds) for name in rounds[0]}
+
+
+def stored_numbers(name: str, matrix: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Rows of weights of a type: random bytes, whose values do not change the work, but for floats.
+
+    Of these many would be no numbers, or such small ones as some CPUs multiply slowly.
+    """
+    import gguf
+
+    type_ = gguf.GGMLQuantizationType[name]
+    if name in FLOATS:
+        return gguf.quants.quantize(matrix, type_).view(np.uint8).reshape(len(matrix), -1)
+    weights, length = gguf.GGML_QUANT_SIZES[type_]
+    return random.integers(0, 64, (len(matrix), matrix.shape[1] // weights * length), np.uint8)
 
 
 def works(tokens: int, inputs: int, outputs: int) -> dict[str, tuple[Callable[[], Any], float]]:
@@ -47,6 +63,7 @@ def works(tokens: int, inputs: int, outputs: int) -> dict[str, tuple[Callable[[]
         "float32, numpy": (lambda: np.matmul(activations, matrix.T, out=out), 2.0 * tokens * inputs * outputs)
     }
     channels, height, width, out_channels = CONVOLUTION
+    numbers = {name: stored_numbers(name, matrix, random) for name in TYPES}
     picture = random.standard_normal((channels, height, width), dtype=np.float32)
     taps = random.standard_normal((out_channels, channels, 3, 3)).astype(np.float16)
     convolved = np.empty((out_channels, height, width), np.float32)
@@ -54,14 +71,18 @@ def works(tokens: int, inputs: int, outputs: int) -> dict[str, tuple[Callable[[]
     def pointer(kind: str, array: Any) -> Any:
         return ffi.cast(kind, ffi.from_buffer(array))
 
+    for name in TYPES:
+        type_ = gguf.GGMLQuantizationType[name]
+        stored = StoredWeights(int(type_), matrix.shape, numbers[name].reshape(-1))
+
+        def multiply_by_ggml(stored: StoredWeights = stored) -> float:
+            return compute(Operation.MULTIPLY, activations, stored).seconds
+
+        found[f"{name}, ggml"] = (multiply_by_ggml, 2.0 * tokens * inputs * outputs)
+
     for level in (level for level in LEVELS if lib.sdpy_kernels_run(level.encode())):
         for name in TYPES:
-            type_ = gguf.GGMLQuantizationType[name]
-            weights, length = gguf.GGML_QUANT_SIZES[type_]
-            # Random bytes: their values do not change the work.
-            blocks = random.integers(0, 64, (outputs, inputs // weights * length), np.uint8)
-            if name in FLOATS:  # of which many would be no numbers, which some CPUs multiply slowly
-                blocks = gguf.quants.quantize(matrix, type_).view(np.uint8)
+            type_, blocks = gguf.GGMLQuantizationType[name], numbers[name]
             arguments = (pointer("void *", blocks), pointer("float *", activations), pointer("float *", out))
 
             def multiply(
@@ -99,8 +120,8 @@ def main() -> None:
         seconds = {}
         for name, (run, _operations) in work.items():
             begin = time.perf_counter()
-            run()
-            seconds[name] = time.perf_counter() - begin
+            told = run()
+            seconds[name] = told if isinstance(told, float) else time.perf_counter() - begin
         rounds.append(seconds)
     speeds = {name: work[name][1] / seconds / 1e9 for name, seconds in best(rounds).items()}
     yardstick = speeds["float32, numpy"]
