@@ -1,4 +1,4 @@
-"""LoRAs of PEFT in this library against diffusers: random adapters of all linear layers, in files as diffusers saves them."""
+"""LoRAs of PEFT in this library against diffusers: random adapters of all linear layers, as diffusers saves them."""
 
 from __future__ import annotations
 
