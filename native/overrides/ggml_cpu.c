@@ -1,8 +1,9 @@
-/* ggml's main file for the CPU, as it is but for two things. One is its barrier, where the threads of a graph wait for each
+/* ggml's main file for the CPU, as it is but for three things. One is its barrier, where the threads of a graph wait for each
  * other after every node. ggml's own spins until the last thread is there. Where another program has that thread's core, the ones
  * that spin use up the time that the system would give to it, and every node takes a slice of the scheduler. Here a thread
  * spins for a moment and then sleeps. The other is that a graph which is told to stop does so within products and attention,
- * each of which may take seconds, and not only after them: no further chunk of their work is taken.
+ * each of which may take seconds, and not only after them: no further chunk of their work is taken. The third is that the
+ * threads of a pool have stacks of a size that suits our kernels, and not what `ulimit -s` happens to say.
  *
  * Compiled in place of ggml-cpu.c into each CPU module (cmake/ggml.cmake), without OpenMP: whose threads, how they wait and
  * which core they are bound to is up to the first package of the process that loads it, and to the environment of then.
@@ -20,11 +21,26 @@ static inline void spinning_barrier(struct ggml_threadpool *pool);
 #define SDPY_CHUNK_OF_const multiply_chunk(const
 #define SDPY_CHUNK_OF_params told_to_stop(params->threadpool) ? (void)0 : multiply_chunk(params
 #define ggml_threadpool_chunk_add next_chunk
+static int start_with_room(pthread_t *thread, void *(*run)(void *), void *argument);
+#define pthread_create(thread, attributes, run, argument) start_with_room(thread, run, argument)
 static bool told_to_stop(const struct ggml_threadpool *pool);
 static int next_chunk(struct ggml_threadpool *pool, int count);
 #include "ggml-cpu.c"
 #undef ggml_barrier
 #undef ggml_threadpool_chunk_add
+#undef pthread_create
+
+/* Of address space; memory is taken of it as it is used. */
+enum { stack_bytes = 8 << 20 };
+
+static int start_with_room(pthread_t *thread, void *(*run)(void *), void *argument) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, stack_bytes);
+    const int failure = pthread_create(thread, &attributes, run, argument);
+    pthread_attr_destroy(&attributes);
+    return failure;
+}
 
 /* The pool's own flag is set after the node alone. */
 static bool told_to_stop(const struct ggml_threadpool *pool) {

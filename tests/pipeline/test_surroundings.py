@@ -238,6 +238,12 @@ LIMITS = {
         "len(os.listdir('/proc/self/fd')) + 3)]",
         "Error",
     ),
+    # Threads have what it was when the program began.
+    "little stack": (
+        "if limit(resource.RLIMIT_STACK, 256 << 10) or 'AGAIN' not in os.environ:\n"
+        "    os.environ['AGAIN'] = ''\n    os.execv(sys.executable, sys.orig_argv)",
+        "drawn",
+    ),
     "no home": ("[os.environ.pop(name, None) for name in ('HOME', 'XDG_CACHE_HOME', 'XDG_CONFIG_HOME')]", "drawn"),
     "a home that cannot be written": (
         "os.environ.update(HOME='/proc/1', XDG_CACHE_HOME='/proc/1/cache', SDCPP_PY_CACHE='/proc/1/cache')",
