@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sdcpp_py.errors import ModelLoadError, ModelNotFoundError
-from sdcpp_py.models.detect.shards import PIPELINE, pipeline_of
+from sdcpp_py.models.detect.shards import PIPELINE, pipeline_of, read_json
 from sdcpp_py.models.local_paths import is_folder
 from sdcpp_py.system.paths import StrPath, absolute
 
@@ -46,7 +45,7 @@ def parts_of(folder: StrPath) -> PipelineParts:
         ModelNotFoundError: a part that it names is not there.
     """
     path = absolute(folder)
-    content = json.loads((path / PIPELINE).read_text(encoding="utf-8"))  # pipeline_of has read it
+    content = read_json(path / PIPELINE)  # as pipeline_of has done
     denoiser = next((place for name in _DENOISERS if (place := _part(path, content, name))), None)
     if denoiser is None:
         raise ModelLoadError(f"{path / PIPELINE} names no {' and no '.join(_DENOISERS)}; it is no model of pictures")

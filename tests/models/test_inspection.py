@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import time
@@ -502,8 +503,13 @@ def test_a_shard_that_is_missing_is_named(tmp_path: Path, z_image: synth.Synthet
         index.write_text(json.dumps({"weight_map": {"a": name}}))
         with pytest.raises(ModelNotFoundError, match="missing"):
             inspect(index)
-    index.write_text('{"weight_map": ["a"]}')
-    with pytest.raises(ModelLoadError, match="no weight_map"):
+    for text in ('{"weight_map": ["a"]}', " " * (64 << 20) + "{}"):
+        index.write_text(text)
+        with pytest.raises(ModelLoadError, match="no weight_map"):
+            inspect(index)
+    index.unlink()
+    os.mkfifo(index)  # nobody writes into it
+    with pytest.raises(ModelError):
         inspect(index)
     with pytest.raises(ModelLoadError, match="directory without an index"):
         inspect(tmp_path)

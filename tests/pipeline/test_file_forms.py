@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sdcpp_py import Generator, ModelLoadError
+from sdcpp_py import Generator, ModelLoadError, ModelMismatchError
 from sdcpp_py.models.files import arguments_of
 from sdcpp_py.synth import write_set
 from tests.support import diffusers_names
@@ -148,6 +148,16 @@ def test_a_scale_that_is_no_number(tmp_path: Path, klein: Small, number: float) 
     tensors["txt_in.scale_weight"] = stored(np.array(number, np.float32), "F32")
     files = {**klein.files, "diffusion_model": write_safetensors(tmp_path / "model.safetensors", tensors)}
     with pytest.raises(ModelLoadError, match=r"the scale of tensor 'txt_in.weight' is no number"):
+        drawn(files)
+
+
+@pytest.mark.parametrize("shape", [(0,), (7, 7), (2, 2, 2)])
+def test_a_scale_of_a_shape_that_is_not_known(tmp_path: Path, klein: Small, shape: tuple[int, ...]) -> None:
+    """It is refused with what is known."""
+    tensors = OLD.tensors(klein.parts["diffusion_model"])
+    tensors["txt_in.scale_weight"] = stored(np.ones(shape, np.float32), "F32")
+    files = {**klein.files, "diffusion_model": write_safetensors(tmp_path / "model.safetensors", tensors)}
+    with pytest.raises(ModelMismatchError, match=r"scale 'txt_in.scale_weight' of shape .*known are one number"):
         drawn(files)
 
 

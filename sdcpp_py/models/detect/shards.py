@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sdcpp_py.errors import ModelLoadError, ModelNotFoundError
 from sdcpp_py.models.detect.headers import FileHeader, read_header
@@ -24,6 +25,7 @@ SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.(safetensors|gguf)$")
 # What trainers call the file in the folder of a part, where there are several: whole weights before variants of them.
 _NAMES_IN_FOLDERS = ("diffusion_pytorch_model", "model")
 _MOST_FILES = 1000
+_MOST_BYTES = 64 << 20  # of an index: the largest models' take some MB
 
 
 def read_model(file: StrPath) -> FileHeader:
@@ -48,13 +50,22 @@ def read_model(file: StrPath) -> FileHeader:
 
 def pipeline_of(path: Path) -> str:
     """The class of the pipeline whose folder a path is; "" where it is none."""
-    if not is_folder(path):
-        return ""
     try:
-        content = json.loads((path / PIPELINE).read_text(encoding="utf-8"))
+        content = read_json(path / PIPELINE)
     except (OSError, ValueError, RecursionError):
         return ""
     return str(content.get("_class_name") or "") if isinstance(content, dict) else ""
+
+
+def read_json(file: Path) -> Any:
+    """What a file of JSON beside models holds. Raises OSError, ValueError, RecursionError."""
+    if not is_file(file):  # a pipe would be waited for
+        raise FileNotFoundError(f"there is no file {file}")
+    with file.open(encoding="utf-8") as stream:
+        text = stream.read(_MOST_BYTES + 1)
+    if len(text) > _MOST_BYTES:
+        raise ValueError(f"{file} is too large")
+    return json.loads(text)
 
 
 def _model_in(folder: Path) -> Path:
@@ -84,7 +95,7 @@ def _read_index(path: Path, index: Path) -> FileHeader:
     if not index.exists():
         raise not_found(index)
     try:
-        content = json.loads(index.read_text(encoding="utf-8"))
+        content = read_json(index)
         files = {str(name): str(file) for name, file in content["weight_map"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelLoadError(f"{index} is no index of a model: it has no weight_map; download it again") from error
