@@ -138,9 +138,10 @@ def test_an_unknown_level_is_refused() -> None:
 
 @pytest.mark.slow
 def test_switched_off_the_picture_is_nearly_the_same() -> None:
-    """Without our kernels there is the engine's own work: equal encoder states, and pictures that differ by rounding.
+    """Without our kernels there is the engine's own work: encoder states and pictures that differ by rounding.
 
-    Products and convolutions compute differently: 40 dB at the least.
+    The engine rounds activations to half precision where the encoder's weights have that: a thousandth. Pictures agree
+    to 40 dB at the least.
     """
     with Generator.from_pretrained("tiny", device="cpu") as generator:
         for seed, prompt in enumerate(PROMPTS):
@@ -148,7 +149,8 @@ def test_switched_off_the_picture_is_nearly_the_same() -> None:
             ours = np.asarray(generator.generate(prompt, seed=seed).image, float)
             with using_kernels("off"):
                 difference = ours - np.asarray(generator.generate(prompt, seed=seed).image, float)
-                assert (generator.encode(prompt).arrays["crossattn"] == states).all()
+                theirs = generator.encode(prompt).arrays["crossattn"]
+            assert 0 < np.linalg.norm(theirs - states) < 2e-3 * np.linalg.norm(theirs)
             assert difference.any(), "the switch changed nothing"
             assert 20 * np.log10(255 / np.sqrt(np.mean(difference**2))) > 40
 
